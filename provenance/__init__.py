@@ -1,0 +1,1 @@
+"""Tell what an audio stem is."""

@@ -1,0 +1,321 @@
+"""The front end: a window of audio to one vector of texture statistics, in numpy.
+
+Timbre says which instrument plays; texture says how the signal was made. A local mean over frequency is taken off
+every log spectrum, so what is left is holes, combs, floors and smear, and the statistics of that are what the model
+sees. The numbers here are the model's contract: they are copied into its ``config.json`` and compared at load.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from provenance.audio import SAMPLE_RATE_HZ, Samples
+
+VERSION = 1
+N_FFT = 2048
+HOP = 1024
+FLOOR_DB = -110.0
+"""Power below this, relative to the window's mean bin, is not looked at: 16-bit noise lies there."""
+TEXTURE_BINS = 21
+"""Width of the local mean over frequency: 450 Hz."""
+BAND_EDGES_HZ = (
+    40, 300, 600, 1000, 1500, 2200, 3200, 4500, 6000, 7500, 9000, 10500,
+    12000, 13500, 15000, 16000, 17500, 19000, 20500, 22000,
+)  # fmt: skip
+PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+FREQUENCY_LAGS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+TIME_LAGS = (1, 2, 3, 4, 6, 8)
+QUIET_SHARE = 0.1
+SPARSE = 2
+"""Order statistics, and all of the side channel, are taken from every second frame: it halves their cost."""
+PHASE_FRAMES = 80
+"""Phase statistics look at this many frames from the middle of the window."""
+
+Features: TypeAlias = npt.NDArray[np.float32]
+"""float32, shape (N_FEATURES,)."""
+_Array: TypeAlias = npt.NDArray[np.float32]
+_Complex: TypeAlias = npt.NDArray[np.complex64]
+
+
+def contract() -> dict[str, object]:
+    """Return the front end's numbers, for a model to carry and a loader to compare."""
+    return {
+        "version": VERSION,
+        "sample_rate_hz": SAMPLE_RATE_HZ,
+        "n_fft": N_FFT,
+        "hop": HOP,
+        "floor_db": FLOOR_DB,
+        "texture_bins": TEXTURE_BINS,
+        "band_edges_hz": list(BAND_EDGES_HZ),
+        "percentiles": list(PERCENTILES),
+        "frequency_lags": list(FREQUENCY_LAGS),
+        "time_lags": list(TIME_LAGS),
+        "quiet_share": QUIET_SHARE,
+        "sparse": SPARSE,
+        "phase_frames": PHASE_FRAMES,
+        "n_features": N_FEATURES,
+    }
+
+
+def stft(samples: npt.NDArray[np.float32], hop: int = HOP) -> _Complex:
+    """Return the short-time Fourier transform of one channel, without padding.
+
+    Args:
+        samples: float32, shape (n,), n at least 2048.
+        hop: samples from frame to frame.
+
+    Returns:
+        complex64, shape (1 + (n - 2048) // hop, 1025), scaled so that a full-scale sine peaks near 1.
+    """
+    frames = np.lib.stride_tricks.sliding_window_view(samples, N_FFT)[::hop]
+    spectrum: _Complex = np.fft.rfft(frames * _hann(), axis=1)
+    return spectrum
+
+
+def log_power(power: _Array, reference: float) -> _Array:
+    """Return power in dB relative to ``reference``, with the floor at -110 dB.
+
+    Args:
+        power: float32, any shape.
+        reference: the power that counts as 0 dB, above zero.
+    """
+    level: _Array = np.log10(power * np.float32(1.0 / reference) + np.float32(10 ** (FLOOR_DB / 10)))
+    level *= np.float32(10.0)
+    return level
+
+
+def texture(level: _Array) -> _Array:
+    """Take the local mean over frequency off a log spectrum.
+
+    Args:
+        level: float32 dB, shape (n_frames, n_bins).
+
+    Returns:
+        float32 dB of the same shape; at the edges the mean is of what there is.
+    """
+    half = TEXTURE_BINS // 2
+    n_bins = level.shape[1]
+    total = np.zeros((level.shape[0], n_bins + 1), np.float32)
+    np.cumsum(level, axis=1, out=total[:, 1:])
+    low, high, width = _box(n_bins, half)
+    out: _Array = level - (total[:, high] - total[:, low]) / width
+    return out
+
+
+def compute(samples: Samples) -> Features:
+    """Compute the texture statistics of a window.
+
+    Nothing in them depends on gain, on polarity or on which channel is left.
+
+    Args:
+        samples: float32, shape (n, 1 or 2) at 44.1 kHz, 1 to 4 s, not silent.
+
+    Returns:
+        float32, shape (N_FEATURES,), in the order of :func:`feature_names`.
+    """
+    mid_wave, side_wave = _mid_side(samples)
+    mid = stft(mid_wave)
+    mid_power = _power(mid)
+    stereo = bool(side_wave.any())
+    side = stft(side_wave, HOP * SPARSE) if stereo else None
+    side_power = _power(side) if side is not None else None
+    reference = float(mid_power.mean()) + (float(side_power.mean()) if side_power is not None else 0.0)
+    reference = max(reference, 1e-30)
+    level = log_power(mid_power, reference)
+    flat = texture(level)
+    parts = [
+        _percentiles(flat[::SPARSE]),
+        _spread(level[::SPARSE]),
+        _motion(level),
+        _lags(flat),
+        _quiet(level, flat, mid_power),
+        _long_term(level),
+        _phase(mid, mid_power),
+        _stereo(mid[::SPARSE], side, mid_power[::SPARSE], side_power, level[::SPARSE], reference),
+    ]
+    out: Features = np.concatenate(parts).astype(np.float32)
+    return out
+
+
+@lru_cache(maxsize=1)
+def feature_names() -> tuple[str, ...]:
+    """Return the name of each feature, in order."""
+    bands = [f"{low}-{high}" for low, high in zip(BAND_EDGES_HZ, BAND_EDGES_HZ[1:], strict=False)]
+    names = [f"texture_p{p}_{b}" for b in bands for p in PERCENTILES]
+    names += [f"spread_p{p}_{b}" for b in bands for p in PERCENTILES if p != 50]
+    names += [f"motion_p{p}_{b}" for b in bands for p in (25, 50, 90, 99)]
+    names += [f"corr_f{lag}_{q}" for q in range(4) for lag in FREQUENCY_LAGS]
+    names += [f"corr_t{lag}_{q}" for q in range(4) for lag in TIME_LAGS]
+    names += [f"quiet_{what}_{b}" for what in ("depth", "roughness") for b in bands]
+    names += [f"long_term_{what}_{b}" for what in ("level", "std", "max", "min") for b in bands]
+    names += [f"phase_{what}_{b}" for what in ("time", "frequency") for b in bands]
+    names += [f"side_{what}_{b}" for what in ("level", "spread", "coherence") for b in bands]
+    names += [f"side_texture_p{p}_{b}" for b in bands for p in (1, 5, 50, 95, 99)]
+    names += ["side_present"]
+    return tuple(names)
+
+
+@lru_cache(maxsize=1)
+def _hann() -> _Array:
+    n = np.arange(N_FFT)
+    window: _Array = ((0.5 - 0.5 * np.cos(2 * np.pi * n / N_FFT)) / (N_FFT / 4)).astype(np.float32)
+    return window
+
+
+@lru_cache(maxsize=4)
+def _box(n_bins: int, half: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], _Array]:
+    k = np.arange(n_bins)
+    low, high = np.maximum(k - half, 0), np.minimum(k + half + 1, n_bins)
+    return low, high, (high - low).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _bands() -> tuple[tuple[int, int], ...]:
+    edges = [round(hz * N_FFT / SAMPLE_RATE_HZ) for hz in BAND_EDGES_HZ]
+    return tuple(zip(edges, edges[1:], strict=False))
+
+
+def _starts() -> npt.NDArray[np.int64]:
+    return np.array([a for a, _ in _bands()] + [_bands()[-1][1]])
+
+
+def _band_means(rows: _Array) -> _Array:
+    """Mean over the bins of each band: (..., n_bins) to (..., n_bands)."""
+    starts = _starts()
+    sums = np.add.reduceat(rows, starts, axis=-1)[..., :-1]
+    out: _Array = sums / np.diff(starts).astype(np.float32)
+    return out
+
+
+def _mid_side(samples: Samples) -> tuple[_Array, _Array]:
+    channels = np.ascontiguousarray(samples.T)
+    channels = channels - channels.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    if len(channels) == 1:
+        return channels[0], np.zeros(0, np.float32)
+    mid, side = (channels[0] + channels[1]) * np.float32(0.5), (channels[0] - channels[1]) * np.float32(0.5)
+    mid_energy, side_energy = float(mid @ mid), float(side @ side)
+    if side_energy < 1e-9 * mid_energy:
+        return mid, np.zeros(0, np.float32)
+    if mid_energy < 1e-9 * side_energy:  # one channel inverted: the same mono signal
+        return side, np.zeros(0, np.float32)
+    return mid, side
+
+
+def _power(spectrum: _Complex) -> _Array:
+    out: _Array = spectrum.real * spectrum.real
+    out += spectrum.imag * spectrum.imag
+    return out
+
+
+def _at(values: _Array, percentiles: tuple[int, ...]) -> _Array:
+    """Percentiles of a sorted array, nearest rank."""
+    index = [min(len(values) - 1, int(p / 100 * len(values))) for p in percentiles]
+    return values[index]
+
+
+def _percentiles(flat: _Array, wanted: tuple[int, ...] = PERCENTILES) -> _Array:
+    return np.concatenate([_at(np.sort(flat[:, a:b], axis=None), wanted) for a, b in _bands()])
+
+
+def _spread(level: _Array) -> _Array:
+    rows = []
+    middle = PERCENTILES.index(50)
+    for a, b in _bands():
+        p = _at(np.sort(level[:, a:b], axis=None), PERCENTILES)
+        rows.append(np.delete(p - p[middle], middle))
+    return np.concatenate(rows)
+
+
+def _motion(level: _Array) -> _Array:
+    step = np.abs(level[1::SPARSE] - level[: len(level) - 1 : SPARSE])
+    return _percentiles(step, (25, 50, 90, 99))
+
+
+def _quarters() -> tuple[tuple[int, int], ...]:
+    edges = [round(hz * N_FFT / SAMPLE_RATE_HZ) for hz in (100, 3000, 8000, 14000, 20000)]
+    return tuple(zip(edges, edges[1:], strict=False))
+
+
+def _lags(flat: _Array) -> _Array:
+    over_frequency, over_time = [], []
+    for a, b in _quarters():
+        part = np.ascontiguousarray(flat[:, a:b])
+        energy = np.float32(np.vdot(part, part)) / part.size + np.float32(1e-6)
+        for lag in FREQUENCY_LAGS:
+            over_frequency.append(np.einsum("ij,ij->", part[:, lag:], part[:, :-lag]) / part[:, lag:].size / energy)
+        for lag in TIME_LAGS:
+            over_time.append(np.vdot(part[lag:], part[:-lag]) / part[lag:].size / energy)
+    return np.array(over_frequency + over_time, np.float32)
+
+
+def _quiet(level: _Array, flat: _Array, power: _Array) -> _Array:
+    energy = power.sum(axis=1)
+    n = max(1, round(QUIET_SHARE * len(energy)))
+    quiet = np.argpartition(energy, n - 1)[:n]
+    depth = _band_means(level[quiet].mean(axis=0)) - _band_means(level.mean(axis=0))
+    roughness = np.sqrt(_band_means((flat[quiet] ** 2).mean(axis=0)))
+    return np.concatenate([depth, roughness])
+
+
+def _long_term(level: _Array) -> _Array:
+    mean = level.mean(axis=0)
+    flat = texture(mean[None])[0]
+    bands = _bands()
+    return np.concatenate(
+        [
+            _band_means(mean),
+            np.array([flat[a:b].std() for a, b in bands], np.float32),
+            np.array([flat[a:b].max() for a, b in bands], np.float32),
+            np.array([flat[a:b].min() for a, b in bands], np.float32),
+        ]
+    )
+
+
+def _phase(spectrum: _Complex, power: _Array) -> _Array:
+    """How steadily phase advances, over time and over frequency, weighted by magnitude (second differences)."""
+    skip = max(0, (len(spectrum) - PHASE_FRAMES) // 2)
+    spectrum, power = spectrum[skip : skip + PHASE_FRAMES], power[skip : skip + PHASE_FRAMES]
+    magnitude = np.sqrt(power) + np.float32(1e-12)
+    unit: _Complex = spectrum / magnitude
+    turn = unit[1:] * unit[:-1].conj()
+    over_time = (turn[1:] * turn[:-1].conj()).real * magnitude[1:-1]
+    turn = unit[:, 1:] * unit[:, :-1].conj()
+    over_frequency = np.zeros_like(power)
+    over_frequency[:, 1:-1] = (turn[:, 1:] * turn[:, :-1].conj()).real * magnitude[:, 1:-1]
+    weight_t = _band_means(magnitude[1:-1].sum(axis=0)) + np.float32(1e-12)
+    weight_f = _band_means(magnitude.sum(axis=0)) + np.float32(1e-12)
+    return np.concatenate(
+        [_band_means(over_time.sum(axis=0)) / weight_t, _band_means(over_frequency.sum(axis=0)) / weight_f]
+    )
+
+
+def _stereo(
+    mid: _Complex,
+    side: _Complex | None,
+    mid_power: _Array,
+    side_power: _Array | None,
+    level: _Array,
+    reference: float,
+) -> _Array:
+    n_bands = len(_bands())
+    if side is None or side_power is None:
+        values = np.full(n_bands * 8 + 1, -200.0, np.float32)
+        values[-1] = 0.0
+        return values
+    side_level = log_power(side_power, reference)
+    ratio = side_level - level
+    mean = _band_means(ratio.mean(axis=0))
+    spread = np.sqrt(np.maximum(_band_means((ratio**2).mean(axis=0)) - mean**2, 0))
+    cross = _band_means((mid * side.conj()).sum(axis=0).view(np.float32).reshape(-1, 2).T.copy())
+    power = _band_means(mid_power.sum(axis=0)) * _band_means(side_power.sum(axis=0)) + np.float32(1e-30)
+    coherence = np.hypot(cross[0], cross[1]) / np.sqrt(power)
+    return np.concatenate(
+        [mean, spread, coherence, _percentiles(texture(side_level), (1, 5, 50, 95, 99)), np.ones(1, np.float32)]
+    ).astype(np.float32)
+
+
+N_FEATURES = len(feature_names())

@@ -1,0 +1,221 @@
+"""The common chain: what happens to a stem between its making and its being offered, alike for both classes.
+
+A :class:`Chain` is drawn once and applied to a separated clip and to its true twin alike, so that no element of it
+can tell the class.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+from scipy import signal
+
+Wave = npt.NDArray[np.float32]
+RATE_HZ = 44_100
+CODECS = ("mp3", "mp3", "mp3", "vorbis", "vorbis", "opus", "aac", "aac")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A drawn chain of processing; None or 0 leaves an element out.
+
+    Args:
+        speed: ratio of a tape-like speed change.
+        via_rate_hz: a rate to resample to and back from.
+        low_pass_hz, low_pass_order: a Butterworth filter; order 0 is a brick wall.
+        eq: (centre_hz, gain_db, q) of each peaking filter.
+        drive: gain in dB into a soft limiter.
+        gate_db: what lies so far below the loudest frame becomes digital silence.
+        noise_db: white noise relative to the clip's level.
+        fold: ``mono``, ``dual`` (mono in two channels) or empty.
+        width: factor on the side signal.
+        codec, bitrate_kbps: a lossy coding and its rate.
+        peak_db, bits: the level and depth it is stored with.
+        seed: for the noise.
+    """
+
+    speed: float
+    via_rate_hz: int
+    low_pass_hz: float
+    low_pass_order: int
+    eq: tuple[tuple[float, float, float], ...]
+    drive: float
+    gate_db: float
+    noise_db: float
+    fold: str
+    width: float
+    codec: str
+    bitrate_kbps: int
+    peak_db: float
+    bits: int
+    seed: int
+
+
+def draw(rng: np.random.Generator, strength: float = 1.0) -> Chain:
+    """Draw a chain.
+
+    Args:
+        rng: source of randomness.
+        strength: scales the chance of each element, 0 to 1.
+    """
+    chance = lambda p: bool(rng.random() < p * strength)  # noqa: E731
+    codec = str(rng.choice(CODECS)) if chance(0.5) else ""
+    return Chain(
+        speed=float(rng.uniform(0.92, 1.08)) if chance(0.12) else 1.0,
+        via_rate_hz=int(rng.choice([48_000, 48_000, 48_000, 32_000, 96_000, 24_000])) if chance(0.25) else 0,
+        low_pass_hz=float(rng.uniform(9_000, 20_000)) if chance(0.3) else 0.0,
+        low_pass_order=int(rng.choice([0, 4, 8])),
+        eq=tuple(
+            (float(np.exp(rng.uniform(np.log(80), np.log(14_000)))), float(rng.uniform(-9, 9)), float(rng.uniform(0.4, 2)))
+            for _ in range(int(rng.integers(1, 4)) if chance(0.3) else 0)
+        ),
+        drive=float(rng.uniform(0, 12)) if chance(0.12) else 0.0,
+        gate_db=float(rng.uniform(40, 70)) if chance(0.12) else 0.0,
+        noise_db=float(rng.uniform(-85, -50)) if chance(0.15) else 0.0,
+        fold=str(rng.choice(["mono", "mono", "dual"])) if chance(0.3) else "",
+        width=float(rng.uniform(0.3, 1.6)) if chance(0.15) else 1.0,
+        codec=codec,
+        bitrate_kbps=int(rng.choice([64, 96, 128, 128, 160, 192, 192, 256, 320])),
+        peak_db=float(rng.uniform(-24, -0.5)),
+        bits=int(rng.choice([16, 16, 24])),
+        seed=int(rng.integers(2**31)),
+    )
+
+
+def apply(wave: Wave, chain: Chain) -> Wave:
+    """Apply a chain.
+
+    Args:
+        wave: float32 (n, 1 or 2) at 44.1 kHz; it is not changed.
+        chain: what to do.
+
+    Returns:
+        float32 (about n, 1 or 2) at 44.1 kHz.
+    """
+    out = wave
+    if chain.speed != 1.0:
+        out = soxr.resample(out, RATE_HZ * chain.speed, RATE_HZ)
+    if chain.eq:
+        for centre_hz, gain_db, q in chain.eq:
+            out = signal.sosfilt(_peaking(centre_hz, gain_db, q), out, axis=0)
+    if chain.low_pass_hz:
+        out = _low_pass(out, chain.low_pass_hz, chain.low_pass_order)
+    out = np.asarray(out, np.float32)
+    if chain.drive:
+        peak = np.abs(out).max() + 1e-9
+        gain = 10 ** (chain.drive / 20) / peak
+        out = np.tanh(out * gain) / gain
+    if chain.gate_db:
+        out = _gate(out, chain.gate_db)
+    if out.shape[1] == 2 and chain.width != 1.0:
+        mid, side = out.mean(1), (out[:, 0] - out[:, 1]) / 2 * chain.width
+        out = np.stack([mid + side, mid - side], 1)
+    if chain.fold:
+        mono = out.mean(1, keepdims=True)
+        out = np.repeat(mono, 2, 1) if chain.fold == "dual" else mono
+    if chain.noise_db:
+        level = np.sqrt(np.mean(out**2)) * 10 ** (chain.noise_db / 20)
+        out = out + np.random.default_rng(chain.seed).standard_normal(out.shape) * level
+    if chain.via_rate_hz:
+        out = soxr.resample(soxr.resample(out, RATE_HZ, chain.via_rate_hz), chain.via_rate_hz, RATE_HZ)
+    out = out * (10 ** (chain.peak_db / 20) / (np.abs(out).max() + 1e-9))
+    if chain.codec:
+        out = code(np.asarray(out, np.float32), chain.codec, chain.bitrate_kbps)
+    scale = 2.0 ** (chain.bits - 1)
+    return np.ascontiguousarray(np.round(out * scale) / scale, dtype=np.float32)
+
+
+def code(wave: Wave, codec: str, bitrate_kbps: int) -> Wave:
+    """Encode and decode.
+
+    Args:
+        wave: float32 (n, 1 or 2) at 44.1 kHz, peak below 1.
+        codec: ``mp3``, ``vorbis``, ``opus`` or ``aac``.
+        bitrate_kbps: wanted rate; what the coder makes of it may differ.
+
+    Raises:
+        ValueError: an unknown codec.
+    """
+    if codec == "aac":
+        return _code_aac(wave, bitrate_kbps)
+    buffer = io.BytesIO()
+    level = float(np.clip((320 - bitrate_kbps) / (320 - 40), 0.0, 1.0))
+    if codec == "mp3":
+        soundfile.write(
+            buffer, wave, RATE_HZ, format="MP3", compression_level=level, bitrate_mode="CONSTANT"
+        )
+    elif codec == "vorbis":
+        _write_ogg(buffer, wave, RATE_HZ, "VORBIS", level)
+    elif codec == "opus":
+        _write_ogg(buffer, soxr.resample(wave, RATE_HZ, 48_000), 48_000, "OPUS", level)
+    else:
+        raise ValueError(f"found codec {codec!r}; needed: mp3, vorbis, opus or aac")
+    buffer.seek(0)
+    out, rate = soundfile.read(buffer, dtype="float32", always_2d=True)
+    if rate != RATE_HZ:
+        out = soxr.resample(out, rate, RATE_HZ)
+    return np.asarray(out, np.float32)
+
+
+def _write_ogg(buffer: io.BytesIO, wave: Wave, rate: int, subtype: str, level: float) -> None:
+    with soundfile.SoundFile(
+        buffer, "w", rate, wave.shape[1], subtype, format="OGG", compression_level=level
+    ) as file:
+        for start in range(0, len(wave), rate):  # one long write overflows libsndfile's stack
+            file.write(wave[start : start + rate])
+
+
+def _code_aac(wave: Wave, bitrate_kbps: int) -> Wave:
+    import av
+
+    layout = "stereo" if wave.shape[1] == 2 else "mono"
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="adts") as container:
+        stream = container.add_stream("aac", rate=RATE_HZ, layout=layout)
+        stream.bit_rate = bitrate_kbps * 1000 // (1 if wave.shape[1] == 2 else 2)
+        for start in range(0, len(wave), 1024):
+            block = np.ascontiguousarray(wave[start : start + 1024].T)
+            frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
+            frame.rate, frame.pts = RATE_HZ, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    buffer.seek(0)
+    with av.open(buffer, format="aac") as container:
+        frames = [f.to_ndarray() for f in container.decode(audio=0)]
+    return np.concatenate(frames, 1).T.astype(np.float32)
+
+
+def _peaking(centre_hz: float, gain_db: float, q: float) -> npt.NDArray[np.float64]:
+    """A peaking biquad as second-order section (Audio EQ Cookbook, R. Bristow-Johnson)."""
+    a = 10 ** (gain_db / 40)
+    w = 2 * np.pi * centre_hz / RATE_HZ
+    alpha = np.sin(w) / (2 * q)
+    b = np.array([1 + alpha * a, -2 * np.cos(w), 1 - alpha * a])
+    d = np.array([1 + alpha / a, -2 * np.cos(w), 1 - alpha / a])
+    return np.concatenate([b / d[0], d / d[0]])[None]
+
+
+def _low_pass(wave: Wave, cutoff_hz: float, order: int) -> Wave:
+    if order == 0:
+        spectrum = np.fft.rfft(wave, axis=0)
+        spectrum[int(cutoff_hz / RATE_HZ * len(wave)) :] = 0
+        return np.fft.irfft(spectrum, len(wave), axis=0).astype(np.float32)
+    sos = signal.butter(order, cutoff_hz, fs=RATE_HZ, output="sos")
+    return signal.sosfilt(sos, wave, axis=0).astype(np.float32)
+
+
+def _gate(wave: Wave, below_db: float) -> Wave:
+    size = 882
+    n = len(wave) // size
+    energy = (wave[: n * size].reshape(n, size, -1) ** 2).mean((1, 2))
+    closed = energy < energy.max() * 10 ** (-below_db / 10)
+    gain = np.repeat((~closed).astype(np.float32), size)
+    gain = np.convolve(gain, np.ones(221, np.float32) / 221, "same")
+    out = wave.copy()
+    out[: n * size] *= gain[:, None]
+    return out

@@ -1,0 +1,164 @@
+"""The catalogue: one table of labelled clips out of one or more manifests."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.families import Family, family_of, is_near_oracle
+
+REQUIRED = ("clip", "song_id", "stem", "origin")
+"""Columns a manifest must have; the others of :class:`Clip` may be missing."""
+
+
+class CatalogueError(Exception):
+    """A manifest that cannot be used: names the file, the row and what is needed."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One labelled clip.
+
+    Args:
+        path: the audio file.
+        name: the clip as its manifest names it.
+        set_name: which part of the manifest it belongs to, such as ``pairs``.
+        song: normalised song name; the same song under two names should give one.
+        stem: ``vocals``, ``drums``, ``bass``, ``other`` or another instrument.
+        origin: ``studio`` or ``separated``.
+        separator: the separator's name, empty for a studio stem.
+        family: the separator's family and kind, None for a studio stem.
+        wetness: ``dry``, ``hybrid``, ``wet`` or ``unknown``.
+        sdr_db: measured SDR of an extraction against its true stem, or None.
+        reference: name of the true stem's clip, or empty.
+        codec: how the source was coded.
+        repo, commit, source_path, licence: where it came from.
+    """
+
+    path: Path
+    name: str
+    set_name: str
+    song: str
+    stem: str
+    origin: str
+    separator: str
+    family: Family | None
+    wetness: str
+    sdr_db: float | None
+    reference: str
+    codec: str
+    repo: str
+    commit: str
+    source_path: str
+    licence: str
+    note: str
+    oracle: bool
+
+
+def load(manifests: Iterable[Path], flags: Iterable[Path] = ()) -> tuple[list[Clip], list[str]]:
+    """Read manifests into one catalogue.
+
+    Args:
+        manifests: CSV files with at least the columns ``clip, song_id, stem, origin``; paths of clips are taken
+            from the folder of their manifest.
+        flags: CSV files with columns ``clip, flag``; a clip with any flag but ``song_id_in_core`` and
+            ``resynthesis`` is left out.
+
+    Returns:
+        The clips with a known origin, and one line for each row that was left out and why.
+
+    Raises:
+        CatalogueError: a manifest is missing or lacks a required column.
+    """
+    flagged: dict[str, set[str]] = {}
+    for file in flags:
+        with file.open(newline="", encoding="utf-8") as handle:
+            for row in csv.DictReader(handle):
+                flagged.setdefault(row["clip"], set()).add(row["flag"])
+    clips: list[Clip] = []
+    left_out: list[str] = []
+    for manifest in manifests:
+        if not manifest.is_file():
+            raise CatalogueError(f"{manifest}: no such manifest; needed: a CSV file with columns {', '.join(REQUIRED)}")
+        with manifest.open(newline="", encoding="utf-8") as handle:
+            reader = csv.DictReader(handle)
+            missing = [c for c in REQUIRED if c not in (reader.fieldnames or ())]
+            if missing:
+                raise CatalogueError(f"{manifest}: found no column {', '.join(missing)}; needed: {', '.join(REQUIRED)}")
+            for row in reader:
+                reason = _why_not(row, manifest.parent, flagged.get(row["clip"], set()))
+                if reason:
+                    left_out.append(f"{row['clip']}: {reason}")
+                else:
+                    clips.append(_clip(row, manifest.parent))
+    return clips, left_out
+
+
+def rooms(manifests: Iterable[Path]) -> list[Path]:
+    """Return the measured impulse responses that manifests list (rows whose set or stem is ``rir``).
+
+    Args:
+        manifests: CSV files, as for :func:`load`.
+    """
+    found = []
+    for manifest in manifests:
+        with manifest.open(newline="", encoding="utf-8") as handle:
+            for row in csv.DictReader(handle):
+                file = manifest.parent / row["clip"]
+                if "rir" in (row.get("set"), row.get("stem")) and file.is_file():
+                    found.append(file)
+    return found
+
+
+def song_key(song_id: str) -> str:
+    """Normalise a song's name, so that spelling variants of one song share a key.
+
+    >>> song_key("A Classic Education - NightOwl") == song_key("a_classic_education-nightowl.stem")
+    True
+    """
+    text = unicodedata.normalize("NFKD", song_id).encode("ascii", "ignore").decode().lower()
+    text = re.sub(r"\.(stem|mp4|wav|flac|mp3)$", "", text)
+    return re.sub(r"[^a-z0-9]+", "", text) or hashlib.sha256(song_id.encode()).hexdigest()[:12]
+
+
+def _why_not(row: dict[str, str], folder: Path, flags: set[str]) -> str:
+    if row["origin"] not in ("studio", "separated"):
+        return f"origin is {row['origin'] or 'empty'}"
+    if row["stem"] in ("mix", "rir"):
+        return f"stem is {row['stem']}"
+    bad = flags - {"song_id_in_core", "resynthesis"}
+    if bad:
+        return f"flagged {', '.join(sorted(bad))}"
+    if not (folder / row["clip"]).is_file():
+        return "no such file"
+    return ""
+
+
+def _clip(row: dict[str, str], folder: Path) -> Clip:
+    get = lambda key: (row.get(key) or "").strip()  # noqa: E731
+    separated = row["origin"] == "separated"
+    return Clip(
+        path=folder / row["clip"],
+        name=row["clip"],
+        set_name=get("set"),
+        song=song_key(row["song_id"]),
+        stem=row["stem"],
+        origin=row["origin"],
+        separator=get("separator"),
+        family=family_of(get("separator")) if separated else None,
+        wetness=get("wetness") or "unknown",
+        sdr_db=float(get("sdr_db")) if get("sdr_db") else None,
+        reference=get("reference"),
+        codec=get("source_codec"),
+        repo=get("source_repo"),
+        commit=get("source_commit"),
+        source_path=get("source_path"),
+        licence=get("licence"),
+        note=get("note"),
+        oracle=is_near_oracle(get("separator"), get("note")),
+    )

@@ -1,0 +1,63 @@
+"""Separator families: which separators share an architecture, and of which kind it is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Family:
+    """A separator's family.
+
+    Args:
+        name: separators of one family share an architecture or an author's code, and never lie in two folds.
+        kind: ``waveform``, ``hybrid``, ``spectrogram_mask``, ``complex_mask``, ``transformer``, ``classical`` or
+            ``unknown``.
+    """
+
+    name: str
+    kind: str
+
+
+_RULES: tuple[tuple[str, str, str], ...] = (
+    (r"htdemucs|hdemucs|hybrid.demucs|mdx_extra|freemusicdemixer", "demucs", "hybrid"),
+    (r"demucs", "demucs", "waveform"),
+    (r"spleeter", "spleeter", "spectrogram_mask"),
+    (r"open-?unmix|^umx", "open-unmix", "spectrogram_mask"),
+    (r"wave-?u-?net|^wavenet", "wave-u-net", "waveform"),
+    (r"tasnet", "tasnet", "waveform"),
+    (r"tdc-unet|lasaft|lightsaft|amss", "tdc-unet", "complex_mask"),
+    (r"cws-mdensenet|mobilenet-subbandtime|resunet143", "subband-unet", "complex_mask"),
+    (r"deepconvsep", "deepconvsep", "spectrogram_mask"),
+    (r"drnn", "drnn", "spectrogram_mask"),
+    (r"roformer|bsrnn|band-?split", "band-split", "transformer"),
+    (r"tiger|tfgnet", "tiger", "transformer"),
+    (r"grais", "grais-dnn", "spectrogram_mask"),
+    (r"^rnn-svs", "rnn-svs", "spectrogram_mask"),
+    (r"cnn-drumsep|ideal-binary", "drumsep", "spectrogram_mask"),
+    (r"mask-u-net", "mask-u-net", "spectrogram_mask"),
+    (r"gbastas", "gbastas", "spectrogram_mask"),
+    (r"rpca|nmf|hpss|\bica\b|driedger|1pass|2pass|elmestizo|mfcqt|mflinear|repet", "classical", "classical"),
+    (r"^surrogate", "surrogate", "spectrogram_mask"),
+)
+_ORACLE = re.compile(r"ideal-binary|instglow|msdm|rl_singing|resynth|rave|jukebox|lqvae", re.IGNORECASE)
+
+
+def family_of(separator: str) -> Family:
+    """Return the family of a separator by its name; one nobody listed is a family of its own.
+
+    >>> family_of("htdemucs_ft")
+    Family(name='demucs', kind='hybrid')
+    >>> family_of("somebody's").kind
+    'unknown'
+    """
+    for pattern, name, kind in _RULES:
+        if re.search(pattern, separator.lower()):
+            return Family(name, kind)
+    return Family(separator.lower() or "unknown", "unknown")
+
+
+def is_near_oracle(separator: str, note: str) -> bool:
+    """Whether an output is no blind separation (oracle mask, vocoder, resynthesis), to be reported apart."""
+    return bool(_ORACLE.search(separator)) or ("near-oracle" in note and "rec =" in note)

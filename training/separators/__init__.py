@@ -1,0 +1,1 @@
+"""Separators that make negatives: the real demucs package, and corrupted ideal masks."""

@@ -1,0 +1,94 @@
+"""Splits: by song and by source repository at once, and by separator family, never by clip."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+
+from training.catalogue import Clip
+
+N_FOLDS = 3
+PAIRED_SETS = frozenset({"pairs"})
+"""Sets with one source of many songs: split by song and family, for all of them share a repository."""
+
+
+def unit_of(clip: Clip) -> str:
+    """Return what a clip is held out with: its song for the paired sets, else its source repository."""
+    return f"song:{clip.song}" if clip.set_name in PAIRED_SETS else f"repo:{clip.repo or clip.song}"
+
+
+def folds(clips: Sequence[Clip], n_folds: int = N_FOLDS, seed: int = 0) -> tuple[dict[str, int], dict[str, int]]:
+    """Give every unit (song or repository) and every separator family a fold.
+
+    A repository outside the paired sets lies in the fold of the family it has most clips of; a song that turns up
+    in two repositories joins them. Repositories of studio stems alone are dealt by stem so that each fold holds
+    its share of each.
+
+    Args:
+        clips: the catalogue.
+        n_folds: how many folds.
+        seed: changes ties and the order in which units are dealt.
+
+    Returns:
+        unit to fold, family to fold.
+    """
+    families: dict[str, int] = defaultdict(int)
+    for clip in clips:
+        if clip.family:
+            families[clip.family.name] += 1
+    family_fold = _deal(families, n_folds, seed)
+    groups = _joined_units(clips)
+    members: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        members[groups[unit_of(clip)]].append(clip)
+    group_fold: dict[str, int] = {}
+    load = [[0.0] * n_folds for _ in range(2)]
+    ordered = sorted(members, key=lambda g: (-len(members[g]), _hash(g, seed)))
+    for group in ordered:
+        votes: dict[str, int] = defaultdict(int)
+        for clip in members[group]:
+            if clip.family and clip.set_name not in PAIRED_SETS:
+                votes[clip.family.name] += 1
+        if votes:
+            group_fold[group] = family_fold[max(sorted(votes), key=lambda f: votes[f])]
+        else:
+            kind = int(members[group][0].set_name in PAIRED_SETS)
+            fold = min(range(n_folds), key=lambda k: (load[kind][k], _hash(f"{group}/{k}", seed)))
+            group_fold[group] = fold
+            load[kind][fold] += len(members[group])
+    return {unit: group_fold[group] for unit, group in groups.items()}, family_fold
+
+
+def _joined_units(clips: Sequence[Clip]) -> dict[str, str]:
+    """Union of units that share a song, but for songs named like a whole repository's one entry."""
+    parent: dict[str, str] = {}
+
+    def find(u: str) -> str:
+        while parent[u] != u:
+            parent[u] = parent[parent[u]]
+            u = parent[u]
+        return u
+
+    by_song: dict[str, str] = {}
+    for clip in clips:
+        unit = unit_of(clip)
+        parent.setdefault(unit, unit)
+        if len(clip.song) < 6:  # too short to name a song
+            continue
+        other = by_song.setdefault(clip.song, unit)
+        parent[find(unit)] = find(other)
+    return {unit: find(unit) for unit in parent}
+
+
+def _deal(sizes: dict[str, int], n_folds: int, seed: int) -> dict[str, int]:
+    load = [0] * n_folds
+    out: dict[str, int] = {}
+    for name in sorted(sizes, key=lambda n: (-sizes[n], _hash(n, seed))):
+        out[name] = min(range(n_folds), key=lambda k: (load[k], _hash(f"{name}/{k}", seed)))
+        load[out[name]] += sizes[name]
+    return out
+
+
+def _hash(text: str, seed: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}/{text}".encode()).digest()[:8], "big")
