@@ -1,1 +1,63 @@
-"""Tell what an audio stem is."""
+"""Tell what an audio stem is: recorded to its own track or extracted from a mix, dry or wet, and how good.
+
+>>> import provenance
+>>> scorer = provenance.load()
+>>> scorer.score("vocals.wav").origin  # doctest: +SKIP
+'studio'
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from provenance.audio import Source
+from provenance.errors import ModelError, ProvenanceError, UnreadableAudio
+from provenance.scorer import Coverage, Scorer
+from provenance.verdict import Verdict, json_schema
+
+__version__ = "0.1.0"
+__all__ = [
+    "Coverage",
+    "ModelError",
+    "ProvenanceError",
+    "Scorer",
+    "UnreadableAudio",
+    "Verdict",
+    "json_schema",
+    "load",
+    "score",
+]
+
+
+def load(model: str | Path | None = None) -> Scorer:
+    """Load a model.
+
+    Args:
+        model: folder or name of a model; None is the default one.
+
+    Returns:
+        A scorer that threads may share.
+
+    Raises:
+        ModelError: the model cannot be used.
+    """
+    return Scorer(model)
+
+
+@lru_cache(maxsize=1)
+def _default() -> Scorer:
+    return Scorer()
+
+
+def score(source: Source, coverage: Coverage = "full") -> Verdict:
+    """Return the verdict on one stem by the default model, which is loaded once.
+
+    Args:
+        source: a path, encoded bytes, a binary file, or ``(samples, rate)`` with samples of shape (n,) or (n, 2).
+        coverage: ``full`` or ``sparse`` (one window of four).
+
+    Raises:
+        UnreadableAudio: it cannot be read.
+    """
+    return _default().score(source, coverage)

@@ -1,0 +1,128 @@
+"""A model folder that describes itself: found, checked against its checksum and against this front end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from provenance import frontend
+from provenance.errors import ModelError
+from provenance.verdict import Thresholds
+
+DEFAULT_MODEL = "stem-v1"
+CONFIG_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """From the mean window logit of a file to a probability: sigmoid(slope * logit + intercept)."""
+
+    slope: float
+    intercept: float
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a model folder holds.
+
+    Args:
+        folder: where it lies.
+        name: such as ``stem-v1``.
+        sha256: of ``model.onnx``.
+        heads: which of ``origin``, ``processing``, ``sdr``, ``distance`` the model has.
+        calibration: of the origin.
+        thresholds: of the decision.
+        sdr_half_width_db: half the 90 % interval of the SDR estimate, by conformal prediction; 0 without the head.
+        licence: of the weights and what they were trained on, in a line.
+    """
+
+    folder: Path
+    name: str
+    sha256: str
+    heads: frozenset[str]
+    calibration: Calibration
+    thresholds: Thresholds
+    sdr_half_width_db: float
+    licence: str
+
+    @property
+    def reference(self) -> str:
+        """Name and the first twelve digits of the checksum, as verdicts carry it."""
+        return f"{self.name}@{self.sha256[:12]}"
+
+    @property
+    def model_file(self) -> Path:
+        """The ONNX file."""
+        return self.folder / "model.onnx"
+
+
+def find(model: str | Path | None = None) -> Path:
+    """Return the folder of a model: a path, or the name of a model that came with the package.
+
+    Args:
+        model: folder or name; None is the default model.
+
+    Raises:
+        ModelError: there is no such folder.
+    """
+    name = DEFAULT_MODEL if model is None else str(model)
+    here = Path(__file__).resolve().parent
+    for folder in (Path(name), here / "models" / name, here.parent / "models" / name):
+        if (folder / "config.json").is_file():
+            return folder
+    raise ModelError(f"{name}: no such model; needed: a folder with config.json and model.onnx, or {DEFAULT_MODEL!r}")
+
+
+def load(model: str | Path | None = None) -> Bundle:
+    """Read and check a model folder.
+
+    Args:
+        model: folder or name; None is the default model.
+
+    Raises:
+        ModelError: the folder is missing or incomplete, the checksum differs, or the model was made for another
+            front end.
+    """
+    folder = find(model)
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        data = (folder / "model.onnx").read_bytes()
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}: cannot be read ({error}); needed: config.json and model.onnx") from error
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        _check(folder, config, digest)
+        return Bundle(
+            folder=folder,
+            name=str(config["name"]),
+            sha256=digest,
+            heads=frozenset(config["heads"]),
+            calibration=Calibration(**config["calibration"]),
+            thresholds=Thresholds(**config["thresholds"]),
+            sdr_half_width_db=float(config["sdr_half_width_db"]),
+            licence=str(config["licence"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{folder / 'config.json'}: found no usable {error}; needed: a complete config.json") from error
+
+
+def _check(folder: Path, config: dict[str, Any], digest: str) -> None:
+    if config["format"] != CONFIG_FORMAT:
+        raise ModelError(f"{folder}: found config format {config['format']}; needed: {CONFIG_FORMAT}")
+    if config["sha256"] != digest:
+        raise ModelError(
+            f"{folder / 'model.onnx'}: found sha256 {digest[:12]}; needed: {str(config['sha256'])[:12]}; "
+            "the file was changed or is damaged"
+        )
+    ours = json.loads(json.dumps(frontend.contract()))
+    theirs = config["frontend"]
+    differing = sorted(k for k in {*ours, *theirs} if ours.get(k) != theirs.get(k))
+    if differing:
+        key = differing[0]
+        raise ModelError(
+            f"{folder}: made for another front end ({', '.join(differing)}): "
+            f"found {key} {theirs.get(key)}; needed: {ours.get(key)}"
+        )

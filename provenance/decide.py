@@ -1,0 +1,183 @@
+"""The decision: pure functions from window scores to a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from provenance.audio import AudioInfo
+from provenance.bundle import Bundle, Calibration
+from provenance.model import PROCESSINGS, WindowScores
+from provenance.suitability import judge
+from provenance.verdict import SCHEMA_VERSION, AudioRead, Origin, Processing, SdrCeiling, Segment, Status, Verdict
+
+MIN_RATE_HZ = 16_000
+"""A source below this rate holds nothing of the range where the traces lie: it is not judged."""
+FULL_RATE_HZ = 44_100
+SILENT_BELOW_LOUDEST_DB = -50.0
+"""A window this far below the file's loudest is a pause: set aside, not scored."""
+SILENT_RMS = 1e-5
+"""-100 dBFS: below it there is only rounding."""
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Where the windows of a file lie, and how loud each is.
+
+    Args:
+        start_s, end_s: shape (n,).
+        rms: shape (n,), level without DC, full scale 1.0.
+        features_of: shape (n,), row of the scores that belongs to the window, or -1 if it was not computed.
+        duration_s: of the whole file.
+    """
+
+    start_s: Sequence[float]
+    end_s: Sequence[float]
+    rms: Sequence[float]
+    features_of: Sequence[int]
+    duration_s: float
+
+
+def calibrate(logit: npt.ArrayLike, calibration: Calibration) -> npt.NDArray[np.float64]:
+    """Turn raw log odds into probabilities.
+
+    Args:
+        logit: any shape.
+        calibration: slope and intercept.
+    """
+    z = np.asarray(logit, np.float64) * calibration.slope + calibration.intercept
+    out: npt.NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(z, -60, 60)))
+    return out
+
+
+def scored(spans: Spans) -> npt.NDArray[np.bool_]:
+    """Return which windows count: those that are not silent beside the file's loudest.
+
+    Args:
+        spans: the windows of a file.
+    """
+    rms = np.asarray(spans.rms, np.float64)
+    if len(rms) == 0:
+        return np.zeros(0, np.bool_)
+    least = max(SILENT_RMS, float(rms.max()) * 10 ** (SILENT_BELOW_LOUDEST_DB / 20))
+    out: npt.NDArray[np.bool_] = (rms >= least) & (np.asarray(spans.features_of) >= 0)
+    return out
+
+
+def refuse(status: Status, info: AudioInfo, spans: Spans, bundle: Bundle) -> Verdict:
+    """Return the verdict on audio that was read and cannot be judged.
+
+    Args:
+        status: why.
+        info: what was read.
+        spans: its windows.
+        bundle: the model that was not asked.
+    """
+    return _verdict(status, "undecided", None, None, None, "undecided", None, (status,), info, spans, bundle, ())
+
+
+def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle) -> Verdict:
+    """Pool the windows of a file and decide.
+
+    Args:
+        scores: raw scores of the computed windows.
+        spans: where they lie; at least one counts.
+        info: what was read.
+        bundle: calibration and thresholds.
+    """
+    counts = scored(spans)
+    rows = np.asarray(spans.features_of)[counts]
+    limits = bundle.thresholds
+    p = float(calibrate(scores.logit[rows].mean(), bundle.calibration))
+    reasons: list[str] = []
+    origin: Origin = "undecided"
+    if p >= limits.separated:
+        origin = "separated"
+    elif p <= limits.studio:
+        origin = "studio"
+    else:
+        reasons.append("low_confidence")
+    if scores.distance is not None and float(np.median(scores.distance[rows])) > limits.distance:
+        origin = "undecided"
+        reasons.append("outside_training")
+    sdr = None
+    if scores.sdr_db is not None and origin == "separated":
+        estimate = float(scores.sdr_db[rows].mean())
+        half = bundle.sdr_half_width_db
+        sdr = SdrCeiling(round(estimate, 2), round(estimate - half, 2), round(estimate + half, 2))
+    processing: Processing = "undecided"
+    p_processing = None
+    if scores.p_processing is not None:
+        mean = scores.p_processing[rows].mean(axis=0)
+        p_processing = {name: round(float(v), 4) for name, v in zip(PROCESSINGS, mean, strict=True)}
+        if float(mean.max()) >= limits.processing and "outside_training" not in reasons:
+            processing = PROCESSINGS[int(mean.argmax())]  # type: ignore[assignment]
+    timeline = tuple(
+        Segment(
+            round(spans.start_s[i], 3),
+            round(spans.end_s[i], 3),
+            round(float(calibrate(scores.logit[spans.features_of[i]], bundle.calibration)), 4) if counts[i] else None,
+        )
+        for i in range(len(counts))
+    )
+    return _verdict("ok", origin, p, _confidence(origin, p), sdr, processing, p_processing, tuple(reasons), info, spans,
+                    bundle, timeline)  # fmt: skip
+
+
+def _confidence(origin: Origin, p: float) -> float:
+    return {"separated": p, "studio": 1.0 - p, "undecided": max(p, 1.0 - p)}[origin]
+
+
+def _verdict(
+    status: Status,
+    origin: Origin,
+    p: float | None,
+    confidence: float | None,
+    sdr: SdrCeiling | None,
+    processing: Processing,
+    p_processing: dict[str, float] | None,
+    reasons: tuple[str, ...],
+    info: AudioInfo,
+    spans: Spans,
+    bundle: Bundle,
+    segments: tuple[Segment, ...],
+) -> Verdict:
+    counts = scored(spans)
+    notes = list(reasons)
+    if info.sample_rate_hz < FULL_RATE_HZ and "band_limited" not in notes:
+        notes.append("band_limited")
+    if info.lossy:
+        notes.append("lossy")
+    if info.truncated:
+        notes.append("truncated")
+    notes.append("not_in_this_model")  # family, effects and layers have no head in any model of this version
+    return Verdict(
+        schema_version=SCHEMA_VERSION,
+        status=status,
+        origin=origin,
+        p_separated=None if p is None else round(p, 4),
+        confidence=None if confidence is None else round(confidence, 4),
+        family=None,
+        sdr_ceiling_db=sdr,
+        processing=processing,
+        p_processing=p_processing,
+        effects=None,
+        layers=None,
+        segments=segments,
+        evidence=None,
+        suitable_for=judge(origin, processing, sdr),
+        reasons=tuple(notes),
+        audio=AudioRead(
+            duration_s=round(spans.duration_s, 3),
+            sample_rate_hz=info.sample_rate_hz,
+            n_channels=info.n_channels,
+            codec=info.codec,
+            n_windows=int(counts.sum()),
+            n_silent=int(len(counts) - counts.sum()),
+        ),
+        model=bundle.reference,
+        thresholds=bundle.thresholds,
+    )

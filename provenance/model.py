@@ -1,0 +1,75 @@
+"""The ONNX session: features of windows to raw scores of windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from provenance.bundle import Bundle
+from provenance.errors import ModelError
+
+PROCESSINGS = ("dry", "hybrid", "wet")
+_OUTPUTS = {"origin": "logit", "processing": "p_processing", "sdr": "sdr_db", "distance": "distance"}
+
+
+@dataclass(frozen=True)
+class WindowScores:
+    """Raw scores of n windows; None for a head that the model has not.
+
+    Args:
+        logit: shape (n,), uncalibrated log odds of extraction.
+        p_processing: shape (n, 3), probabilities of dry, hybrid, wet.
+        sdr_db: shape (n,), estimated SDR if it was extracted.
+        distance: shape (n,), distance to the training data.
+    """
+
+    logit: npt.NDArray[np.float32]
+    p_processing: npt.NDArray[np.float32] | None
+    sdr_db: npt.NDArray[np.float32] | None
+    distance: npt.NDArray[np.float32] | None
+
+
+class Model:
+    """An ONNX session over a bundle; safe to share between threads."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Open a session with one thread.
+
+        Args:
+            bundle: a checked model folder.
+
+        Raises:
+            ModelError: onnxruntime refuses the file, or a head named in the config is not in it.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        try:
+            self._session = onnxruntime.InferenceSession(
+                bundle.model_file, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's errors share no base but Exception
+            raise ModelError(f"{bundle.model_file}: refused by onnxruntime ({error}); needed: a valid model") from error
+        present = {output.name for output in self._session.get_outputs()}
+        missing = {_OUTPUTS[head] for head in bundle.heads} - present
+        if missing or "origin" not in bundle.heads:
+            raise ModelError(f"{bundle.model_file}: found no output {', '.join(sorted(missing)) or 'logit'}")
+        self._heads = [head for head in _OUTPUTS if head in bundle.heads]
+
+    def run(self, features: npt.NDArray[np.float32]) -> WindowScores:
+        """Score windows.
+
+        Args:
+            features: float32, shape (n, N_FEATURES), n at least 1.
+        """
+        values = self._session.run([_OUTPUTS[head] for head in self._heads], {"features": features})
+        found = dict(zip(self._heads, values, strict=True))
+
+        def flat(head: str) -> npt.NDArray[np.float32] | None:
+            return found[head].reshape(len(features)) if head in found else None
+
+        logit = flat("origin")
+        assert logit is not None  # checked in __init__; for the type checker
+        return WindowScores(logit, found.get("processing"), flat("sdr"), flat("distance"))

@@ -1,0 +1,93 @@
+"""The scorer: a loaded model that turns audio into verdicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from provenance import audio, bundle, frontend, windows
+from provenance.audio import Source
+from provenance.decide import MIN_RATE_HZ, SILENT_RMS, Spans, decide, refuse
+from provenance.errors import UnreadableAudio
+from provenance.model import Model
+from provenance.verdict import Verdict
+
+Coverage = Literal["full", "sparse"]
+SPARSE_STRIDE = 4
+_BATCH = 64
+
+
+class Scorer:
+    """A loaded model. One scorer may serve many threads at once.
+
+    Args:
+        model: folder or name of a model; None is the default one.
+
+    Raises:
+        ModelError: the model cannot be used.
+    """
+
+    def __init__(self, model: str | Path | None = None) -> None:
+        self.bundle = bundle.load(model)
+        self._model = Model(self.bundle)
+
+    def score(self, source: Source, coverage: Coverage = "full", max_s: float | None = None) -> Verdict:
+        """Return the verdict on one stem.
+
+        Args:
+            source: a path, encoded bytes, a binary file, or ``(samples, rate)``; see :func:`provenance.audio.open_audio`.
+            coverage: ``full`` looks at all of it, ``sparse`` at one window of four.
+            max_s: refuse audio that decodes to more than this, whatever its header says.
+
+        Raises:
+            UnreadableAudio: it cannot be read, or is longer than ``max_s``.
+            ValueError: another coverage.
+        """
+        if coverage not in ("full", "sparse"):
+            raise ValueError(f"found coverage {coverage!r}; needed: 'full' or 'sparse'")
+        starts: list[float] = []
+        ends: list[float] = []
+        levels: list[float] = []
+        rows: list[int] = []
+        features: list[frontend.Features] = []
+        n_samples = 0
+        peak = 0.0
+        with audio.open_audio(source) as (info, blocks):
+
+            def counted() -> audio.Iterator[audio.Samples]:
+                nonlocal n_samples, peak
+                for block in blocks:
+                    n_samples += len(block)
+                    if max_s is not None and n_samples > max_s * audio.SAMPLE_RATE_HZ:
+                        raise UnreadableAudio(
+                            info.name, "too_long", f"more than {max_s:g} s of audio", f"at most {max_s:g} s"
+                        )
+                    peak = max(peak, float(np.abs(block).max()))
+                    yield block
+
+            judged = info.sample_rate_hz >= MIN_RATE_HZ
+            for window in windows.split(counted(), SPARSE_STRIDE if coverage == "sparse" else 1):
+                starts.append(window.start_s)
+                ends.append(window.end_s)
+                level = _rms(window.samples)
+                levels.append(level)
+                wanted = judged and level >= SILENT_RMS
+                rows.append(len(features) if wanted else -1)
+                if wanted:
+                    features.append(frontend.compute(window.samples))
+        spans = Spans(starts, ends, levels, rows, n_samples / audio.SAMPLE_RATE_HZ)
+        if not judged:
+            return refuse("band_limited", info, spans, self.bundle)
+        if not starts:
+            return refuse("too_short" if peak > SILENT_RMS else "silent", info, spans, self.bundle)
+        if not features:
+            return refuse("silent", info, spans, self.bundle)
+        return decide(self._model.run(np.stack(features)), spans, info, self.bundle)
+
+
+def _rms(samples: audio.Samples) -> float:
+    channels = np.ascontiguousarray(samples.T)
+    centred = channels - channels.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    return float(np.sqrt(np.vdot(centred, centred) / centred.size))

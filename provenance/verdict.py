@@ -1,0 +1,195 @@
+"""The verdict: what a stem is, how sure that is, and why."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Literal, cast
+
+SCHEMA_VERSION = "1"
+
+Origin = Literal["studio", "separated", "undecided"]
+Processing = Literal["dry", "hybrid", "wet", "undecided"]
+Family = Literal[
+    "waveform", "hybrid", "spectrogram_mask", "complex_mask", "transformer", "classical", "unknown"
+]
+Layers = Literal["individual", "submix", "undecided"]
+Status = Literal["ok", "too_short", "silent", "band_limited"]
+Use = Literal[
+    "voice_cloning",
+    "singing_synthesis_research",
+    "singing_synthesis_production",
+    "mix_ready_generator",
+    "style_transfer",
+    "effects_chain",
+    "karaoke",
+    "emotion_prosody",
+]
+Fit = Literal["yes", "no", "needs_pair", "unknown"]
+
+
+@dataclass(frozen=True)
+class SdrCeiling:
+    """Estimated SDR of an extraction: 10 log10(sum s^2 / sum (s - s_hat)^2) over the clip and all channels, in dB.
+
+    Args:
+        estimate: blind estimate.
+        low: lower end of the 90 % interval.
+        high: upper end of the 90 % interval.
+    """
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One window of the timeline.
+
+    Args:
+        start_s: where it begins.
+        end_s: where it ends.
+        p_separated: calibrated probability that it was extracted; null where it is silent.
+    """
+
+    start_s: float
+    end_s: float
+    p_separated: float | None
+
+
+@dataclass(frozen=True)
+class Cue:
+    """A measured sign that a person can check.
+
+    Args:
+        cue: what was measured.
+        value: the value, or null with the reason in ``suggests``.
+        unit: of the value.
+        suggests: what it suggests.
+    """
+
+    cue: str
+    value: float | None
+    unit: str
+    suggests: str
+
+
+@dataclass(frozen=True)
+class UseFit:
+    """Whether the stem suits one use.
+
+    Args:
+        use: the use.
+        suitable: ``yes``, ``no``, ``needs_pair`` (only with the other version of the recording) or ``unknown``.
+        why: in words.
+    """
+
+    use: Use
+    suitable: Fit
+    why: str
+
+
+@dataclass(frozen=True)
+class AudioRead:
+    """What was read.
+
+    Args:
+        duration_s: length.
+        sample_rate_hz: of the source, before resampling to 44.1 kHz.
+        n_channels: of the source.
+        codec: container and coding.
+        n_windows: windows scored.
+        n_silent: windows set aside because they are silent.
+    """
+
+    duration_s: float
+    sample_rate_hz: int
+    n_channels: int
+    codec: str
+    n_windows: int
+    n_silent: int
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What the verdict was decided with.
+
+    Args:
+        separated: ``p_separated`` from which a stem is called separated.
+        studio: ``p_separated`` up to which it is called studio.
+        processing: probability from which a processing is stated.
+        distance: distance to the training data from which a stem lies outside it.
+    """
+
+    separated: float
+    studio: float
+    processing: float
+    distance: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one stem is.
+
+    A field for which the loaded model has no head is null, and ``reasons`` says ``not_in_this_model``.
+
+    Args:
+        schema_version: of this record.
+        status: ``ok``, or why the audio was read but not judged.
+        origin: recorded to its own track, or extracted from a mix.
+        p_separated: calibrated probability of extraction.
+        confidence: probability of the stated origin.
+        family: nearest kind of separator, for a separated stem.
+        sdr_ceiling_db: estimated SDR, for a separated stem.
+        processing: dry, hybrid or wet.
+        p_processing: probability of each processing.
+        effects: probability of each effect.
+        layers: one performance or several.
+        segments: the timeline.
+        evidence: measured signs.
+        suitable_for: which uses it suits.
+        reasons: codes that say why the verdict is not surer, or was refused.
+        audio: what was read.
+        model: name and checksum of the model.
+        thresholds: what was decided with.
+    """
+
+    schema_version: str
+    status: Status
+    origin: Origin
+    p_separated: float | None
+    confidence: float | None
+    family: Family | None
+    sdr_ceiling_db: SdrCeiling | None
+    processing: Processing
+    p_processing: dict[str, float] | None
+    effects: dict[str, float] | None
+    layers: Layers | None
+    segments: tuple[Segment, ...]
+    evidence: tuple[Cue, ...] | None
+    suitable_for: tuple[UseFit, ...]
+    reasons: tuple[str, ...]
+    audio: AudioRead
+    model: str
+    thresholds: Thresholds
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the verdict as plain dictionaries, lists, numbers and strings, ready for JSON."""
+        return cast("dict[str, Any]", _plain(dataclasses.asdict(self)))
+
+
+@cache
+def json_schema() -> str:
+    """Return the JSON schema of :meth:`Verdict.to_dict`, as text."""
+    return resources.files("provenance").joinpath("verdict.schema.json").read_text(encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,139 @@
+"""Calibration, thresholds, intervals and distances, all from clips that were held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+
+from provenance.bundle import Calibration
+from provenance.decide import calibrate
+
+Array = npt.NDArray[np.float32]
+N_AXES = 32
+
+
+@dataclass(frozen=True)
+class Distance:
+    """Root mean square of whitened principal coordinates: about 1 inside the training data, more outside.
+
+    Args:
+        mean, scale: shape (n_features,).
+        axes: shape (n_features, N_AXES), whitened.
+        clip: standardised features are clipped here.
+    """
+
+    mean: Array
+    scale: Array
+    axes: Array
+    clip: float = 8.0
+
+    def of(self, features: Array) -> Array:
+        """Return the distance of each row, shape (n,)."""
+        z = np.clip((features - self.mean) / self.scale, -self.clip, self.clip).astype(np.float32)
+        return np.sqrt(np.mean((z @ self.axes) ** 2, axis=1))
+
+
+def fit_distance(features: Array) -> Distance:
+    """Fit the distance on the training rows.
+
+    Args:
+        features: float32 (n, n_features).
+    """
+    mean = features.mean(0)
+    scale = np.maximum(features.std(0), 1e-3)
+    z = np.clip((features - mean) / scale, -8, 8)
+    pca = PCA(N_AXES, svd_solver="randomized", random_state=0).fit(z)
+    axes = pca.components_.T / np.sqrt(pca.explained_variance_)
+    offset = mean + scale * pca.mean_
+    return Distance(offset.astype(np.float32), scale.astype(np.float32), axes.astype(np.float32))
+
+
+def fit_platt(logit: npt.ArrayLike, separated: npt.ArrayLike) -> Calibration:
+    """Fit slope and intercept of held-out files' log odds, both classes with the same total weight.
+
+    Args:
+        logit: mean window log odds of each file.
+        separated: its class.
+
+    Source: J. Platt, Probabilistic outputs for support vector machines, 1999.
+    """
+    z = np.asarray(logit, float)[:, None]
+    fit = LogisticRegression(class_weight="balanced", C=100.0).fit(z, np.asarray(separated, bool))
+    return Calibration(float(fit.coef_[0, 0]), float(fit.intercept_[0]))
+
+
+def choose_thresholds(
+    p_separated: npt.ArrayLike, separated: npt.ArrayLike, max_accused: float, max_missed: float
+) -> tuple[float, float]:
+    """Choose the undecided band on held-out files.
+
+    Args:
+        p_separated: calibrated probability of each file.
+        separated: its class.
+        max_accused: share of true stems that may lie at or above the upper threshold.
+        max_missed: share of extractions that may lie at or below the lower one.
+
+    Returns:
+        The probability from which a stem is called separated, and the one up to which it is called studio.
+    """
+    p, y = np.asarray(p_separated, float), np.asarray(separated, bool)
+    true, fake = np.sort(p[~y])[::-1], np.sort(p[y])
+    n_accused, n_missed = int(max_accused * len(true)), int(max_missed * len(fake))
+    upper = float(np.clip((true[n_accused] + 1.0) / 2 if n_accused == 0 else _between(true, n_accused), 0.5, 0.999))
+    lower = float(np.clip(_between(fake, n_missed), 0.001, 0.5))
+    return upper, min(lower, upper)
+
+
+def _between(ordered: npt.NDArray[np.float64], n: int) -> float:
+    """A value that exactly the first n of an ordered array lie beyond."""
+    return float((ordered[n - 1] + ordered[n]) / 2) if n else float(ordered[0])
+
+
+def ece(p_separated: npt.ArrayLike, separated: npt.ArrayLike, n_bins: int = 10) -> float:
+    """Return the expected calibration error over equal-width bins, with both classes weighted alike.
+
+    Args:
+        p_separated: calibrated probabilities.
+        separated: classes.
+        n_bins: of equal width.
+
+    Source: M. P. Naeini et al., Obtaining well calibrated probabilities using Bayesian binning, AAAI 2015.
+    """
+    p, y = np.asarray(p_separated, float), np.asarray(separated, bool)
+    w = np.where(y, 0.5 / max(1, y.sum()), 0.5 / max(1, (~y).sum()))
+    bins = np.minimum((p * n_bins).astype(int), n_bins - 1)
+    total = 0.0
+    for k in range(n_bins):
+        inside = bins == k
+        if inside.any():
+            total += abs(float(np.sum(w[inside] * (p[inside] - y[inside]))))
+    return total
+
+
+def conformal_half_width(residual_db: npt.ArrayLike, coverage: float = 0.9) -> float:
+    """Return the half width of a split-conformal interval.
+
+    Args:
+        residual_db: estimate minus truth on held-out extractions.
+        coverage: wanted.
+
+    Source: V. Vovk et al., Algorithmic Learning in a Random World, 2005.
+    """
+    errors = np.sort(np.abs(np.asarray(residual_db, float)))
+    rank = min(len(errors) - 1, int(np.ceil((len(errors) + 1) * coverage)) - 1)
+    return float(errors[rank])
+
+
+__all__ = [
+    "Distance",
+    "calibrate",
+    "choose_thresholds",
+    "conformal_half_width",
+    "ece",
+    "fit_distance",
+    "fit_platt",
+]

@@ -1,0 +1,114 @@
+"""One TOML file in, one frozen configuration out; it is saved beside the model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.dataset import Recipe
+
+
+@dataclass(frozen=True)
+class Boosting:
+    """Settings of one gradient boosting.
+
+    Args:
+        rounds: boosting rounds.
+        learning_rate: shrinkage of each.
+        leaves: leaves of a tree, at most.
+        feature_share: share of the features a split may choose from.
+        n_seeds: models whose scores are averaged.
+    """
+
+    rounds: int
+    learning_rate: float = 0.08
+    leaves: int = 31
+    feature_share: float = 0.1
+    n_seeds: int = 1
+
+
+@dataclass(frozen=True)
+class Network:
+    """Settings of the feed-forward network over the same features.
+
+    Args:
+        width: units of each hidden layer.
+        n_epochs: passes over the rows.
+        dropout: share of inputs and units dropped.
+        n_seeds: networks whose scores are averaged.
+        share: weight of the network's log odds in the fused score, 0 to 1.
+    """
+
+    width: int = 128
+    n_epochs: int = 12
+    dropout: float = 0.3
+    n_seeds: int = 2
+    share: float = 0.5
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything a model is made from.
+
+    Args:
+        name: of the model folder.
+        recipe: examples each clip gives.
+        origin, processing, sdr: the heads' boosting.
+        network: fused into the origin head.
+        n_folds: of the unseen protocol.
+        max_accused: share of held-out true stems that may be called separated.
+        max_missed: share of held-out extractions that may be called studio.
+        processing_threshold: probability from which a processing is stated.
+        distance_quantile: share of the training data that lies inside.
+        seed: of everything.
+    """
+
+    name: str
+    recipe: Recipe
+    origin: Boosting
+    processing: Boosting
+    sdr: Boosting
+    network: Network
+    n_folds: int = 3
+    max_accused: float = 0.01
+    max_missed: float = 0.05
+    processing_threshold: float = 0.6
+    distance_quantile: float = 0.997
+    seed: int = 0
+
+
+def load(path: Path, demucs_repo: str | None = None) -> Config:
+    """Read a configuration.
+
+    Args:
+        path: TOML file.
+        demucs_repo: replaces the folder of local demucs weights; an empty one leaves demucs out.
+
+    Raises:
+        ValueError: an unknown or missing key, named.
+    """
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    recipe = dict(data.pop("recipe", {}))
+    if demucs_repo is not None:
+        recipe["demucs_repo"] = demucs_repo
+        recipe["demucs_models"] = recipe.get("demucs_models", []) if demucs_repo else []
+    recipe["demucs_models"] = tuple(recipe.get("demucs_models", ()))
+    try:
+        return Config(
+            recipe=Recipe(**recipe),
+            network=Network(**data.pop("network", {})),
+            **{head: Boosting(**data.pop(head)) for head in ("origin", "processing", "sdr")},
+            **data,
+        )
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{path}: {error}; needed: the keys of training.config.Config") from error
+
+
+def to_json(config: Config) -> str:
+    """Return a configuration as JSON, without the folder of local weights."""
+    plain = dataclasses.asdict(config)
+    plain["recipe"]["demucs_repo"] = Path(config.recipe.demucs_repo).name
+    return json.dumps(plain, indent=2)
