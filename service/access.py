@@ -1,0 +1,93 @@
+"""Who may call, and how often."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Annotated
+
+import limits
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from service.errors import StartError
+from service.keys import KeyRing
+from service.problems import Problem
+from service.settings import Settings
+
+_bearer = HTTPBearer(auto_error=False, description="an API key; asked for only where the service has keys")
+_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="the same, for clients that cannot send Bearer")
+
+
+class Access:
+    """Keys and the rate limit.
+
+    Args:
+        settings: of the service.
+
+    Raises:
+        StartError: the key file or the rate cannot be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._keys = KeyRing(settings.keys_file) if settings.keys_file is not None else None
+        try:
+            self._rate = limits.parse(settings.rate_limit) if settings.rate_limit else None
+        except ValueError as error:
+            raise StartError(f"found rate limit {settings.rate_limit!r}; needed: such as '600/minute'") from error
+        self._limiter = limits.strategies.MovingWindowRateLimiter(limits.storage.MemoryStorage())
+
+    def identify(self, key: str | None, address: str) -> str:
+        """Return who calls.
+
+        Args:
+            key: as sent, or None.
+            address: of the client.
+
+        Raises:
+            Problem: 401 without a valid key where keys are asked for.
+        """
+        if self._keys is None:
+            return address
+        name = self._keys.name_of(key) if key else None
+        if name is None:
+            found = "a key that is not known" if key else "no key"
+            raise Problem(401, "unauthorized", f"found {found}; needed: a valid one", {"WWW-Authenticate": "Bearer"})
+        return name
+
+    def count(self, caller: str) -> None:
+        """Count a request.
+
+        Args:
+            caller: who calls.
+
+        Raises:
+            Problem: 429 over the rate.
+        """
+        if self._rate is None or self._limiter.hit(self._rate, caller):
+            return
+        wait_s = max(1, math.ceil(self._limiter.get_window_stats(self._rate, caller).reset_time - time.time()))
+        detail = f"found more than {self._rate} by {caller}; needed: a wait of {wait_s} s"
+        raise Problem(429, "rate_limited", detail, {"Retry-After": str(wait_s)})
+
+
+def known(
+    request: Request,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None,
+    header: Annotated[str | None, Security(_header)] = None,
+) -> str:
+    """Return who calls; a dependency of routes that ask for a key."""
+    access: Access = request.app.state.access
+    caller = access.identify(bearer.credentials if bearer else header, request.client.host if request.client else "")
+    request.state.caller = caller
+    return caller
+
+
+def counted(request: Request, caller: Annotated[str, Depends(known)]) -> str:
+    """Return who calls, and count the request; a dependency of routes with a rate limit."""
+    access: Access = request.app.state.access
+    access.count(caller)
+    return caller
+
+
+Caller = Annotated[str, Depends(counted)]

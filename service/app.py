@@ -1,0 +1,114 @@
+"""The application: settings in, ASGI out."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp
+
+import provenance
+from service import health, page, problems, verdicts
+from service.access import Access
+from service.errors import StartError
+from service.observe import Metrics, Observed
+from service.pool import Pool
+from service.settings import Settings
+from service.uploads import Spool
+from service.worker import Limits
+
+_log = logging.getLogger("service")
+
+
+def create_app(settings: Settings, host: str = "127.0.0.1") -> ASGIApp:
+    """Build the service; nothing starts before its lifespan does.
+
+    Args:
+        settings: of the service.
+        host: address listened on, which decides the Host headers that are answered.
+
+    Raises:
+        StartError: keys or rate limit cannot be used.
+    """
+    limits = Limits(
+        settings.worker_memory_mb * 1_000_000,
+        settings.max_duration_s,
+        settings.max_channels,
+        settings.max_sample_rate_hz,
+    )
+    pool = Pool(settings.model, limits, settings.workers, settings.worker_time_s, settings.queue_size)
+    metrics = Metrics(pool)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        folder = settings.state_folder
+        with _owned(folder):
+            app.state.spool = Spool(folder / "spool")
+            try:
+                await pool.start()
+                _log.info("ready", extra={"workers": pool.n_workers})
+                yield
+            finally:
+                await pool.close()
+
+    app = FastAPI(
+        title="stem-provenance",
+        summary="Tells whether an audio stem is a true studio stem or was extracted from a mix.",
+        version=provenance.__version__,
+        lifespan=lifespan,
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+        max_body_size=settings.max_body_bytes,
+        telemetry={
+            "tracing": settings.otel,
+            "metrics": settings.otel,
+            "logs": settings.otel,
+            "operation_spans": settings.otel,
+            "auto_configure": settings.otel,
+        },
+    )
+    app.state.settings, app.state.pool, app.state.metrics = settings, pool, metrics
+    app.state.access = Access(settings)
+    problems.install(app)
+    for part in (verdicts.router, health.router, page.router):
+        app.include_router(part)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "X-API-Key", "X-Request-ID", "Content-Type"],
+            expose_headers=["X-Request-ID", "Retry-After", "Location", "Server-Timing"],
+        )
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts_for(host), www_redirect=False)
+    return Observed(problems.ProblemsOnly(app), metrics)
+
+
+class _owned:  # noqa: N801  (used as a function)
+    """Holds a state folder for one service, and frees it however the service ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file = (self._folder / "lock").open("w")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise StartError(
+                f"{self._folder}: found another service that uses it; needed: another folder in STEM_STATE_DIR"
+            ) from error
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()

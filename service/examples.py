@@ -1,0 +1,38 @@
+"""Examples for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+VERDICT: dict[str, Any] = {
+    "schema_version": "1",
+    "status": "ok",
+    "origin": "separated",
+    "p_separated": 0.9731,
+    "confidence": 0.9731,
+    "family": None,
+    "sdr_ceiling_db": {"estimate": 8.4, "low": 4.9, "high": 11.9},
+    "processing": "wet",
+    "p_processing": {"dry": 0.03, "hybrid": 0.11, "wet": 0.86},
+    "effects": None,
+    "layers": None,
+    "segments": [
+        {"start_s": 0.0, "end_s": 4.0, "p_separated": 0.981},
+        {"start_s": 4.0, "end_s": 8.0, "p_separated": None},
+    ],
+    "evidence": None,
+    "suitable_for": [
+        {"use": "voice_cloning", "suitable": "no", "why": "separated, not recorded; its ceiling is about 8 dB SDR"}
+    ],
+    "reasons": ["not_in_this_model"],
+    "audio": {
+        "duration_s": 8.0,
+        "sample_rate_hz": 44100,
+        "n_channels": 2,
+        "codec": "FLAC/PCM_16",
+        "n_windows": 1,
+        "n_silent": 1,
+    },
+    "model": "stem-v1@0a1b2c3d4e5f",
+    "thresholds": {"separated": 0.8, "studio": 0.2, "processing": 0.6, "distance": 4.0},
+}

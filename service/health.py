@@ -1,0 +1,54 @@
+"""Whether the service lives, is ready, and what it counts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, Field
+from starlette.responses import PlainTextResponse, Response
+
+from service.access import known
+from service.pool import Pool
+from service.problems import Problem, responses
+
+router = APIRouter(tags=["operation"])
+
+
+class Health(BaseModel):
+    """State of the service."""
+
+    status: str = Field(examples=["ok"])
+    workers: int = Field(description="workers that live", examples=[2])
+    waiting: int = Field(description="requests that wait for a worker", examples=[0])
+
+
+@router.get("/healthz", summary="Whether the process answers")
+async def is_alive(request: Request) -> Health:
+    """Return that the process answers."""
+    return _health(request.app.state.pool)
+
+
+@router.get("/readyz", summary="Whether verdicts can be given", responses=responses(503))
+async def is_ready(request: Request) -> Health:
+    """Return whether the model is loaded, workers live and the queue has room."""
+    pool: Pool = request.app.state.pool
+    if not pool.ready:
+        raise Problem(503, "not_ready", "found no worker with the model loaded", {"Retry-After": "2"})
+    return _health(pool)
+
+
+@router.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    response_class=PlainTextResponse,
+    responses=responses(401),
+)
+async def give_metrics(request: Request, caller: Annotated[str, Depends(known)]) -> Response:
+    """Return the metrics in Prometheus' text format."""
+    return Response(generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _health(pool: Pool) -> Health:
+    return Health(status="ok" if pool.ready else "not_ready", workers=len(pool.pids), waiting=pool.n_waiting)

@@ -1,0 +1,202 @@
+"""Problems: every error of the service is ``application/problem+json`` (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MEDIA_TYPE = "application/problem+json"
+_log = logging.getLogger("service.problems")
+
+_WHAT_TO_DO = {
+    400: "Correct the request; see /openapi.json.",
+    401: "Send a key: 'Authorization: Bearer KEY'.",
+    404: "Check the address; see /openapi.json for what there is.",
+    405: "Use a method named in the Allow header.",
+    409: "Wait until the state allows it.",
+    413: "Send a smaller body, or one file per request.",
+    415: "Send WAV, FLAC, OGG, Opus, MP3, AIFF or m4a, with its content type or as a form's file.",
+    422: "Correct what is named in 'detail'.",
+    429: "Wait as long as Retry-After says.",
+    500: "Try again; if it stays, report it with the request id.",
+    503: "Try again after as long as Retry-After says.",
+}
+
+
+class ProblemBody(BaseModel):
+    """An error, as RFC 9457 has it, with a code for machines and what to do."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "example": {
+                "type": "about:blank",
+                "title": "Unprocessable Content",
+                "status": 422,
+                "detail": "found an empty file of 0 bytes; needed: a readable audio file",
+                "code": "empty_file",
+                "todo": "Correct what is named in 'detail'.",
+                "request_id": "0f3e6c1d9a2b4c58",
+            }
+        },
+    )
+
+    type: str = Field(default="about:blank", description="kind of problem; the code tells more")
+    title: str = Field(description="the status in words")
+    status: int = Field(description="the HTTP status", ge=400, le=599)
+    detail: str = Field(description="what was found and what is needed")
+    code: str = Field(description="short machine-readable code")
+    todo: str = Field(default="", description="what to do")
+    request_id: str = Field(default="", description="names the request in the service's log")
+
+
+class Problem(Exception):
+    """A request that cannot be served.
+
+    Args:
+        status: HTTP status, 400 or more.
+        code: short machine-readable code.
+        detail: what was found and what is needed.
+        headers: of the response, such as Retry-After.
+        more: further members of the body.
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **more: object
+    ) -> None:
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.more = more
+        super().__init__(f"{status} {code}: {detail}")
+
+
+def problem_response(problem: Problem, request_id: str) -> Response:
+    """Return the response that says a problem.
+
+    Args:
+        problem: what is wrong.
+        request_id: of the request.
+    """
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": _title(problem.status),
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+        "todo": _WHAT_TO_DO.get(problem.status, ""),
+        "request_id": request_id,
+        **problem.more,
+    }
+    return Response(json.dumps(body), problem.status, problem.headers, MEDIA_TYPE)
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI description of error responses.
+
+    Args:
+        statuses: HTTP statuses that a route may answer with.
+    """
+    schema = {"$ref": "#/components/schemas/ProblemBody"}
+    return {
+        status: {"model": ProblemBody, "description": _WHAT_TO_DO[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Make an application answer every exception with a problem.
+
+    Args:
+        app: the application.
+    """
+
+    async def on_problem(request: Request, error: Exception) -> Response:
+        return problem_response(_as_problem(error), request_id_of(request.scope))
+
+    for kind in (Problem, HTTPException, RequestValidationError, Exception):
+        app.add_exception_handler(kind, on_problem)
+
+
+def request_id_of(scope: Scope) -> str:
+    """Return the id of a request, or '' before it has one.
+
+    Args:
+        scope: of the request.
+    """
+    return str(scope.get("state", {}).get("request_id", ""))
+
+
+class ProblemsOnly:
+    """Turns an error that a framework answers as plain text (413, Host, CORS) into a problem.
+
+    Args:
+        app: the application inside.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start: Message | None = None
+
+        async def sent(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start":
+                kind = MutableHeaders(raw=message["headers"]).get("content-type", "")
+                if message["status"] >= 400 and not kind.startswith(MEDIA_TYPE):
+                    start = message
+                    return
+                await send(message)
+            elif start is None:
+                await send(message)
+            elif not message.get("more_body", False):
+                status = start["status"]
+                kept = {k: v for k, v in MutableHeaders(raw=start["headers"]).items() if not k.startswith("content-")}
+                said = message.get("body", b"").decode("utf-8", "replace")[:200]
+                problem = Problem(status, _code(status), said or _title(status), kept)
+                await problem_response(problem, request_id_of(scope))(scope, receive, send)
+
+        await self._app(scope, receive, sent)
+
+
+def _as_problem(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, HTTPException):
+        return Problem(error.status_code, _code(error.status_code), str(error.detail), error.headers)
+    if isinstance(error, RequestValidationError):
+        faults = [{"where": [str(p) for p in e["loc"]], "fault": str(e["msg"])} for e in error.errors()]
+        detail = "; ".join(f"{'.'.join(f['where'])}: {f['fault']}" for f in faults)[:500]
+        return Problem(422, "invalid_request", detail, errors=faults)
+    _log.error("request failed", exc_info=error)
+    return Problem(500, "internal", "an error of the service, written to its log")
+
+
+def _title(status: int) -> str:
+    if status == 422:
+        return "Unprocessable Content"
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
+def _code(status: int) -> str:
+    return _title(status).lower().replace(" ", "_").replace("-", "_")

@@ -1,0 +1,61 @@
+"""Start the service: ``stem-provenance serve``, or ``python -m service.run``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import uvicorn
+from pydantic import ValidationError
+
+from provenance.errors import ModelError
+from service.app import create_app
+from service.errors import StartError
+from service.observe import log_config
+from service.settings import Settings, check_exposure
+
+
+def main(host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Serve until asked to stop.
+
+    Args:
+        host: name or address to listen on.
+        port: TCP port.
+
+    Raises:
+        SystemExit: with status 2 and a message where the service cannot start.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the workers are the parallelism
+    try:
+        settings = Settings()
+        check_exposure(settings, host)
+        app = create_app(settings, host)
+    except (StartError, ModelError) as error:
+        sys.exit(_said(str(error)))
+    except ValidationError as error:
+        faults = "; ".join(f"STEM_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        sys.exit(_said(f"found settings that cannot be used ({faults})"))
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=log_config(settings.log_level),
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.shutdown_s,
+        timeout_keep_alive=15,
+        lifespan="on",
+    )
+    server = uvicorn.Server(config)
+    server.run()
+    if not server.started:
+        sys.exit(2)
+
+
+def _said(message: str) -> int:
+    print(f"stem-provenance serve: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    main(os.environ.get("STEM_HOST", "127.0.0.1"), int(os.environ.get("STEM_PORT", "8000")))

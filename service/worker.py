@@ -1,0 +1,183 @@
+"""What runs in a worker process: one scorer, one file at a time, under a memory limit."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import time
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+import numpy as np
+
+from provenance import audio
+from provenance.errors import ModelError, UnreadableAudio
+from provenance.scorer import Coverage, Scorer
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one file may take.
+
+    Args:
+        memory_bytes: beyond what the worker has with the model loaded.
+        max_duration_s: decoded length.
+        max_channels: channels of the source.
+        max_sample_rate_hz: rate of the source.
+    """
+
+    memory_bytes: int
+    max_duration_s: float
+    max_channels: int
+    max_sample_rate_hz: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """A file to score.
+
+    Args:
+        path: where it lies.
+        coverage: ``full`` or ``sparse``.
+        roots: folders below which it must really lie, links resolved; None for the service's own uploads.
+    """
+
+    path: str
+    coverage: Coverage = "full"
+    roots: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A verdict.
+
+    Args:
+        body: the verdict as UTF-8 JSON.
+        seconds: the scorer's own time.
+    """
+
+    body: bytes
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file that has no verdict.
+
+    Args:
+        code: short machine-readable code.
+        detail: what was found and what is needed, without a path.
+        trace: where an unforeseen error came from, for the log.
+    """
+
+    code: str
+    detail: str
+    trace: str = ""
+
+
+Outcome: TypeAlias = Scored | Refused
+FATAL = frozenset({"memory_limit"})
+"""After a refusal with one of these codes the worker is replaced."""
+
+
+def serve(connection: Connection, model: str | None, limits: Limits) -> None:
+    """Load the model, say so, then answer tasks until the other end closes.
+
+    Args:
+        connection: carries ``""`` or why the model does not load, then an outcome for each task.
+        model: folder or name of the model.
+        limits: of each file.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        scorer = Scorer(model)
+    except ModelError as error:
+        connection.send(str(error))
+        return
+    noise = np.random.default_rng(0).normal(scale=0.1, size=(audio.SAMPLE_RATE_HZ, 2))
+    scorer.score((noise, audio.SAMPLE_RATE_HZ))  # so that the first file is as fast as the others
+    _limit_memory(limits.memory_bytes)
+    try:
+        connection.send("")
+        while True:
+            connection.send(answer(scorer, connection.recv(), limits))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # the service has gone
+
+
+def answer(scorer: Scorer, task: Task, limits: Limits) -> Outcome:
+    """Score one file and return its verdict or why there is none.
+
+    Args:
+        scorer: a loaded model.
+        task: the file.
+        limits: of the file.
+    """
+    try:
+        with _open(task) as file:
+            started = time.perf_counter()
+            with audio.open_audio(file) as (info, _):
+                refused = _over(info, limits)
+            if refused is not None:
+                return refused
+            file.seek(0)
+            verdict = scorer.score(file, task.coverage, limits.max_duration_s)
+            seconds = time.perf_counter() - started
+        return Scored(json.dumps(verdict.to_dict(), allow_nan=False).encode(), seconds)
+    except UnreadableAudio as error:
+        return Refused(error.code, f"found {error.found}; needed: {error.needed}")
+    except MemoryError:
+        size_mb = limits.memory_bytes / 1e6
+        return Refused("memory_limit", f"found a file that takes over {size_mb:.0f} MB to score; needed: a smaller one")
+    except Exception as error:  # one file must not end the worker, whatever its decoder raises
+        detail = f"found a file that could not be scored ({type(error).__name__}); needed: an undamaged file"
+        return Refused("not_scored", detail, traceback.format_exc())
+
+
+def _open(task: Task) -> BinaryIO:
+    try:
+        descriptor = os.open(task.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise UnreadableAudio("", "not_readable", f"{error.strerror}", "a readable audio file") from error
+    file = os.fdopen(descriptor, "rb")
+    if not Path(task.path).is_file():
+        file.close()
+        raise UnreadableAudio("", "not_a_file", "neither a file nor a link to one", "a readable audio file")
+    if task.roots is not None and not _lies_below(descriptor, task.path, task.roots):
+        file.close()
+        raise UnreadableAudio("", "outside_roots", "a file outside the folders allowed", "a file below one of them")
+    return file
+
+
+def _lies_below(descriptor: int, path: str, roots: tuple[str, ...]) -> bool:
+    real = Path(os.path.realpath(path))
+    if not any(real.is_relative_to(os.path.realpath(root)) for root in roots):
+        return False
+    try:  # what was opened is what was checked, whatever happened to links in between
+        return os.path.samestat(os.fstat(descriptor), os.lstat(real))
+    except OSError:
+        return False
+
+
+def _over(info: audio.AudioInfo, limits: Limits) -> Refused | None:
+    if info.n_channels > limits.max_channels:
+        needed = f"at most {limits.max_channels} here"
+        return Refused("too_many_channels", f"found {info.n_channels} channels; needed: {needed}")
+    if info.sample_rate_hz > limits.max_sample_rate_hz:
+        needed = f"at most {limits.max_sample_rate_hz} Hz here"
+        return Refused("bad_rate", f"found a sample rate of {info.sample_rate_hz} Hz; needed: {needed}")
+    return None
+
+
+def _limit_memory(extra_bytes: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    statm = Path("/proc/self/statm")
+    if statm.exists():  # the limit counts address space, most of which is the libraries'
+        used = int(statm.read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + extra_bytes, used + extra_bytes))
