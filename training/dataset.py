@@ -23,12 +23,12 @@ from provenance.errors import UnreadableAudio
 from provenance.windows import MIN_WINDOW_S, WINDOW_S, split
 from training import augment, effects
 from training.catalogue import Clip
-from training.separators import demucs, surrogate
+from training.separators import classical, demucs, surrogate
 from training.splits import unit_of
 
 Wave = npt.NDArray[np.float32]
 N_WINDOW = int(WINDOW_S * audio.SAMPLE_RATE_HZ)
-RECIPE = 3
+RECIPE = 4
 """Raise it when rows would come out otherwise: cached files carry it in their name."""
 _SILENT_RMS = 1e-5
 META = ("clip", "kind", "window", "pair", "origin", "family", "sdr_db", "processing", "oracle", "fold", "effects")
@@ -43,7 +43,10 @@ class Recipe:
         n_augmented: windows through the common chain.
         n_surrogates: surrogate separations of a studio clip, each with its twin through the same chain.
         n_demucs: mixes of a studio clip separated by the demucs package.
+        n_classical: mixes of a studio clip separated without training.
         n_processed: hybrid and wet versions of a dry clip, each.
+        p_effects: share of the examples of clips that are not dry which go through an effects chain, in both
+            classes alike, so that distortion and space are no sign of either.
         demucs_repo: folder of local demucs weights, or None.
         demucs_models: names in it.
         seed: of everything drawn.
@@ -54,7 +57,9 @@ class Recipe:
     n_augmented: int = 2
     n_surrogates: int = 4
     n_demucs: int = 1
+    n_classical: int = 1
     n_processed: int = 2
+    p_effects: float = 0.3
     demucs_repo: str = ""
     demucs_models: tuple[str, ...] = ()
     seed: int = 0
@@ -228,7 +233,19 @@ def _crop(samples: Wave, rng: np.random.Generator, full: bool = False) -> Wave:
 
 def _augmented(rows: _Rows, samples: Wave, recipe: Recipe, rng: np.random.Generator) -> None:
     for number in range(recipe.n_augmented):
-        rows.add(_fit(augment.apply(_crop(samples, rng), augment.draw(rng))), "augmented", number)
+        wave, used = _with_effects(_crop(samples, rng), rows.clip, recipe, rng)
+        processing = "unknown" if used else rows.clip.wetness
+        wave = _fit(augment.apply(wave, augment.draw(rng)))
+        rows.add(wave, "augmented", number, processing=processing, effects=used)
+
+
+def _with_effects(wave: Wave, clip: Clip, recipe: Recipe, rng: np.random.Generator) -> tuple[Wave, str]:
+    """Run a clip that is not dry through an effects chain, sometimes; dry ones are processed with labels elsewhere."""
+    if clip.wetness == "dry" or rng.random() >= recipe.p_effects:
+        return wave, ""
+    made = effects.produce(wave, str(rng.choice(["hybrid", "wet"])), rng)
+    used = made.wave.mean(1, keepdims=True) if wave.shape[1] == 1 else made.wave
+    return used, json.dumps(made.effects)
 
 
 def _fit(wave: Wave) -> Wave:
@@ -274,6 +291,9 @@ def _separated(rows: _Rows, samples: Wave, pool: list[Clip], recipe: Recipe, rng
         if clip.wetness == "dry" and rng.random() < 0.5:
             made = effects.produce(stereo, str(rng.choice(["hybrid", "wet"])), rng)
             stereo, processing, used = made.wave, made.processing, json.dumps(made.effects)
+        else:
+            stereo, used = _with_effects(stereo, clip, recipe, rng)
+            processing = "unknown" if used else processing
         other = _interference(clip, pool, len(stereo), rng)
         if other is None or _is_silent(stereo):
             continue
@@ -291,33 +311,59 @@ def _separated(rows: _Rows, samples: Wave, pool: list[Clip], recipe: Recipe, rng
                 _fit(wave), kind, number, pair, origin=origin, family=family, sdr_db=sdr_db,
                 processing=processing, effects=used,
             )  # fmt: skip
+    if clip.set_name != "dry":
+        for number in range(recipe.n_classical):
+            _by_classical(rows, samples, pool, rng, number)
     if recipe.demucs_models and clip.set_name != "dry" and clip.stem in ("vocals", "drums", "bass", "other"):
         for number in range(recipe.n_demucs):
             _by_demucs(rows, samples, pool, recipe, rng, number)
+
+
+def _mixed(
+    clip: Clip, samples: Wave, pool: list[Clip], rng: np.random.Generator
+) -> tuple[Wave, Wave] | tuple[None, None]:
+    """A target and what it is mixed with, both (n, 2)."""
+    target = _crop(samples, rng, full=True)
+    target = target if target.shape[1] == 2 else np.repeat(target, 2, 1)
+    other = _interference(clip, pool, len(target), rng)
+    if other is None or _is_silent(target):
+        return None, None
+    level = float(np.sqrt(np.mean(target**2)) / (np.sqrt(np.mean(other**2)) + 1e-9))
+    return target, other * np.float32(level * 10 ** (rng.uniform(-6, 6) / 20))
 
 
 def _by_demucs(
     rows: _Rows, samples: Wave, pool: list[Clip], recipe: Recipe, rng: np.random.Generator, number: int
 ) -> None:
     clip = rows.clip
-    target = _crop(samples, rng, full=True)
-    target = target if target.shape[1] == 2 else np.repeat(target, 2, 1)
-    other = _interference(clip, pool, len(target), rng)
-    if other is None or _is_silent(target):
+    target, other = _mixed(clip, samples, pool, rng)
+    if target is None or other is None:
         return
     name = str(rng.choice(recipe.demucs_models))
-    level = float(np.sqrt(np.mean(target**2)) / (np.sqrt(np.mean(other**2)) + 1e-9))
-    other = other * np.float32(level * 10 ** (rng.uniform(-6, 6) / 20))
     stems = demucs.separate(target + other, name, Path(recipe.demucs_repo), as_cli=rng.random() < 0.5)
     if clip.stem not in stems:
         return
     estimate = stems[clip.stem]
     if rng.random() < 0.25:
         estimate = target + other - sum(wave for stem, wave in stems.items() if stem != clip.stem)
+    _add_estimate(rows, np.asarray(estimate, np.float32), target, "demucs", "demucs", number, rng)
+
+
+def _by_classical(rows: _Rows, samples: Wave, pool: list[Clip], rng: np.random.Generator, number: int) -> None:
+    target, other = _mixed(rows.clip, samples, pool, rng)
+    if target is None or other is None:
+        return
+    estimate = classical.separate(target + other, rows.clip.stem, float(np.exp(rng.uniform(0, np.log(6)))))
+    _add_estimate(rows, estimate, target, "classical", "classical", number, rng)
+
+
+def _add_estimate(
+    rows: _Rows, estimate: Wave, target: Wave, kind: str, family: str, number: int, rng: np.random.Generator
+) -> None:
     chain = augment.draw(rng) if rng.random() < 0.5 else None
-    wave = augment.apply(np.asarray(estimate, np.float32), chain) if chain else np.asarray(estimate, np.float32)
+    wave = augment.apply(estimate, chain) if chain else estimate
     rows.add(
-        _fit(wave), "demucs", number, f"{clip.name}#d{number}", origin="separated", family="demucs",
+        _fit(wave), kind, number, f"{rows.clip.name}#{kind}{number}", origin="separated", family=family,
         sdr_db=surrogate.sdr_db(target, estimate),
     )  # fmt: skip
 
