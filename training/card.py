@@ -1,0 +1,274 @@
+"""The model card, the README's block of figures and the list of sources: generated, never typed.
+
+``python -m training.card models/stem-v1 README.md`` writes the card again from ``evaluation.json`` and puts the block
+into the README between its two markers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from training.catalogue import Clip
+
+BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
+_COLUMNS = ("studio", "separated", "AUC", "studio called separated", "studio called studio",
+            "separated called separated", "separated called studio")  # fmt: skip
+
+
+def sources(clips: Sequence[Clip]) -> list[dict[str, Any]]:
+    """Return what was trained on: repository, commit, licence and number of clips of each origin.
+
+    Args:
+        clips: the catalogue.
+    """
+    counts: Counter[tuple[str, str, str, str]] = Counter(
+        (c.repo or "unnamed", c.commit, c.licence or "not stated", c.origin) for c in clips
+    )
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for (repo, commit, licence, origin), n in sorted(counts.items()):
+        row = rows.setdefault(
+            (repo, commit, licence),
+            {"repository": repo, "commit": commit, "licence": licence, "n_studio": 0, "n_separated": 0},
+        )
+        row[f"n_{origin}"] += n
+    return list(rows.values())
+
+
+def summary(figures: dict[str, Any]) -> str:
+    """Return the headline figures in one line.
+
+    Args:
+        figures: of :func:`training.evaluate.report`.
+    """
+    all_ = figures["unseen"]
+    return (
+        f"unseen: AUC {all_['auc']:.3f}; of {all_['n_studio']} studio stems {_percent(all_['studio_called_separated'])} "
+        f"were called separated; of {all_['n_separated']} extractions {_percent(all_['separated_called_separated'])} "
+        f"were called separated and {_percent(all_['separated_called_studio'])} studio; ECE {all_['ece']:.3f}"
+    )
+
+
+def block(evaluation: dict[str, Any]) -> str:
+    """Return the figures as Markdown, for the README and the card.
+
+    Args:
+        evaluation: content of ``evaluation.json``.
+    """
+    figures = evaluation["figures"]
+    unseen = figures["unseen"]
+    rows = {"everything": unseen}
+    rows |= {f"manifest `{k}`": v for k, v in figures["by_manifest"].items()}
+    rows |= {f"{k}": v for k, v in figures["by_stem"].items() if min(v["n_studio"], v["n_separated"]) >= 5}
+    lines = [
+        f"Measured on {unseen['n_studio']} studio stems and {unseen['n_separated']} extractions, each scored by a model "
+        "that had seen neither its song or repository nor its separator's family, with calibration and thresholds "
+        "fixed on other folds. The rest of each row was called undecided.",
+        "",
+        *_table(rows),
+        "",
+        f"95 % intervals, resampling whole songs and repositories: AUC {_range(unseen['auc_interval'])}, studio called "
+        f"separated {_range(unseen['studio_called_separated_interval'], percent=True)}, separated called separated "
+        f"{_range(unseen['separated_called_separated_interval'], percent=True)}. Expected calibration error "
+        f"{unseen['ece']:.3f}. With the separator's family known and only the song unseen, AUC "
+        f"{figures['seen_family_unseen_song_auc']:.3f}.",
+    ]
+    return "\n".join(lines)
+
+
+def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
+    """Return the model card.
+
+    Args:
+        described: content of ``config.json``.
+        evaluation: content of ``evaluation.json``.
+    """
+    figures, limits = evaluation["figures"], described["thresholds"]
+    n_clips = sum(s["n_studio"] + s["n_separated"] for s in evaluation["sources"])
+    lines = [
+        f"# {described['name']}",
+        "",
+        f"`model.onnx`, {evaluation['model']['bytes'] / 1e6:.2f} MB, sha256 `{described['sha256'][:12]}`. Written by "
+        "`python -m training.fit`; every figure below comes from `evaluation.json` beside it.",
+        "",
+        "**Licence.** " + described["licence"][0].upper() + described["licence"][1:] + ". Part of the training audio is for "
+        "non-commercial research only: have your counsel read the list of sources before commercial use.",
+        "",
+        "## What it answers",
+        "",
+        f"Origin (called separated from p = {limits['separated']}, studio up to p = {limits['studio']}, undecided "
+        "between), an SDR ceiling for separated stems, and dry, hybrid or wet "
+        f"(stated from p = {limits['processing']}). It has no head for the separator's family, single effects or "
+        "layers.",
+        "",
+        "## Figures",
+        "",
+        block(evaluation),
+        "",
+        "### By separator family",
+        "",
+        "Extractions of that family only; no model of the family was trained on.",
+        "",
+        "| family | extractions | called separated | called studio |",
+        "|---|---:|---:|---:|",
+        *(
+            f"| {name} | {v['n_separated']} | {_percent(v['separated_called_separated'])} "
+            f"| {_percent(v['separated_called_studio'])} |"
+            for name, v in figures["by_family"].items()
+            if v["n_separated"]
+        ),
+        "",
+        "### By set",
+        "",
+        *_table(figures["by_set"]),
+        "",
+        "### SDR ceiling",
+        "",
+        *_sdr(figures["sdr"]),
+        "",
+        "### Dry, hybrid, wet",
+        "",
+        *_processing(figures["processing"]),
+        "",
+        "## When not to trust it",
+        "",
+        *_warnings(figures),
+        "",
+        "## What it was trained on",
+        "",
+        "Studio stems as they are, through the common chain of gain, filters, codecs and noise, and through effects; "
+        "real extractions found with their true stems or alone; extractions made for training by the demucs package, "
+        "by librosa's repetition similarity and harmonic/percussive separation, and by surrogates (corrupted masks and "
+        "bleed).",
+        "",
+        "| rows | number |",
+        "|---|---:|",
+        *(f"| {kind} | {n} |" for kind, n in evaluation["rows"].items()),
+        "",
+        f"{n_clips} clips from {len({s['repository'] for s in evaluation['sources']})} repositories:",
+        "",
+        "| repository | commit | licence | studio | separated |",
+        "|---|---|---|---:|---:|",
+        *(
+            f"| {s['repository']} | `{s['commit'][:12]}` | {s['licence'].replace('|', '/')} | {s['n_studio']} "
+            f"| {s['n_separated']} |"
+            for s in evaluation["sources"]
+        ),
+        "",
+        "## Settings",
+        "",
+        "```json",
+        json.dumps(evaluation["training"], indent=1),
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(rows: dict[str, dict[str, Any]]) -> list[str]:
+    out = ["| | " + " | ".join(_COLUMNS) + " |", "|---|" + "---:|" * len(_COLUMNS)]
+    for name, v in rows.items():
+        area = "" if v["auc"] is None else f"{v['auc']:.3f}"
+        shares = [_percent(v[f"{origin}_called_{called}"]) for origin, called in (
+            ("studio", "separated"), ("studio", "studio"), ("separated", "separated"), ("separated", "studio"))]  # fmt: skip
+        out.append(f"| {name} | {v['n_studio']} | {v['n_separated']} | {area} | " + " | ".join(shares) + " |")
+    return out
+
+
+def _sdr(sdr: dict[str, Any]) -> list[str]:
+    if "mae_db" not in sdr:
+        return [f"Only {sdr['n']} held-out extractions have a measured SDR: too few for a figure."]
+    return [
+        f"On {sdr['n']} held-out extractions of known SDR: mean absolute error {sdr['mae_db']:.2f} dB, beside "
+        f"{sdr['mae_of_the_median_db']:.2f} dB for always saying their median; bias {sdr['bias_db']:+.2f} dB; "
+        f"correlation {sdr['correlation']:.2f}. The 90 % interval is the estimate ± {sdr['half_width_db']:.1f} dB; "
+        f"fixed on other folds it covered {_percent(sdr['coverage_on_other_folds'])}."
+    ]
+
+
+def _processing(processing: dict[str, Any]) -> list[str]:
+    if not processing:
+        return ["No held-out rows with a known processing."]
+    out = []
+    names = {
+        "made": "Chains made by the project on held-out dry recordings, and those recordings",
+        "fx_pairs": "Real pairs of dry and processed recordings, never used in training this head",
+    }
+    for key, text in names.items():
+        if key in processing:
+            found = processing[key]
+            out += [f"{text} ({found['n']} windows): balanced accuracy {found['balanced_accuracy']:.3f}.", ""]
+            out += ["| truth | " + " | ".join(processing["classes"]) + " |", "|---|" + "---:|" * 3]
+            out += [
+                f"| {name} | " + " | ".join(map(str, row)) + " |"
+                for name, row in zip(processing["classes"], found["confusion"], strict=True)
+            ]
+            out.append("")
+    return out[:-1]
+
+
+def _warnings(figures: dict[str, Any]) -> list[str]:
+    weak = sorted(
+        (v["separated_called_separated"], k) for k, v in figures["by_family"].items() if v["n_separated"] >= 5
+    )[:5]
+    stems = sorted((v["auc"], k) for k, v in figures["by_stem"].items() if v["auc"] is not None)[:2]
+    sets = sorted(
+        ((v["studio_called_separated"], k) for k, v in figures["by_set"].items() if v["n_studio"] >= 10), reverse=True
+    )[:2]
+    return [
+        "- As the only evidence against a vendor. Read it over a whole dataset, with the intervals above.",
+        "- Where an unseen separator is at work, most extractions come out undecided: *undecided is not a clean bill*. "
+        "Worst caught: " + ", ".join(f"{k} ({_percent(v)})" for v, k in weak) + ".",
+        "- Stems on which it ranks worst: " + ", ".join(f"{k} (AUC {v:.3f})" for v, k in stems) + ".",
+        "- Sets of true stems most often accused: " + ", ".join(f"{k} ({_percent(v)})" for v, k in sets) + ".",
+        "- Sources below 16 kHz are refused; lossy sources are judged, with `lossy` among the reasons, on less evidence.",
+        "- Whole mixes, speech and synthetic audio are not what it was made for: `outside_training` catches some of them, "
+        "not all.",
+    ]
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
+
+
+def _range(interval: list[float] | None, *, percent: bool = False) -> str:
+    if interval is None:
+        return "not computable"
+    low, high = interval
+    return f"{_percent(low)} to {_percent(high)}" if percent else f"{low:.3f} to {high:.3f}"
+
+
+def main(
+    model: Annotated[Path, typer.Argument(help="A model folder.")],
+    readme: Annotated[Path | None, typer.Argument(help="A file with the two markers.")] = None,
+) -> None:
+    """Write the card again, and the README's block of figures."""
+    described = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    evaluation = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
+    (model / "README.md").write_text(render(described, evaluation), encoding="utf-8")
+    if readme is not None:
+        readme.write_text(place(readme.read_text(encoding="utf-8"), block(evaluation)), encoding="utf-8")
+
+
+def place(text: str, figures: str) -> str:
+    """Return a text with the figures between its markers.
+
+    Args:
+        text: of a README.
+        figures: Markdown.
+
+    Raises:
+        ValueError: a marker is missing.
+    """
+    if BEGIN not in text or END not in text:
+        raise ValueError(f"found no markers; needed: {BEGIN} and {END}")
+    head, rest = text.split(BEGIN, 1)
+    return f"{head}{BEGIN}\n{figures}\n{END}{rest.split(END, 1)[1]}"
+
+
+if __name__ == "__main__":
+    typer.run(main)
