@@ -47,9 +47,7 @@ class Model:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:
-            self._session = onnxruntime.InferenceSession(
-                bundle.model_file, options, providers=["CPUExecutionProvider"]
-            )
+            self._session = onnxruntime.InferenceSession(bundle.model_file, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors share no base but Exception
             raise ModelError(f"{bundle.model_file}: refused by onnxruntime ({error}); needed: a valid model") from error
         present = {output.name for output in self._session.get_outputs()}

@@ -12,9 +12,7 @@ SCHEMA_VERSION = "1"
 
 Origin = Literal["studio", "separated", "undecided"]
 Processing = Literal["dry", "hybrid", "wet", "undecided"]
-Family = Literal[
-    "waveform", "hybrid", "spectrogram_mask", "complex_mask", "transformer", "classical", "unknown"
-]
+Family = Literal["waveform", "hybrid", "spectrogram_mask", "complex_mask", "transformer", "classical", "unknown"]
 Layers = Literal["individual", "submix", "undecided"]
 Status = Literal["ok", "too_short", "silent", "band_limited"]
 Use = Literal[
