@@ -34,7 +34,7 @@ Samples: TypeAlias = npt.NDArray[np.float32]
 Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayLike, int]"
 
 EXTENSIONS = frozenset(
-    ".wav .wave .w64 .rf64 .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .caf .au .m4a .mp4 .aac".split()
+    [".wav", ".wave", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".caf", ".au", ".m4a", ".mp4", ".aac"]
 )
 """File name endings that a walk over a folder takes for audio, in lower case."""
 _PYAV_EXTENSIONS = frozenset({".m4a", ".mp4", ".aac"})
@@ -191,9 +191,7 @@ def _from_samples(name: str, source: tuple[npt.ArrayLike, int]) -> tuple[AudioIn
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2:
-        raise UnreadableAudio(
-            name, "bad_samples", f"an array of shape {array.shape}", "shape (n,), (n, 1) or (n, 2)"
-        )
+        raise UnreadableAudio(name, "bad_samples", f"an array of shape {array.shape}", "shape (n,), (n, 1) or (n, 2)")
     _check_shape(name, rate_hz, array.shape[1])
     if len(array) == 0:
         raise UnreadableAudio(name, "no_samples", "no samples", "at least one second of audio")
