@@ -32,6 +32,8 @@ SILENT_BELOW_LOUDEST_DB = -50.0
 """A window this far below the file's loudest is a pause: set aside, not scored."""
 SILENT_RMS = 1e-5
 """-100 dBFS: below it there is only rounding."""
+CLIPPED_SHARE = 5e-4
+"""Of the samples flat at full scale; a peak that is hit now and then leaves fewer."""
 
 
 @dataclass(frozen=True)
@@ -195,10 +197,12 @@ def _verdict(stated: _Stated, info: AudioInfo, spans: Spans, bundle: Bundle) -> 
         notes.append("band_limited")
     if info.lossy:
         notes.append("lossy")
-    if info.truncated:
+    if info.is_short:
         notes.append("truncated")
     if not bundle.heads >= HEADS:
         notes.append("not_in_this_model")
+    if info.flat_share >= CLIPPED_SHARE:
+        notes.append("clipped")
     return Verdict(
         schema_version=SCHEMA_VERSION,
         status=stated.status,

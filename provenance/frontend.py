@@ -8,6 +8,7 @@ sees. The numbers here are the model's contract: they are copied into its ``conf
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -82,8 +83,7 @@ def stft(samples: npt.NDArray[np.float32], hop: int = HOP) -> _Complex:
         complex64, shape (1 + (n - 2048) // hop, 1025), scaled so that a full-scale sine peaks near 1.
     """
     frames = np.lib.stride_tricks.sliding_window_view(samples, N_FFT)[::hop]
-    spectrum: _Complex = np.fft.rfft(frames * _hann(), axis=1)
-    return spectrum
+    return np.fft.rfft(frames * _hann(), axis=1).astype(np.complex64, copy=False)
 
 
 def log_power(power: _Array, reference: float) -> _Array:
@@ -112,8 +112,8 @@ def texture(level: _Array) -> _Array:
     total = np.zeros((level.shape[0], n_bins + 1), np.float32)
     np.cumsum(level, axis=1, out=total[:, 1:])
     low, high, width = _box(n_bins, half)
-    out: _Array = level - (total[:, high] - total[:, low]) / width
-    return out
+    mean: _Array = np.divide(total[:, high] - total[:, low], width, dtype=np.float32)
+    return level - mean
 
 
 def compute(samples: Samples) -> Features:
@@ -198,7 +198,7 @@ def _analyse(samples: Samples) -> tuple[Features, _Array, _Array]:
 @lru_cache(maxsize=1)
 def feature_names() -> tuple[str, ...]:
     """Return the name of each feature, in order."""
-    bands = [f"{low}-{high}" for low, high in zip(BAND_EDGES_HZ, BAND_EDGES_HZ[1:], strict=False)]
+    bands = [f"{low}-{high}" for low, high in pairwise(BAND_EDGES_HZ)]
     names = [f"texture_p{p}_{b}" for b in bands for p in PERCENTILES]
     names += [f"spread_p{p}_{b}" for b in bands for p in PERCENTILES if p != 50]
     names += [f"motion_p{p}_{b}" for b in bands for p in (25, 50, 90, 99)]
@@ -230,7 +230,7 @@ def _box(n_bins: int, half: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.
 @lru_cache(maxsize=1)
 def _bands() -> tuple[tuple[int, int], ...]:
     edges = [round(hz * N_FFT / SAMPLE_RATE_HZ) for hz in BAND_EDGES_HZ]
-    return tuple(zip(edges, edges[1:], strict=False))
+    return tuple(pairwise(edges))
 
 
 def _starts() -> npt.NDArray[np.int64]:
@@ -241,7 +241,7 @@ def _band_means(rows: _Array) -> _Array:
     """Mean over the bins of each band: (..., n_bins) to (..., n_bands)."""
     starts = _starts()
     sums = np.add.reduceat(rows, starts, axis=-1)[..., :-1]
-    out: _Array = sums / np.diff(starts).astype(np.float32)
+    out: _Array = np.divide(sums, np.diff(starts), dtype=np.float32)
     return out
 
 
@@ -291,7 +291,7 @@ def _motion(level: _Array) -> _Array:
 
 def _quarters() -> tuple[tuple[int, int], ...]:
     edges = [round(hz * N_FFT / SAMPLE_RATE_HZ) for hz in (100, 3000, 8000, 14000, 20000)]
-    return tuple(zip(edges, edges[1:], strict=False))
+    return tuple(pairwise(edges))
 
 
 def _lags(flat: _Array) -> _Array:

@@ -85,6 +85,9 @@ class Model:
             self._session = onnxruntime.InferenceSession(bundle.model_file, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors share no base but Exception
             raise ModelError(f"{bundle.model_file}: refused by onnxruntime ({error}); needed: a valid model") from error
+        unknown = sorted(bundle.heads - set(_OUTPUTS))
+        if unknown:
+            raise ModelError(f"{bundle.folder}: found head {', '.join(unknown)}; needed: {', '.join(_OUTPUTS)}")
         present = {output.name for output in self._session.get_outputs()}
         missing = {_OUTPUTS[head] for head in bundle.heads} - present
         if missing or "origin" not in bundle.heads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -38,7 +39,8 @@ class Scorer:
         """Return the verdict on one stem.
 
         Args:
-            source: a path, encoded bytes, a binary file, or ``(samples, rate)``; see :func:`provenance.audio.open_audio`.
+            source: a path, encoded bytes, a binary file, or ``(samples, rate)``;
+                see :func:`provenance.audio.open_audio`.
             coverage: ``full`` looks at all of it, ``sparse`` at one window of four.
             max_s: refuse audio that decodes to more than this, whatever its header says.
 
@@ -57,7 +59,7 @@ class Scorer:
         peak = 0.0
         with audio.open_audio(source) as (info, blocks):
 
-            def counted() -> audio.Iterator[audio.Samples]:
+            def counted() -> Iterator[audio.Samples]:
                 nonlocal n_samples, peak
                 for block in blocks:
                     n_samples += len(block)
