@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import signal
 
-from training.augment import _peaking
+from training.augment import peaking
 
 Wave = npt.NDArray[np.float32]
 RATE_HZ = 44_100
@@ -72,7 +72,7 @@ def _apply(name: str, wave: Wave, strength: float, rng: np.random.Generator, roo
     if name == "eq":
         for _ in range(int(rng.integers(2, 5))):
             hz = float(np.exp(rng.uniform(np.log(100), np.log(12_000))))
-            wave = signal.sosfilt(_peaking(hz, strength * float(rng.uniform(-12, 12)), 1.0), wave, axis=0)
+            wave = signal.sosfilt(peaking(hz, strength * float(rng.uniform(-12, 12)), 1.0), wave, axis=0)
         return np.asarray(wave, np.float32)
     if name == "de_essing":
         high = signal.sosfilt(signal.butter(2, 5500, "high", fs=RATE_HZ, output="sos"), wave, axis=0)
