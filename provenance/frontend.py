@@ -35,9 +35,16 @@ SPARSE = 2
 """Order statistics, and all of the side channel, are taken from every second frame: it halves their cost."""
 PHASE_FRAMES = 80
 """Phase statistics look at this many frames from the middle of the window."""
+N_MAP_BINS = 1024
+"""Bins of the map, from the first above DC."""
+TEXTURE_RANGE_DB = (-32.0, 31.75)
+LEVEL_RANGE_DB = (-110.0, 17.5)
+"""What the map's two channels hold; the steps of its eight-bit form are 0.25 and 0.5 dB."""
 
 Features: TypeAlias = npt.NDArray[np.float32]
 """float32, shape (N_FEATURES,)."""
+Map: TypeAlias = npt.NDArray[np.float32]
+"""float32, shape (2, n_frames, N_MAP_BINS): texture and level of the mid channel, each scaled to about one."""
 _Array: TypeAlias = npt.NDArray[np.float32]
 _Complex: TypeAlias = npt.NDArray[np.complex64]
 
@@ -58,6 +65,9 @@ def contract() -> dict[str, object]:
         "quiet_share": QUIET_SHARE,
         "sparse": SPARSE,
         "phase_frames": PHASE_FRAMES,
+        "map_bins": N_MAP_BINS,
+        "texture_range_db": list(TEXTURE_RANGE_DB),
+        "level_range_db": list(LEVEL_RANGE_DB),
         "n_features": N_FEATURES,
     }
 
@@ -117,6 +127,50 @@ def compute(samples: Samples) -> Features:
     Returns:
         float32, shape (N_FEATURES,), in the order of :func:`feature_names`.
     """
+    return _analyse(samples)[0]
+
+
+def compute_with_map(samples: Samples) -> tuple[Features, Map]:
+    """Compute the texture statistics of a window and the spectrum they were taken from.
+
+    Args:
+        samples: as for :func:`compute`.
+
+    Returns:
+        The statistics, and the map of shape (2, n_frames, N_MAP_BINS): what :func:`texture` leaves over 16 dB, and
+        the level in dB, plus 60, over 30, each cut to its range.
+    """
+    features, flat, level = _analyse(samples)
+    spectrum = np.empty((2, len(flat), N_MAP_BINS), np.float32)
+    np.clip(flat[:, 1:], *TEXTURE_RANGE_DB, out=spectrum[0])
+    np.clip(level[:, 1:], *LEVEL_RANGE_DB, out=spectrum[1])
+    spectrum[0] *= np.float32(1 / 16)
+    spectrum[1] += np.float32(60)
+    spectrum[1] *= np.float32(1 / 30)
+    return features, spectrum
+
+
+def n_map_frames(n_samples: int) -> int:
+    """Return how many frames the map of a window has.
+
+    Args:
+        n_samples: length of the window, at least 2048.
+    """
+    return 1 + (n_samples - N_FFT) // HOP
+
+
+def to_bytes(spectrum: Map) -> npt.NDArray[np.uint8]:
+    """Pack a map into eight bits.
+
+    Args:
+        spectrum: as :func:`compute_with_map` returns it.
+    """
+    texture_db, level_db = spectrum[0] * 16, spectrum[1] * 30 - 60
+    packed = [(texture_db - TEXTURE_RANGE_DB[0]) * 4, (level_db - LEVEL_RANGE_DB[0]) * 2]
+    return np.round(np.stack(packed)).astype(np.uint8)
+
+
+def _analyse(samples: Samples) -> tuple[Features, _Array, _Array]:
     mid_wave, side_wave = _mid_side(samples)
     mid = stft(mid_wave)
     mid_power = _power(mid)
@@ -138,7 +192,7 @@ def compute(samples: Samples) -> Features:
         _stereo(mid[::SPARSE], side, mid_power[::SPARSE], side_power, level[::SPARSE], reference),
     ]
     out: Features = np.concatenate(parts).astype(np.float32)
-    return out
+    return out, flat, level
 
 
 @lru_cache(maxsize=1)

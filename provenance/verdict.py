@@ -120,12 +120,16 @@ class Thresholds:
         studio: ``p_separated`` up to which it is called studio.
         processing: probability from which a processing is stated.
         distance: distance to the training data from which a stem lies outside it.
+        family: probability from which a kind of separator is named.
+        layers: probability from which one or several performances are stated.
     """
 
     separated: float
     studio: float
     processing: float
     distance: float
+    family: float
+    layers: float
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,11 @@ def draw(rng: np.random.Generator, strength: float = 1.0) -> Chain:
         low_pass_hz=float(rng.uniform(9_000, 20_000)) if chance(0.3) else 0.0,
         low_pass_order=int(rng.choice([0, 4, 8])),
         eq=tuple(
-            (float(np.exp(rng.uniform(np.log(80), np.log(14_000)))), float(rng.uniform(-9, 9)), float(rng.uniform(0.4, 2)))
+            (
+                float(np.exp(rng.uniform(np.log(80), np.log(14_000)))),
+                float(rng.uniform(-9, 9)),
+                float(rng.uniform(0.4, 2)),
+            )
             for _ in range(int(rng.integers(1, 4)) if chance(0.3) else 0)
         ),
         drive=float(rng.uniform(0, 12)) if chance(0.12) else 0.0,
@@ -102,7 +106,7 @@ def apply(wave: Wave, chain: Chain) -> Wave:
         out = soxr.resample(out, RATE_HZ * chain.speed, RATE_HZ)
     if chain.eq:
         for centre_hz, gain_db, q in chain.eq:
-            out = signal.sosfilt(_peaking(centre_hz, gain_db, q), out, axis=0)
+            out = signal.sosfilt(peaking(centre_hz, gain_db, q), out, axis=0)
     if chain.low_pass_hz:
         out = _low_pass(out, chain.low_pass_hz, chain.low_pass_order)
     out = np.asarray(out, np.float32)
@@ -146,9 +150,7 @@ def code(wave: Wave, codec: str, bitrate_kbps: int) -> Wave:
     buffer = io.BytesIO()
     level = float(np.clip((320 - bitrate_kbps) / (320 - 40), 0.0, 1.0))
     if codec == "mp3":
-        soundfile.write(
-            buffer, wave, RATE_HZ, format="MP3", compression_level=level, bitrate_mode="CONSTANT"
-        )
+        soundfile.write(buffer, wave, RATE_HZ, format="MP3", compression_level=level, bitrate_mode="CONSTANT")
     elif codec == "vorbis":
         _write_ogg(buffer, wave, RATE_HZ, "VORBIS", level)
     elif codec == "opus":
@@ -163,9 +165,7 @@ def code(wave: Wave, codec: str, bitrate_kbps: int) -> Wave:
 
 
 def _write_ogg(buffer: io.BytesIO, wave: Wave, rate: int, subtype: str, level: float) -> None:
-    with soundfile.SoundFile(
-        buffer, "w", rate, wave.shape[1], subtype, format="OGG", compression_level=level
-    ) as file:
+    with soundfile.SoundFile(buffer, "w", rate, wave.shape[1], subtype, format="OGG", compression_level=level) as file:
         for start in range(0, len(wave), rate):  # one long write overflows libsndfile's stack
             file.write(wave[start : start + rate])
 
@@ -190,8 +190,16 @@ def _code_aac(wave: Wave, bitrate_kbps: int) -> Wave:
     return np.concatenate(frames, 1).T.astype(np.float32)
 
 
-def _peaking(centre_hz: float, gain_db: float, q: float) -> npt.NDArray[np.float64]:
-    """A peaking biquad as second-order section (Audio EQ Cookbook, R. Bristow-Johnson)."""
+def peaking(centre_hz: float, gain_db: float, q: float) -> npt.NDArray[np.float64]:
+    """Return a peaking biquad as second-order section, shape (1, 6).
+
+    Args:
+        centre_hz: of the peak.
+        gain_db: at the peak.
+        q: quality factor.
+
+    Source: R. Bristow-Johnson, Audio EQ Cookbook.
+    """
     a = 10 ** (gain_db / 40)
     w = 2 * np.pi * centre_hz / RATE_HZ
     alpha = np.sin(w) / (2 * q)
