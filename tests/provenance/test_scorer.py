@@ -138,9 +138,7 @@ def test_maps_go_with_their_windows_through_the_batches(tmp_path: Path) -> None:
     assert scorer.score((parts[0][:60_000], 44_100)).status == "ok"
 
 
-def test_the_default_scorer_loads_once(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_default_scorer_loads_once(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``provenance.score`` from many threads at once loads its model and answers as the scorer does."""
     monkeypatch.setattr(provenance.bundle, "find", lambda model=None: tiny_model)
     provenance._default.cache_clear()
