@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -128,7 +129,7 @@ def install(app: FastAPI, words: Mapping[int, str]) -> None:
     async def on_problem(request: Request, error: Exception) -> Response:
         return problem_response(_as_problem(error, words), request_id_of(request.scope))
 
-    for kind in (Problem, HTTPException, RequestValidationError, Exception):
+    for kind in (Problem, HTTPException, RequestValidationError, ClientDisconnect, Exception):
         app.add_exception_handler(kind, on_problem)
 
 
@@ -190,6 +191,8 @@ def _as_problem(error: Exception, words: Mapping[int, str]) -> Problem:
         faults = [{"where": [str(p) for p in e["loc"]], "fault": str(e["msg"])} for e in error.errors()]
         detail = "; ".join(f"{'.'.join(f['where'])}: {f['fault']}" for f in faults)[:500]
         return Problem(422, "invalid_request", detail, errors=faults)
+    if isinstance(error, ClientDisconnect):  # nobody reads this but the log
+        return Problem(400, "client_left", "found the end of the connection in the middle of the body")
     _log.error("request failed", exc_info=error)
     return Problem(500, "internal", "an error of the service, written to its log")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from types import FrameType
@@ -65,6 +66,11 @@ def main(host: str = "127.0.0.1", port: int = 8000) -> None:
         lifespan="on",
     )
     server = _Server(config, stopping)
+    for asked in (
+        signal.SIGTERM,
+        signal.SIGINT,
+    ):  # uvicorn raises them again when all is finished: being asked is no fault
+        signal.signal(asked, lambda *_: None)
     try:
         server.run()
     except SystemExit:  # a port in use, or a start that failed; the log has said it

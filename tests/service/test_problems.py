@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -133,7 +132,7 @@ def test_the_rate_is_limited_by_429(serve: Callable[..., Server]) -> None:
         statuses = [client.get("/v1/verdict.schema.json").status_code for _ in range(3)]
         assert 429 not in statuses
         over = client.get("/v1/verdict.schema.json")
-        is_problem(over, 429, "too_many_requests" if over.json()["code"] == "too_many_requests" else "rate_limited")
+        is_problem(over, 429, "rate_limited")
         assert client.get("/healthz").status_code == 200
         time.sleep(int(over.headers["retry-after"]))
         assert client.get("/v1/verdict.schema.json").status_code != 429
@@ -156,15 +155,14 @@ def test_a_full_queue_is_503(serve: Callable[..., Server]) -> None:
 def test_a_body_that_stops_halfway_holds_nothing_up(server: Server, wav: bytes) -> None:
     """A client that leaves in the middle of its upload leaves no file behind and no worker busy."""
     with socket.create_connection(("127.0.0.1", server.port)) as raw:
-        head = f"POST /v1/verdicts HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: audio/wav\r\nContent-Length: {len(wav)}\r\n\r\n"
+        fields = f"Host: 127.0.0.1\r\nContent-Type: audio/wav\r\nContent-Length: {len(wav)}"
+        head = f"POST /v1/verdicts HTTP/1.1\r\n{fields}\r\n\r\n"
         raw.sendall(head.encode() + wav[: len(wav) // 2])
         time.sleep(0.3)
     deadline = time.monotonic() + 10
     while list((server.state / "spool").iterdir()) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert list((server.state / "spool").iterdir()) == []
-    done = threading.Event()
     with server.client() as client:
         assert client.post("/v1/verdicts", files={"file": wav}).status_code == 200
-        done.set()
-        assert "request failed" not in server.log
+    assert "Traceback" not in server.log
