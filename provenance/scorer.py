@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -12,12 +12,13 @@ from provenance import audio, bundle, frontend, windows
 from provenance.audio import Source
 from provenance.decide import MIN_RATE_HZ, SILENT_RMS, Spans, decide, refuse
 from provenance.errors import UnreadableAudio
-from provenance.model import Model
+from provenance.model import Model, WindowScores, join
 from provenance.verdict import Verdict
 
 Coverage = Literal["full", "sparse"]
 SPARSE_STRIDE = 4
-_BATCH = 64
+_BATCH = 8
+"""Windows the model sees at once: a map is 1.4 MB, so that a long file costs the memory of a minute."""
 
 
 class Scorer:
@@ -44,7 +45,8 @@ class Scorer:
         """Return the verdict on one stem.
 
         Args:
-            source: a path, encoded bytes, a binary file, or ``(samples, rate)``; see :func:`provenance.audio.open_audio`.
+            source: a path, encoded bytes, a binary file, or ``(samples, rate)``;
+                see :func:`provenance.audio.open_audio`.
             coverage: ``full`` looks at all of it, ``sparse`` at one window of four.
             max_s: refuse audio that decodes to more than this, whatever its header says.
             tap: is shown every block, float32 of shape (n, 1 or 2) at 44.1 kHz, so that an audit decodes once.
@@ -59,12 +61,12 @@ class Scorer:
         ends: list[float] = []
         levels: list[float] = []
         rows: list[int] = []
-        features: list[frontend.Features] = []
+        batch = _Batch(self._model)
         n_samples = 0
         peak = 0.0
         with audio.open_audio(source) as (info, blocks):
 
-            def counted() -> audio.Iterator[audio.Samples]:
+            def counted() -> Iterator[audio.Samples]:
                 nonlocal n_samples, peak
                 for block in blocks:
                     n_samples += len(block)
@@ -84,17 +86,51 @@ class Scorer:
                 level = _rms(window.samples)
                 levels.append(level)
                 wanted = judged and level >= SILENT_RMS
-                rows.append(len(features) if wanted else -1)
+                rows.append(batch.n if wanted else -1)
                 if wanted:
-                    features.append(frontend.compute(window.samples))
+                    batch.add(window.samples)
         spans = Spans(starts, ends, levels, rows, n_samples / audio.SAMPLE_RATE_HZ)
         if not judged:
             return refuse("band_limited", info, spans, self.bundle)
         if not starts:
             return refuse("too_short" if peak > SILENT_RMS else "silent", info, spans, self.bundle)
-        if not features:
+        if not batch.n:
             return refuse("silent", info, spans, self.bundle)
-        return decide(self._model.run(np.stack(features)), spans, info, self.bundle)
+        return decide(batch.scores(), spans, info, self.bundle)
+
+
+class _Batch:
+    """Windows on their way through the model, a few at a time; those of another length go on their own."""
+
+    def __init__(self, model: Model) -> None:
+        self.n = 0
+        self._model = model
+        self._features: list[frontend.Features] = []
+        self._maps: list[frontend.Map] = []
+        self._parts: list[WindowScores] = []
+
+    def add(self, samples: audio.Samples) -> None:
+        if self._model.needs_map:
+            features, spectrum = frontend.compute_with_map(samples)
+            if self._maps and spectrum.shape != self._maps[0].shape:
+                self._flush()
+            self._maps.append(spectrum)
+        else:
+            features = frontend.compute(samples)
+        self._features.append(features)
+        self.n += 1
+        if len(self._features) == _BATCH:
+            self._flush()
+
+    def scores(self) -> WindowScores:
+        self._flush()
+        return join(self._parts)
+
+    def _flush(self) -> None:
+        if self._features:
+            maps = np.stack(self._maps) if self._maps else None
+            self._parts.append(self._model.run(np.stack(self._features), maps))
+            self._features, self._maps = [], []
 
 
 def _rms(samples: audio.Samples) -> float:
