@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import time
@@ -54,7 +55,7 @@ class FaultScorer:
             reasons=(),
             audio=AudioRead(length, info.sample_rate_hz, info.n_channels, info.codec, 1, 0),
             model="faults@0",
-            thresholds=Thresholds(0.5, 0.5, 0.5, 1.0),
+            thresholds=Thresholds(**{field.name: 0.5 for field in dataclasses.fields(Thresholds)}),
         )
 
 
