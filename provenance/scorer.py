@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from provenance import audio, bundle, frontend, windows
+from provenance import audio, bundle, evidence, frontend, windows
 from provenance.audio import Source
 from provenance.decide import MIN_RATE_HZ, SILENT_RMS, Spans, decide, refuse
 from provenance.errors import UnreadableAudio
@@ -52,6 +53,7 @@ class Scorer:
         levels: list[float] = []
         rows: list[int] = []
         features: list[frontend.Features] = []
+        gallery = evidence.Gallery()
         n_samples = 0
         peak = 0.0
         with audio.open_audio(source) as (info, blocks):
@@ -76,7 +78,9 @@ class Scorer:
                 wanted = judged and level >= SILENT_RMS
                 rows.append(len(features) if wanted else -1)
                 if wanted:
-                    features.append(frontend.compute(window.samples))
+                    spectra = frontend.analyse(window.samples)
+                    features.append(frontend.describe(spectra))
+                    gallery.add(window.samples, spectra)
         spans = Spans(starts, ends, levels, rows, n_samples / audio.SAMPLE_RATE_HZ)
         if not judged:
             return refuse("band_limited", info, spans, self.bundle)
@@ -84,7 +88,8 @@ class Scorer:
             return refuse("too_short" if peak > SILENT_RMS else "silent", info, spans, self.bundle)
         if not features:
             return refuse("silent", info, spans, self.bundle)
-        return decide(self._model.run(np.stack(features)), spans, info, self.bundle)
+        verdict = decide(self._model.run(np.stack(features)), spans, info, self.bundle)
+        return dataclasses.replace(verdict, evidence=gallery.cues())
 
 
 def _rms(samples: audio.Samples) -> float:
