@@ -106,7 +106,7 @@ def load(model: str | Path | None = None) -> Bundle:
             licence=str(config["licence"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{folder / 'config.json'}: found no usable {error}; needed: a complete config.json") from error
+        raise ModelError(f"{folder / 'config.json'}: found no usable {error}; needed: a complete one") from error
 
 
 def _check(folder: Path, config: dict[str, Any], digest: str) -> None:

@@ -10,9 +10,20 @@ import numpy.typing as npt
 
 from provenance.audio import AudioInfo
 from provenance.bundle import Bundle, Calibration
-from provenance.model import PROCESSINGS, WindowScores
+from provenance.model import EFFECTS, HEADS, KINDS, PROCESSINGS, WindowScores
 from provenance.suitability import judge
-from provenance.verdict import SCHEMA_VERSION, AudioRead, Origin, Processing, SdrCeiling, Segment, Status, Verdict
+from provenance.verdict import (
+    SCHEMA_VERSION,
+    AudioRead,
+    Family,
+    Layers,
+    Origin,
+    Processing,
+    SdrCeiling,
+    Segment,
+    Status,
+    Verdict,
+)  # fmt: skip
 
 MIN_RATE_HZ = 16_000
 """A source below this rate holds nothing of the range where the traces lie: it is not judged."""
@@ -21,6 +32,8 @@ SILENT_BELOW_LOUDEST_DB = -50.0
 """A window this far below the file's loudest is a pause: set aside, not scored."""
 SILENT_RMS = 1e-5
 """-100 dBFS: below it there is only rounding."""
+CLIPPED_SHARE = 5e-4
+"""Of the samples flat at full scale; a peak that is hit now and then leaves fewer."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,7 @@ def refuse(status: Status, info: AudioInfo, spans: Spans, bundle: Bundle) -> Ver
         spans: its windows.
         bundle: the model that was not asked.
     """
-    return _verdict(status, "undecided", None, None, None, "undecided", None, (status,), info, spans, bundle, ())
+    return _verdict(_Stated(status, reasons=(status,)), info, spans, bundle)
 
 
 def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle) -> Verdict:
@@ -123,52 +136,88 @@ def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle) 
         )
         for i in range(len(counts))
     )
-    return _verdict("ok", origin, p, _confidence(origin, p), sdr, processing, p_processing, tuple(reasons), info, spans,
-                    bundle, timeline)  # fmt: skip
+    stated = _Stated(
+        "ok", origin, p, _confidence(origin, p), _family(scores, rows, origin, limits.family), sdr, processing,
+        p_processing, _effects(scores, rows), _layers(scores, rows, limits.layers), tuple(reasons), timeline,
+    )  # fmt: skip
+    return _verdict(stated, info, spans, bundle)
+
+
+def _family(scores: WindowScores, rows: npt.NDArray[np.int64], origin: Origin, least: float) -> Family | None:
+    """Nearest kind of separator of a separated stem; ``unknown`` where none is likely enough."""
+    if scores.p_kind is None or origin != "separated":
+        return None
+    mean = scores.p_kind[rows].mean(axis=0)
+    best = int(mean.argmax())
+    return KINDS[best] if float(mean[best]) >= least else "unknown"  # type: ignore[return-value]
+
+
+def _effects(scores: WindowScores, rows: npt.NDArray[np.int64]) -> dict[str, float] | None:
+    if scores.p_effects is None:
+        return None
+    mean = scores.p_effects[rows].mean(axis=0)
+    return {name: round(float(p), 4) for name, p in zip(EFFECTS, mean, strict=True)}
+
+
+def _layers(scores: WindowScores, rows: npt.NDArray[np.int64], least: float) -> Layers | None:
+    if scores.p_submix is None:
+        return None
+    p = float(scores.p_submix[rows].mean())
+    if max(p, 1 - p) < least:
+        return "undecided"
+    return "submix" if p > 0.5 else "individual"
 
 
 def _confidence(origin: Origin, p: float) -> float:
     return {"separated": p, "studio": 1.0 - p, "undecided": max(p, 1.0 - p)}[origin]
 
 
-def _verdict(
-    status: Status,
-    origin: Origin,
-    p: float | None,
-    confidence: float | None,
-    sdr: SdrCeiling | None,
-    processing: Processing,
-    p_processing: dict[str, float] | None,
-    reasons: tuple[str, ...],
-    info: AudioInfo,
-    spans: Spans,
-    bundle: Bundle,
-    segments: tuple[Segment, ...],
-) -> Verdict:
+@dataclass(frozen=True)
+class _Stated:
+    """What a verdict says, before what was read is put beside it."""
+
+    status: Status
+    origin: Origin = "undecided"
+    p: float | None = None
+    confidence: float | None = None
+    family: Family | None = None
+    sdr: SdrCeiling | None = None
+    processing: Processing = "undecided"
+    p_processing: dict[str, float] | None = None
+    effects: dict[str, float] | None = None
+    layers: Layers | None = None
+    reasons: tuple[str, ...] = ()
+    segments: tuple[Segment, ...] = ()
+
+
+def _verdict(stated: _Stated, info: AudioInfo, spans: Spans, bundle: Bundle) -> Verdict:
     counts = scored(spans)
-    notes = list(reasons)
+    notes = list(stated.reasons)
     if info.sample_rate_hz < FULL_RATE_HZ and "band_limited" not in notes:
         notes.append("band_limited")
     if info.lossy:
         notes.append("lossy")
-    if info.truncated:
+    if info.is_short:
         notes.append("truncated")
-    notes.append("not_in_this_model")  # family, effects and layers have no head in any model of this version
+    if not bundle.heads >= HEADS:
+        notes.append("not_in_this_model")
+    if info.flat_share >= CLIPPED_SHARE:
+        notes.append("clipped")
     return Verdict(
         schema_version=SCHEMA_VERSION,
-        status=status,
-        origin=origin,
-        p_separated=None if p is None else round(p, 4),
-        confidence=None if confidence is None else round(confidence, 4),
-        family=None,
-        sdr_ceiling_db=sdr,
-        processing=processing,
-        p_processing=p_processing,
-        effects=None,
-        layers=None,
-        segments=segments,
+        status=stated.status,
+        origin=stated.origin,
+        p_separated=None if stated.p is None else round(stated.p, 4),
+        confidence=None if stated.confidence is None else round(stated.confidence, 4),
+        family=stated.family,
+        sdr_ceiling_db=stated.sdr,
+        processing=stated.processing,
+        p_processing=stated.p_processing,
+        effects=stated.effects,
+        layers=stated.layers,
+        segments=stated.segments,
         evidence=None,
-        suitable_for=judge(origin, processing, sdr),
+        suitable_for=judge(stated.origin, stated.processing, stated.sdr),
         reasons=tuple(notes),
         audio=AudioRead(
             duration_s=round(spans.duration_s, 3),

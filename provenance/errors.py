@@ -7,7 +7,7 @@ class ProvenanceError(Exception):
     """The base of every error this package raises on purpose."""
 
 
-class UnreadableAudio(ProvenanceError):
+class UnreadableAudio(ProvenanceError):  # noqa: N818 - the name says what is wrong
     """Audio that cannot be read: which, what was found in it, and what is needed.
 
     Args:

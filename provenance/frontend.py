@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -35,9 +36,16 @@ SPARSE = 2
 """Order statistics, and all of the side channel, are taken from every second frame: it halves their cost."""
 PHASE_FRAMES = 80
 """Phase statistics look at this many frames from the middle of the window."""
+N_MAP_BINS = 1024
+"""Bins of the map, from the first above DC."""
+TEXTURE_RANGE_DB = (-32.0, 31.75)
+LEVEL_RANGE_DB = (-110.0, 17.5)
+"""What the map's two channels hold; the steps of its eight-bit form are 0.25 and 0.5 dB."""
 
 Features: TypeAlias = npt.NDArray[np.float32]
 """float32, shape (N_FEATURES,)."""
+Map: TypeAlias = npt.NDArray[np.float32]
+"""float32, shape (2, n_frames, N_MAP_BINS): texture and level of the mid channel, each scaled to about one."""
 _Array: TypeAlias = npt.NDArray[np.float32]
 _Complex: TypeAlias = npt.NDArray[np.complex64]
 
@@ -58,6 +66,9 @@ def contract() -> dict[str, object]:
         "quiet_share": QUIET_SHARE,
         "sparse": SPARSE,
         "phase_frames": PHASE_FRAMES,
+        "map_bins": N_MAP_BINS,
+        "texture_range_db": list(TEXTURE_RANGE_DB),
+        "level_range_db": list(LEVEL_RANGE_DB),
         "n_features": N_FEATURES,
     }
 
@@ -73,8 +84,7 @@ def stft(samples: npt.NDArray[np.float32], hop: int = HOP) -> _Complex:
         complex64, shape (1 + (n - 2048) // hop, 1025), scaled so that a full-scale sine peaks near 1.
     """
     frames = np.lib.stride_tricks.sliding_window_view(samples, N_FFT)[::hop]
-    spectrum: _Complex = np.fft.rfft(frames * _hann(), axis=1)
-    return spectrum
+    return np.fft.rfft(frames * _hann(), axis=1).astype(np.complex64, copy=False)
 
 
 def log_power(power: _Array, reference: float) -> _Array:
@@ -103,8 +113,8 @@ def texture(level: _Array) -> _Array:
     total = np.zeros((level.shape[0], n_bins + 1), np.float32)
     np.cumsum(level, axis=1, out=total[:, 1:])
     low, high, width = _box(n_bins, half)
-    out: _Array = level - (total[:, high] - total[:, low]) / width
-    return out
+    mean: _Array = np.divide(total[:, high] - total[:, low], width, dtype=np.float32)
+    return level - mean
 
 
 @dataclass(frozen=True)
@@ -185,10 +195,60 @@ def compute(samples: Samples) -> Features:
     return describe(analyse(samples))
 
 
+def compute_with_map(samples: Samples) -> tuple[Features, Map]:
+    """Compute the texture statistics of a window and the spectrum they were taken from.
+
+    Args:
+        samples: as for :func:`compute`.
+
+    Returns:
+        The statistics, and the map of shape (2, n_frames, N_MAP_BINS): what :func:`texture` leaves over 16 dB, and
+        the level in dB, plus 60, over 30, each cut to its range.
+    """
+    spectra = analyse(samples)
+    return describe(spectra), draw(spectra)
+
+
+def draw(spectra: Spectra) -> Map:
+    """Draw the map of a window's spectra.
+
+    Args:
+        spectra: from :func:`analyse`.
+    """
+    flat, level = spectra.flat, spectra.level
+    spectrum = np.empty((2, len(flat), N_MAP_BINS), np.float32)
+    np.clip(flat[:, 1:], *TEXTURE_RANGE_DB, out=spectrum[0])
+    np.clip(level[:, 1:], *LEVEL_RANGE_DB, out=spectrum[1])
+    spectrum[0] *= np.float32(1 / 16)
+    spectrum[1] += np.float32(60)
+    spectrum[1] *= np.float32(1 / 30)
+    return spectrum
+
+
+def n_map_frames(n_samples: int) -> int:
+    """Return how many frames the map of a window has.
+
+    Args:
+        n_samples: length of the window, at least 2048.
+    """
+    return 1 + (n_samples - N_FFT) // HOP
+
+
+def to_bytes(spectrum: Map) -> npt.NDArray[np.uint8]:
+    """Pack a map into eight bits.
+
+    Args:
+        spectrum: as :func:`compute_with_map` returns it.
+    """
+    texture_db, level_db = spectrum[0] * 16, spectrum[1] * 30 - 60
+    packed = [(texture_db - TEXTURE_RANGE_DB[0]) * 4, (level_db - LEVEL_RANGE_DB[0]) * 2]
+    return np.round(np.stack(packed)).astype(np.uint8)
+
+
 @lru_cache(maxsize=1)
 def feature_names() -> tuple[str, ...]:
     """Return the name of each feature, in order."""
-    bands = [f"{low}-{high}" for low, high in zip(BAND_EDGES_HZ, BAND_EDGES_HZ[1:], strict=False)]
+    bands = [f"{low}-{high}" for low, high in pairwise(BAND_EDGES_HZ)]
     names = [f"texture_p{p}_{b}" for b in bands for p in PERCENTILES]
     names += [f"spread_p{p}_{b}" for b in bands for p in PERCENTILES if p != 50]
     names += [f"motion_p{p}_{b}" for b in bands for p in (25, 50, 90, 99)]
@@ -220,7 +280,7 @@ def _box(n_bins: int, half: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.
 @lru_cache(maxsize=1)
 def _bands() -> tuple[tuple[int, int], ...]:
     edges = [round(hz * N_FFT / SAMPLE_RATE_HZ) for hz in BAND_EDGES_HZ]
-    return tuple(zip(edges, edges[1:], strict=False))
+    return tuple(pairwise(edges))
 
 
 def _starts() -> npt.NDArray[np.int64]:
@@ -231,7 +291,7 @@ def _band_means(rows: _Array) -> _Array:
     """Mean over the bins of each band: (..., n_bins) to (..., n_bands)."""
     starts = _starts()
     sums = np.add.reduceat(rows, starts, axis=-1)[..., :-1]
-    out: _Array = sums / np.diff(starts).astype(np.float32)
+    out: _Array = np.divide(sums, np.diff(starts), dtype=np.float32)
     return out
 
 
@@ -281,7 +341,7 @@ def _motion(level: _Array) -> _Array:
 
 def _quarters() -> tuple[tuple[int, int], ...]:
     edges = [round(hz * N_FFT / SAMPLE_RATE_HZ) for hz in (100, 3000, 8000, 14000, 20000)]
-    return tuple(zip(edges, edges[1:], strict=False))
+    return tuple(pairwise(edges))
 
 
 def _lags(flat: _Array) -> _Array:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +15,22 @@ from provenance.bundle import Bundle
 from provenance.errors import ModelError
 
 PROCESSINGS = ("dry", "hybrid", "wet")
-_OUTPUTS = {"origin": "logit", "processing": "p_processing", "sdr": "sdr_db", "distance": "distance"}
+EFFECTS = (
+    "reverb", "delay", "compression", "eq", "de_essing", "saturation", "modulation", "pitch_correction", "stereo_imaging",
+)  # fmt: skip
+KINDS = ("waveform", "hybrid", "spectrogram_mask", "complex_mask", "transformer", "classical")
+"""Kinds of separator a model may name; anything else is ``unknown``."""
+_OUTPUTS = {
+    "origin": "logit",
+    "processing": "p_processing",
+    "sdr": "sdr_db",
+    "distance": "distance",
+    "effects": "p_effects",
+    "family": "p_kind",
+    "layers": "p_submix",
+}
+HEADS = frozenset(_OUTPUTS)
+"""Every head a model may have."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +42,29 @@ class WindowScores:
         p_processing: shape (n, 3), probabilities of dry, hybrid, wet.
         sdr_db: shape (n,), estimated SDR if it was extracted.
         distance: shape (n,), distance to the training data.
+        p_effects: shape (n, 9), probability of each of EFFECTS.
+        p_kind: shape (n, 6), probability of each of KINDS, if it was extracted.
+        p_submix: shape (n,), probability of several performances.
     """
 
     logit: npt.NDArray[np.float32]
     p_processing: npt.NDArray[np.float32] | None
     sdr_db: npt.NDArray[np.float32] | None
     distance: npt.NDArray[np.float32] | None
+    p_effects: npt.NDArray[np.float32] | None = None
+    p_kind: npt.NDArray[np.float32] | None = None
+    p_submix: npt.NDArray[np.float32] | None = None
+
+
+def join(parts: Sequence[WindowScores]) -> WindowScores:
+    """Return the scores of all windows, in order.
+
+    Args:
+        parts: at least one, all of one model.
+    """
+    columns = ([getattr(part, field.name) for part in parts] for field in dataclasses.fields(WindowScores))
+    joined: list[Any] = [None if column[0] is None else np.concatenate(column) for column in columns]
+    return WindowScores(*joined)
 
 
 class Model:
@@ -47,24 +82,31 @@ class Model:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:
-            self._session = onnxruntime.InferenceSession(
-                bundle.model_file, options, providers=["CPUExecutionProvider"]
-            )
+            self._session = onnxruntime.InferenceSession(bundle.model_file, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors share no base but Exception
             raise ModelError(f"{bundle.model_file}: refused by onnxruntime ({error}); needed: a valid model") from error
+        unknown = sorted(bundle.heads - set(_OUTPUTS))
+        if unknown:
+            raise ModelError(f"{bundle.folder}: found head {', '.join(unknown)}; needed: {', '.join(_OUTPUTS)}")
         present = {output.name for output in self._session.get_outputs()}
         missing = {_OUTPUTS[head] for head in bundle.heads} - present
         if missing or "origin" not in bundle.heads:
             raise ModelError(f"{bundle.model_file}: found no output {', '.join(sorted(missing)) or 'logit'}")
         self._heads = [head for head in _OUTPUTS if head in bundle.heads]
+        self.needs_map = any(given.name == "map" for given in self._session.get_inputs())
+        """Whether it wants the windows' maps beside their statistics."""
 
-    def run(self, features: npt.NDArray[np.float32]) -> WindowScores:
+    def run(self, features: npt.NDArray[np.float32], maps: npt.NDArray[np.float32] | None = None) -> WindowScores:
         """Score windows.
 
         Args:
             features: float32, shape (n, N_FEATURES), n at least 1.
+            maps: float32, shape (n, 2, n_frames, N_MAP_BINS), for a model that needs them.
         """
-        values = self._session.run([_OUTPUTS[head] for head in self._heads], {"features": features})
+        inputs = {"features": features}
+        if self.needs_map and maps is not None:
+            inputs["map"] = maps
+        values = self._session.run([_OUTPUTS[head] for head in self._heads], inputs)
         found = dict(zip(self._heads, values, strict=True))
 
         def flat(head: str) -> npt.NDArray[np.float32] | None:
@@ -72,4 +114,7 @@ class Model:
 
         logit = flat("origin")
         assert logit is not None  # checked in __init__; for the type checker
-        return WindowScores(logit, found.get("processing"), flat("sdr"), flat("distance"))
+        return WindowScores(
+            logit, found.get("processing"), flat("sdr"), flat("distance"), found.get("effects"), found.get("family"),
+            flat("layers"),
+        )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -12,12 +13,13 @@ from provenance import audio, bundle, evidence, frontend, windows
 from provenance.audio import Source
 from provenance.decide import MIN_RATE_HZ, SILENT_RMS, Spans, decide, refuse
 from provenance.errors import UnreadableAudio
-from provenance.model import Model
+from provenance.model import Model, WindowScores, join
 from provenance.verdict import Verdict
 
 Coverage = Literal["full", "sparse"]
 SPARSE_STRIDE = 4
-_BATCH = 64
+_BATCH = 8
+"""Windows the model sees at once: a map is 1.4 MB, so that a long file costs the memory of a minute."""
 
 
 class Scorer:
@@ -38,7 +40,8 @@ class Scorer:
         """Return the verdict on one stem.
 
         Args:
-            source: a path, encoded bytes, a binary file, or ``(samples, rate)``; see :func:`provenance.audio.open_audio`.
+            source: a path, encoded bytes, a binary file, or ``(samples, rate)``;
+                see :func:`provenance.audio.open_audio`.
             coverage: ``full`` looks at all of it, ``sparse`` at one window of four.
             max_s: refuse audio that decodes to more than this, whatever its header says.
 
@@ -52,13 +55,13 @@ class Scorer:
         ends: list[float] = []
         levels: list[float] = []
         rows: list[int] = []
-        features: list[frontend.Features] = []
+        batch = _Batch(self._model)
         gallery = evidence.Gallery()
         n_samples = 0
         peak = 0.0
         with audio.open_audio(source) as (info, blocks):
 
-            def counted() -> audio.Iterator[audio.Samples]:
+            def counted() -> Iterator[audio.Samples]:
                 nonlocal n_samples, peak
                 for block in blocks:
                     n_samples += len(block)
@@ -76,20 +79,52 @@ class Scorer:
                 level = _rms(window.samples)
                 levels.append(level)
                 wanted = judged and level >= SILENT_RMS
-                rows.append(len(features) if wanted else -1)
+                rows.append(batch.n if wanted else -1)
                 if wanted:
                     spectra = frontend.analyse(window.samples)
-                    features.append(frontend.describe(spectra))
+                    batch.add(spectra)
                     gallery.add(window.samples, spectra)
         spans = Spans(starts, ends, levels, rows, n_samples / audio.SAMPLE_RATE_HZ)
         if not judged:
             return refuse("band_limited", info, spans, self.bundle)
         if not starts:
             return refuse("too_short" if peak > SILENT_RMS else "silent", info, spans, self.bundle)
-        if not features:
+        if not batch.n:
             return refuse("silent", info, spans, self.bundle)
-        verdict = decide(self._model.run(np.stack(features)), spans, info, self.bundle)
+        verdict = decide(batch.scores(), spans, info, self.bundle)
         return dataclasses.replace(verdict, evidence=gallery.cues())
+
+
+class _Batch:
+    """Windows on their way through the model, a few at a time; those of another length go on their own."""
+
+    def __init__(self, model: Model) -> None:
+        self.n = 0
+        self._model = model
+        self._features: list[frontend.Features] = []
+        self._maps: list[frontend.Map] = []
+        self._parts: list[WindowScores] = []
+
+    def add(self, spectra: frontend.Spectra) -> None:
+        if self._model.needs_map:
+            spectrum = frontend.draw(spectra)
+            if self._maps and spectrum.shape != self._maps[0].shape:
+                self._flush()
+            self._maps.append(spectrum)
+        self._features.append(frontend.describe(spectra))
+        self.n += 1
+        if len(self._features) == _BATCH:
+            self._flush()
+
+    def scores(self) -> WindowScores:
+        self._flush()
+        return join(self._parts)
+
+    def _flush(self) -> None:
+        if self._features:
+            maps = np.stack(self._maps) if self._maps else None
+            self._parts.append(self._model.run(np.stack(self._features), maps))
+            self._features, self._maps = [], []
 
 
 def _rms(samples: audio.Samples) -> float:

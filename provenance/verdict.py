@@ -12,9 +12,7 @@ SCHEMA_VERSION = "1"
 
 Origin = Literal["studio", "separated", "undecided"]
 Processing = Literal["dry", "hybrid", "wet", "undecided"]
-Family = Literal[
-    "waveform", "hybrid", "spectrogram_mask", "complex_mask", "transformer", "classical", "unknown"
-]
+Family = Literal["waveform", "hybrid", "spectrogram_mask", "complex_mask", "transformer", "classical", "unknown"]
 Layers = Literal["individual", "submix", "undecided"]
 Status = Literal["ok", "too_short", "silent", "band_limited"]
 Use = Literal[
@@ -126,12 +124,16 @@ class Thresholds:
         studio: ``p_separated`` up to which it is called studio.
         processing: probability from which a processing is stated.
         distance: distance to the training data from which a stem lies outside it.
+        family: probability from which a kind of separator is named.
+        layers: probability from which one or several performances are stated.
     """
 
     separated: float
     studio: float
     processing: float
     distance: float
+    family: float
+    layers: float
 
 
 @dataclass(frozen=True)

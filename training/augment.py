@@ -71,7 +71,11 @@ def draw(rng: np.random.Generator, strength: float = 1.0) -> Chain:
         low_pass_hz=float(rng.uniform(9_000, 20_000)) if chance(0.3) else 0.0,
         low_pass_order=int(rng.choice([0, 4, 8])),
         eq=tuple(
-            (float(np.exp(rng.uniform(np.log(80), np.log(14_000)))), float(rng.uniform(-9, 9)), float(rng.uniform(0.4, 2)))
+            (
+                float(np.exp(rng.uniform(np.log(80), np.log(14_000)))),
+                float(rng.uniform(-9, 9)),
+                float(rng.uniform(0.4, 2)),
+            )
             for _ in range(int(rng.integers(1, 4)) if chance(0.3) else 0)
         ),
         drive=float(rng.uniform(0, 12)) if chance(0.12) else 0.0,
@@ -146,9 +150,7 @@ def code(wave: Wave, codec: str, bitrate_kbps: int) -> Wave:
     buffer = io.BytesIO()
     level = float(np.clip((320 - bitrate_kbps) / (320 - 40), 0.0, 1.0))
     if codec == "mp3":
-        soundfile.write(
-            buffer, wave, RATE_HZ, format="MP3", compression_level=level, bitrate_mode="CONSTANT"
-        )
+        soundfile.write(buffer, wave, RATE_HZ, format="MP3", compression_level=level, bitrate_mode="CONSTANT")
     elif codec == "vorbis":
         _write_ogg(buffer, wave, RATE_HZ, "VORBIS", level)
     elif codec == "opus":
@@ -163,9 +165,7 @@ def code(wave: Wave, codec: str, bitrate_kbps: int) -> Wave:
 
 
 def _write_ogg(buffer: io.BytesIO, wave: Wave, rate: int, subtype: str, level: float) -> None:
-    with soundfile.SoundFile(
-        buffer, "w", rate, wave.shape[1], subtype, format="OGG", compression_level=level
-    ) as file:
+    with soundfile.SoundFile(buffer, "w", rate, wave.shape[1], subtype, format="OGG", compression_level=level) as file:
         for start in range(0, len(wave), rate):  # one long write overflows libsndfile's stack
             file.write(wave[start : start + rate])
 

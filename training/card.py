@@ -96,7 +96,10 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         f"`model.onnx`, {evaluation['model']['bytes'] / 1e6:.2f} MB, sha256 `{described['sha256'][:12]}`. Written by "
         "`python -m training.fit`; every figure below comes from `evaluation.json` beside it.",
         "",
-        "**Licence.** " + described["licence"][0].upper() + described["licence"][1:] + ". Part of the training audio is for "
+        "**Licence.** "
+        + described["licence"][0].upper()
+        + described["licence"][1:]
+        + ". Part of the training audio is for "
         "non-commercial research only: have your counsel read the list of sources before commercial use.",
         "",
         "## What it answers",

@@ -7,8 +7,11 @@ import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from training.dataset import Recipe
+from training.dataset import without_repo
+from training.examples import Recipe
+from training.texture_net import Network
 
 
 @dataclass(frozen=True)
@@ -31,25 +34,6 @@ class Boosting:
 
 
 @dataclass(frozen=True)
-class Network:
-    """Settings of the feed-forward network over the same features.
-
-    Args:
-        width: units of each hidden layer.
-        n_epochs: passes over the rows.
-        dropout: share of inputs and units dropped.
-        n_seeds: networks whose scores are averaged.
-        share: weight of the network's log odds in the fused score, 0 to 1.
-    """
-
-    width: int = 128
-    n_epochs: int = 12
-    dropout: float = 0.3
-    n_seeds: int = 2
-    share: float = 0.5
-
-
-@dataclass(frozen=True)
 class Config:
     """Everything a model is made from.
 
@@ -57,11 +41,13 @@ class Config:
         name: of the model folder.
         recipe: examples each clip gives.
         origin, processing, sdr: the heads' boosting.
-        network: fused into the origin head.
+        network: over the map; fused with the trees.
         n_folds: of the unseen protocol.
         max_accused: share of held-out true stems that may be called separated.
         max_missed: share of held-out extractions that may be called studio.
         processing_threshold: probability from which a processing is stated.
+        family_threshold: probability from which a kind of separator is named.
+        layers_threshold: probability from which one or several performances are stated.
         distance_quantile: share of the training data that lies inside.
         seed: of everything.
     """
@@ -77,15 +63,18 @@ class Config:
     max_missed: float = 0.05
     processing_threshold: float = 0.6
     distance_quantile: float = 0.997
+    family_threshold: float = 0.6
+    layers_threshold: float = 0.75
     seed: int = 0
 
 
-def load(path: Path, demucs_repo: str | None = None) -> Config:
+def load(path: Path, demucs_repo: str | None = None, networks: str | None = None) -> Config:
     """Read a configuration.
 
     Args:
         path: TOML file.
         demucs_repo: replaces the folder of local demucs weights; an empty one leaves demucs out.
+        networks: replaces the folder of networks trained here; an empty one leaves them out.
 
     Raises:
         ValueError: an unknown or missing key, named.
@@ -95,11 +84,15 @@ def load(path: Path, demucs_repo: str | None = None) -> Config:
     if demucs_repo is not None:
         recipe["demucs_repo"] = demucs_repo
         recipe["demucs_models"] = recipe.get("demucs_models", []) if demucs_repo else []
-    recipe["demucs_models"] = tuple(recipe.get("demucs_models", ()))
+    if networks is not None:
+        recipe["networks"] = networks
+        recipe["network_names"] = recipe.get("network_names", []) if networks else []
+    for names in ("demucs_models", "network_names"):
+        recipe[names] = tuple(recipe.get(names, ()))
     try:
         return Config(
             recipe=Recipe(**recipe),
-            network=Network(**data.pop("network", {})),
+            network=_network(data.pop("network", {})),
             **{head: Boosting(**data.pop(head)) for head in ("origin", "processing", "sdr")},
             **data,
         )
@@ -107,8 +100,13 @@ def load(path: Path, demucs_repo: str | None = None) -> Config:
         raise ValueError(f"{path}: {error}; needed: the keys of training.config.Config") from error
 
 
+def _network(data: dict[str, Any]) -> Network:
+    if "channels" in data:
+        data["channels"] = tuple(data["channels"])
+    return Network(**data)
+
+
 def to_json(config: Config) -> str:
     """Return a configuration as JSON, without the folder of local weights."""
-    plain = dataclasses.asdict(config)
-    plain["recipe"]["demucs_repo"] = Path(config.recipe.demucs_repo).name
+    plain = dataclasses.asdict(dataclasses.replace(config, recipe=without_repo(config.recipe)))
     return json.dumps(plain, indent=2)

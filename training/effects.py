@@ -93,7 +93,9 @@ def _reverb(wave: Wave, strength: float, rng: np.random.Generator, rooms: Sequen
         n = int(decay_s * RATE_HZ)
         t = np.arange(n)[:, None] / RATE_HZ
         room = rng.standard_normal((n, 2)) * 10 ** (-3 * t / decay_s)
-        room = signal.sosfilt(signal.butter(1, float(rng.uniform(3000, 12_000)), fs=RATE_HZ, output="sos"), room, axis=0)
+        room = signal.sosfilt(
+            signal.butter(1, float(rng.uniform(3000, 12_000)), fs=RATE_HZ, output="sos"), room, axis=0
+        )
         room[: int(rng.uniform(0, 0.04) * RATE_HZ)] = 0
     wet = signal.fftconvolve(wave, room, axes=0)[: len(wave)]
     wet *= np.sqrt(np.mean(wave**2)) / (np.sqrt(np.mean(wet**2)) + 1e-9)
@@ -129,5 +131,7 @@ def _chorus(wave: Wave, strength: float, rng: np.random.Generator) -> Wave:
         depth = rng.uniform(0.001, 0.004) * RATE_HZ * strength
         centre = rng.uniform(0.008, 0.02) * RATE_HZ
         position = t - centre - depth * np.sin(2 * np.pi * rng.uniform(0.2, 2.0) * t / RATE_HZ + channel)
-        out[:, channel] += np.float32(0.3 + 0.5 * strength) * np.interp(position, t, wave[:, channel]).astype(np.float32)
+        out[:, channel] += np.float32(0.3 + 0.5 * strength) * np.interp(position, t, wave[:, channel]).astype(
+            np.float32
+        )
     return out

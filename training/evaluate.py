@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +17,11 @@ from training import calibrate as fitting
 from training.catalogue import Clip
 from training.config import Config
 from training.dataset import Table
+from training.heads import Outputs
+from training.labels import MAX_SDR_DB, MIN_SDR_DB
 
 Mask = npt.NDArray[np.bool_]
-MIN_SDR_DB, MAX_SDR_DB = -5.0, 25.0
 N_RESAMPLES = 500
-
-
-@dataclass
-class HeldOut:
-    """What the models of the folds said about rows they never saw; NaN where no model of a fold judged a row.
-
-    Args:
-        logit: shape (n_rows,).
-        p_processing: shape (n_rows, 3).
-        sdr_db: shape (n_rows,).
-        distance: shape (n_rows,).
-    """
-
-    logit: npt.NDArray[np.float64]
-    p_processing: npt.NDArray[np.float64]
-    sdr_db: npt.NDArray[np.float64]
-    distance: npt.NDArray[np.float64]
-
-    @classmethod
-    def empty(cls, n_rows: int) -> HeldOut:
-        """Return one in which nothing was judged."""
-        return cls(*(np.full(shape, np.nan) for shape in (n_rows, (n_rows, len(PROCESSINGS)), n_rows, n_rows)))
 
 
 def describe(table: Table, clips: Sequence[Clip], manifests: Sequence[Path], family_fold: dict[str, int]) -> Table:
@@ -73,7 +51,7 @@ def describe(table: Table, clips: Sequence[Clip], manifests: Sequence[Path], fam
     ).drop_duplicates("clip")
     meta = table.meta.merge(known, on="clip", how="left", validate="many_to_one")
     meta["family_fold"] = meta["family"].map(lambda name: family_fold.get(name, -1)).astype(int)
-    return Table(table.features, meta, table.failures)
+    return Table(table.features, meta, table.maps, table.failures)
 
 
 def training_rows(meta: pd.DataFrame, fold: int | None) -> Mask:
@@ -99,7 +77,29 @@ def held_out_rows(meta: pd.DataFrame, fold: int) -> Mask:
     return inside & ((meta["origin"] == "studio") | (meta["family_fold"] == fold)).to_numpy()
 
 
-def files(meta: pd.DataFrame, held: HeldOut, rows: Mask) -> pd.DataFrame:
+def unseen_rows(meta: pd.DataFrame, n_folds: int) -> Mask:
+    """Return the rows that some fold's model never saw, near-oracles left out.
+
+    Args:
+        meta: described rows.
+        n_folds: of the protocol.
+    """
+    unseen = np.zeros(len(meta), bool)
+    for fold in range(n_folds):
+        unseen |= held_out_rows(meta, fold)
+    return unseen & ~meta["oracle"].to_numpy(bool)
+
+
+def judged_rows(meta: pd.DataFrame, n_folds: int) -> Mask:
+    """Return the unseen rows that are clips as they are: what figures, calibration and thresholds are made from.
+
+    Args:
+        meta, n_folds: as for :func:`unseen_rows`.
+    """
+    return unseen_rows(meta, n_folds) & (meta["kind"] == "clean").to_numpy()
+
+
+def files(meta: pd.DataFrame, held: Outputs, rows: Mask) -> pd.DataFrame:
     """Pool windows to files: one row for each clip.
 
     Args:
@@ -111,11 +111,8 @@ def files(meta: pd.DataFrame, held: HeldOut, rows: Mask) -> pd.DataFrame:
         A table with ``logit``, ``sdr_found_db``, ``distance`` and what is known of the clip.
     """
     data = meta[rows].copy()
-    data["logit"], data["sdr_found_db"], data["distance"] = (
-        held.logit[rows],
-        held.sdr_db[rows],
-        held.distance[rows],
-    )
+    for column, name in (("logit", "logit"), ("sdr_found_db", "sdr_db"), ("distance", "distance")):
+        data[column] = held[name][rows]
     firsts = ("origin", "stem", "set", "repo", "song", "family", "family_fold", "fold", "manifest", "sdr_db", "codec",
               "separator")  # fmt: skip
     pooled = data.groupby("clip", sort=True).agg(
@@ -211,7 +208,7 @@ def interval(scored: pd.DataFrame, statistic: Callable[[pd.DataFrame], float | N
     return [round(float(v), 4) for v in np.quantile(values, [0.025, 0.975])] if values else None
 
 
-def report(meta: pd.DataFrame, held: HeldOut, config: Config) -> dict[str, Any]:
+def report(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, Any]:
     """Return all figures of the unseen protocol.
 
     Args:
@@ -221,10 +218,8 @@ def report(meta: pd.DataFrame, held: HeldOut, config: Config) -> dict[str, Any]:
     """
     clean = (meta["kind"] == "clean").to_numpy()
     oracle = meta["oracle"].to_numpy(bool)
-    unseen = np.zeros(len(meta), bool)
-    for fold in range(config.n_folds):
-        unseen |= held_out_rows(meta, fold)
-    scored = decisions(files(meta, held, clean & ~oracle & unseen), config)
+    unseen = unseen_rows(meta, config.n_folds)
+    scored = decisions(files(meta, held, clean & unseen), config)
     by = lambda column: {  # noqa: E731
         str(name): figures(part) for name, part in scored.groupby(column) if len(part) >= 5
     }
@@ -249,16 +244,16 @@ def report(meta: pd.DataFrame, held: HeldOut, config: Config) -> dict[str, Any]:
     studio = clean & ~oracle & (meta["origin"] == "studio").to_numpy()
     known = files(meta, held, seen_family | studio)
     out["seen_family_unseen_song_auc"] = auc(known[known["logit"].notna()])
-    near = files(meta, held, clean & oracle & np.isfinite(held.logit))
+    near = files(meta, held, clean & oracle & np.isfinite(held["logit"]))
     out["near_oracle"] = {"n": len(near), "mean_logit": round(float(near["logit"].mean()), 3) if len(near) else None}
     out["processing"] = _processing(meta, held)
     out["sdr"] = _sdr(scored)
     return out
 
 
-def _processing(meta: pd.DataFrame, held: HeldOut) -> dict[str, Any]:
+def _processing(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
     rows = (meta["processing"].isin(PROCESSINGS) & (meta["origin"] == "studio")).to_numpy()
-    rows &= meta["kind"].isin(["clean", "processed"]).to_numpy() & np.isfinite(held.p_processing[:, 0])
+    rows &= meta["kind"].isin(["clean", "processed"]).to_numpy() & np.isfinite(held["p_processing"][:, 0])
     if not rows.any():
         return {}
     out: dict[str, Any] = {"classes": list(PROCESSINGS)}
@@ -267,8 +262,8 @@ def _processing(meta: pd.DataFrame, held: HeldOut) -> dict[str, Any]:
         if not here.any():
             continue
         truth = meta["processing"][here].map(PROCESSINGS.index).to_numpy()
-        found = held.p_processing[here].argmax(1)
-        sure = held.p_processing[here].max(1)
+        found = held["p_processing"][here].argmax(1)
+        sure = held["p_processing"][here].max(1)
         matrix = confusion_matrix(truth, found, labels=range(len(PROCESSINGS)))
         recall = np.diag(matrix)[matrix.sum(1) > 0] / matrix.sum(1)[matrix.sum(1) > 0]
         out[name] = {

@@ -9,51 +9,63 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
+import torch
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.base import is_classifier
+from torch import nn
 
+from provenance.frontend import N_MAP_BINS
+from provenance.model import EFFECTS, KINDS, PROCESSINGS
 from training.calibrate import Distance
-from training.heads import CLIP_Z, Mlp, Origin
+from training.heads import Fusion, Outputs, Trees
+from training.texture_net import N_BANDS, SDR_SCALE_DB, SPREAD_FLOOR, TextureNet
 
 OPSET, ML_OPSET = 18, 3
 Array = npt.NDArray[np.float32]
 
 
-def export(origin: Origin, processing: Any, sdr: Any, distance: Distance, n_features: int, file: Path) -> None:
-    """Write all heads as one graph.
+def export(trees: Trees, net: TextureNet | None, fusion: Fusion, n_features: int, file: Path) -> None:
+    """Write trees and network as one graph.
 
-    Input ``features`` is float32 (n, n_features); outputs are ``logit`` (n,), ``p_processing`` (n, 3),
-    ``sdr_db`` (n,) and ``distance`` (n,).
+    Inputs are ``features``, float32 (n, n_features), and with a network ``map``, float32 (n, 2, n_frames, 1024).
+    Outputs are ``logit`` (n,), ``p_processing`` (n, 3), ``sdr_db`` (n,), ``distance`` (n,), and with a network
+    ``p_effects`` (n, n_effects), ``p_kind`` (n, n_kinds) and ``p_submix`` (n,).
 
     Args:
-        origin: the origin head.
-        processing: a fitted scikit-learn classifier over dry, hybrid, wet.
-        sdr: a fitted scikit-learn regressor.
-        distance: the distance to the training data.
+        trees: boosted trees and the distance.
+        net: the network, or None.
+        fusion: how they are put together.
         n_features: width of the input.
         file: where to write.
     """
     graph = _Graph()
-    tree_logits = [graph.tree(tree) for k, tree in enumerate(origin.trees)]
-    logit = graph.mean(tree_logits, "origin_trees")
-    if origin.networks:
-        network = graph.mean([graph.mlp(m, f"net{k}_") for k, m in enumerate(origin.networks)], "origin_nets")
-        left = graph.node("Mul", [logit, graph.constant("tree_share", np.float32(1 - origin.share))])
-        right = graph.node("Mul", [network, graph.constant("net_share", np.float32(origin.share))])
-        logit = graph.node("Add", [left, right])
-    graph.output(logit, "logit")
-    probabilities = graph.tree(processing)
-    graph.nodes.append(helper.make_node("Identity", [probabilities], ["p_processing"]))
-    graph.output(graph.tree(sdr), "sdr_db")
-    graph.distance(distance)
-    outputs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n"]) for n in ("logit", "sdr_db", "distance")]
-    outputs.insert(1, helper.make_tensor_value_info("p_processing", TensorProto.FLOAT, ["n", 3]))
+    logit = graph.scaled(graph.mean([graph.tree(tree) for tree in trees.origin], "tree_logit"), fusion.tree_factor)
+    processing, sdr = graph.tree(trees.processing), graph.flat(graph.tree(trees.sdr))
+    inputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", n_features])]
+    outputs = {"logit": ["n"], "p_processing": ["n", len(PROCESSINGS)], "sdr_db": ["n"], "distance": ["n"]}
+    if net is not None:
+        inputs.append(helper.make_tensor_value_info("map", TensorProto.FLOAT, ["n", 2, "n_frames", N_MAP_BINS]))
+        outputs |= {"p_effects": ["n", len(EFFECTS)], "p_kind": ["n", len(KINDS)], "p_submix": ["n"]}
+        found = graph.network(net)
+        b = fusion.net_share_of_rest
+        logit = graph.node("Add", [logit, graph.scaled(graph.flat(found["logit"]), fusion.net_factor)])
+        mine = graph.node("Softmax", [found["processing"]], axis=1)
+        processing = graph.node("Add", [graph.scaled(processing, 1 - b), graph.scaled(mine, b)])
+        mine = graph.scaled(graph.flat(found["sdr"]), b * SDR_SCALE_DB)
+        sdr = graph.node("Add", [graph.scaled(sdr, 1 - b), mine])
+        graph.named(graph.node("Sigmoid", [found["effects"]]), "p_effects")
+        graph.named(graph.node("Softmax", [found["kind"]], axis=1), "p_kind")
+        graph.named(graph.flat(graph.node("Sigmoid", [found["layers"]])), "p_submix")
+    graph.named(logit, "logit")
+    graph.named(processing, "p_processing")
+    graph.named(sdr, "sdr_db")
+    graph.distance(trees.distance)
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "stem",
-            [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", n_features])],
-            outputs,
+            inputs,
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
             graph.constants,
         ),
         opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)],
@@ -63,28 +75,31 @@ def export(origin: Origin, processing: Any, sdr: Any, distance: Distance, n_feat
     file.write_bytes(model.SerializeToString())
 
 
-def parity(file: Path, origin: Origin, processing: Any, sdr: Any, distance: Distance, features: Array) -> float:
+def parity(file: Path, trained: Outputs, features: Array, maps: Array | None) -> float:
     """Return the largest difference between the graph and what was trained, over all outputs.
 
-    Log odds are compared as probabilities, decibels and distances as they are, each over its own scale of one.
+    Log odds are compared as probabilities; decibels and distances as they are, over their size where that is above one.
 
     Args:
         file: the exported graph.
-        origin, processing, sdr, distance: what was trained.
-        features: rows to compare on.
+        trained: what scikit-learn and torch say of the same rows, fused.
+        features: rows to compare on, float32 (n, n_features).
+        maps: their maps, float32 (n, 2, n_frames, 1024), or None without a network.
     """
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    found = dict(
-        zip([o.name for o in session.get_outputs()], session.run(None, {"features": features}), strict=True)
-    )
-    sigmoid = lambda z: 1 / (1 + np.exp(-np.asarray(z, np.float64)))  # noqa: E731
-    differences = [
-        np.abs(sigmoid(found["logit"]) - sigmoid(origin.logit(features))),
-        np.abs(found["p_processing"] - processing.predict_proba(features)),
-        np.abs(found["sdr_db"] - sdr.predict(features)) / np.maximum(1, np.abs(found["sdr_db"])),
-        np.abs(found["distance"] - distance.of(features)) / np.maximum(1, np.abs(found["distance"])),
-    ]
-    return float(max(d.max() for d in differences))
+    inputs = {"features": features} | ({} if maps is None else {"map": maps})
+    found = dict(zip([o.name for o in session.get_outputs()], session.run(None, inputs), strict=True))
+    worst = 0.0
+    for name, values in found.items():
+        ours, theirs = np.asarray(values, np.float64), trained[name]
+        if name == "logit":
+            difference = np.abs(1 / (1 + np.exp(-ours)) - 1 / (1 + np.exp(-theirs)))
+        elif name in ("sdr_db", "distance"):
+            difference = np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))
+        else:
+            difference = np.abs(ours - theirs)
+        worst = max(worst, float(difference.max()))
+    return worst
 
 
 class _Graph:
@@ -105,18 +120,21 @@ class _Graph:
         self.nodes.append(helper.make_node(op, inputs, [name], **attributes))
         return name
 
-    def output(self, value: str, name: str) -> None:
+    def named(self, value: str, name: str) -> None:
+        self.nodes.append(helper.make_node("Identity", [value], [name]))
+
+    def flat(self, value: str) -> str:
         shape = "flat_shape"
         if all(c.name != shape for c in self.constants):
             self.constant(shape, np.array([-1], np.int64))
-        self.nodes.append(helper.make_node("Reshape", [value, shape], [name]))
+        return self.node("Reshape", [value, shape])
+
+    def scaled(self, value: str, factor: float) -> str:
+        self._count += 1
+        return self.node("Mul", [value, self.constant(f"factor_{self._count}", np.float32(factor))])
 
     def mean(self, values: list[str], name: str) -> str:
-        flat = []
-        for k, value in enumerate(values):
-            self.output(value, f"{name}_{k}")
-            flat.append(f"{name}_{k}")
-        return self.node("Mean", flat)
+        return self.node("Mean", [self.flat(value) for value in values])
 
     def tree(self, estimator: Any) -> str:
         """Add fitted boosted trees; returns log odds of two classes, probabilities of more, or values.
@@ -150,22 +168,33 @@ class _Graph:
         )  # fmt: skip
         return self.node("Softmax", [value], axis=1) if is_classifier(estimator) and len(columns) > 1 else value
 
-    def mlp(self, network: Mlp, prefix: str) -> str:
-        value = self.node("Sub", ["features", self.constant(prefix + "mean", network.mean)])
-        value = self.node("Div", [value, self.constant(prefix + "scale", network.scale)])
-        low = self.constant(prefix + "low", np.float32(-CLIP_Z))
-        value = self.node("Clip", [value, low, self.constant(prefix + "high", np.float32(CLIP_Z))])
-        for k, layer in enumerate(network.net):
-            kind = type(layer).__name__
-            if kind == "Linear":
-                weight = self.constant(f"{prefix}w{k}", layer.weight.detach().numpy())
-                bias = self.constant(f"{prefix}b{k}", layer.bias.detach().numpy())
-                value = self.node("Gemm", [value, weight, bias], transB=1)
-            elif kind == "SiLU":
-                value = self.node("Mul", [value, self.node("Sigmoid", [value])])
-            elif kind != "Dropout":
-                raise ValueError(f"found layer {kind}; needed: Linear, SiLU or Dropout")
-        return value
+    def network(self, net: TextureNet) -> dict[str, str]:
+        """Add the network, batch norms folded into the convolutions before them; returns its raw outputs by head."""
+        value, layers = "map", list(net.trunk)
+        for k, layer in enumerate(layers):
+            if isinstance(layer, nn.Conv2d):
+                after = layers[k + 1] if k + 1 < len(layers) else None
+                weight, bias = _folded(layer, after if isinstance(after, nn.BatchNorm2d) else None)
+                inputs = [value, self.constant(f"conv{k}_weight", weight), self.constant(f"conv{k}_bias", bias)]
+                (high, wide), strides = layer.padding, list(layer.stride)
+                value = self.node("Conv", inputs, strides=strides, pads=[high, wide, high, wide], group=layer.groups)
+            elif isinstance(layer, nn.ReLU):
+                value = self.node("Relu", [value])
+        bands = self.constant("bands", np.array([0, 0, -1, N_BANDS, net.n_bins_out // N_BANDS], np.int64))
+        value = self.node("Reshape", [value, bands])
+        axes = self.constant("band_axes", np.array([2, 4], np.int64))
+        mean = self.node("ReduceMean", [value, axes], keepdims=0)
+        square = self.node("ReduceMean", [self.node("Mul", [value, value]), axes], keepdims=0)
+        spread = self.node("Relu", [self.node("Sub", [square, self.node("Mul", [mean, mean])])])
+        spread = self.node("Add", [spread, self.constant("spread_floor", np.float32(SPREAD_FLOOR))])
+        pooled = self.node("Concat", [mean, self.node("Sqrt", [spread])], axis=1)
+        pooled = self.node("Flatten", [pooled], axis=1)
+        hidden = self.node("Relu", [self._linear(pooled, net.hidden[0], "hidden")])
+        return {name: self._linear(hidden, head, name) for name, head in net.heads.items()}
+
+    def _linear(self, value: str, layer: Any, name: str) -> str:
+        weight = self.constant(f"{name}_weight", layer.weight.detach().numpy())
+        return self.node("Gemm", [value, weight, self.constant(f"{name}_bias", layer.bias.detach().numpy())], transB=1)
 
     def distance(self, distance: Distance) -> None:
         value = self.node("Sub", ["features", self.constant("distance_mean", distance.mean)])
@@ -176,5 +205,16 @@ class _Graph:
         value = self.node("Mul", [value, value])
         axes = self.constant("distance_axis", np.array([1], np.int64))
         value = self.node("Sqrt", [self.node("ReduceMean", [value, axes], keepdims=0)])
-        self.output(value, "distance")
+        self.named(value, "distance")
 
+
+def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Array, Array]:
+    """Weight and bias of a convolution with the batch norm after it folded in."""
+    weight = conv.weight.detach().double()
+    bias = torch.zeros(len(weight), dtype=torch.float64) if conv.bias is None else conv.bias.detach().double()
+    if norm is not None:
+        assert norm.running_mean is not None and norm.running_var is not None  # for the type checker
+        gain = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
+        weight = weight * gain[:, None, None, None]
+        bias = (bias - norm.running_mean.double()) * gain + norm.bias.detach().double()
+    return weight.float().numpy(), bias.float().numpy()

@@ -27,7 +27,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     (r"open-?unmix|^umx", "open-unmix", "spectrogram_mask"),
     (r"wave-?u-?net|^wavenet", "wave-u-net", "waveform"),
     (r"tasnet", "tasnet", "waveform"),
-    (r"tdc-unet|lasaft|lightsaft|amss", "tdc-unet", "complex_mask"),
+    (r"tdc-unet|lasaft|lightsaft|amss|tfc-?tdf|mdx-?net|kuielab|uvr-mdx", "tdc-unet", "complex_mask"),
     (r"cws-mdensenet|mobilenet-subbandtime|resunet143", "subband-unet", "complex_mask"),
     (r"deepconvsep", "deepconvsep", "spectrogram_mask"),
     (r"drnn", "drnn", "spectrogram_mask"),

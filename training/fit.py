@@ -1,36 +1,48 @@
 """Train a model from manifests: ``python -m training.fit MANIFEST... --out models/NAME``.
 
-Features, and the heads of every fold, are kept in the work folder, so that an interrupted run goes on where it
-stopped.
+Features, the heads of every fold and every epoch of the network are kept in the work folder, so that an interrupted
+run goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import shutil
 import warnings
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import joblib
 import numpy as np
 import pandas as pd
+import torch
 import typer
-from tqdm import tqdm
 
-from provenance import frontend
-from provenance.bundle import CONFIG_FORMAT
 from training import calibrate as fitting
-from training import card, catalogue, config, dataset, evaluate, export, heads, splits
+from training import card, catalogue, config, dataset, evaluate, heads, publish, splits, texture_net
+from training.heads import Outputs, Trees
+from training.texture_net import TextureNet
 
 HERE = Path(__file__).resolve().parent
-LICENCE = (
-    "weights Apache-2.0 for the project's part; trained in part on audio whose licences allow only non-commercial "
-    "research (see the model card)"
-)
-MAX_DIFFERENCE = 1e-4
+
+
+@dataclass
+class Trained:
+    """Trees, and the network where the configuration has one."""
+
+    trees: Trees
+    net: TextureNet | None
+
+    def run(self, table: dataset.Table, rows: np.ndarray[Any, Any]) -> Outputs:
+        """Return what both say of the rows with these numbers."""
+        out = self.trees.run(table.features[rows])
+        if self.net is not None:
+            assert table.maps is not None  # a recipe with a network keeps maps
+            out |= heads.run_network(self.net, table.maps, rows, table.meta["n_frames"].to_numpy())
+        return out
 
 
 def main(
@@ -38,156 +50,152 @@ def main(
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
     flags: Annotated[list[Path], typer.Option(help="CSV files of clips to leave out.")] = [],  # noqa: B006
     demucs_repo: Annotated[str, typer.Option(help="Folder of local demucs weights; empty leaves demucs out.")] = "",
+    networks: Annotated[str, typer.Option(help="Folder of separators trained here; empty leaves them out.")] = "",
     config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = HERE / "stem-v1.toml",
     work: Annotated[Path, typer.Option(help="Folder for features and checkpoints.")] = Path("work"),
-    workers: Annotated[int, typer.Option(help="Processes that compute features.")] = os.cpu_count() or 1,
+    workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
 ) -> None:
     """Train, judge on what was held out, export and describe a model."""
-    warnings.filterwarnings("ignore", message=".*n_jobs.*")
-    settings = config.load(config_file, demucs_repo)
+    settings = config.load(config_file, demucs_repo, networks)
     clips, left_out = catalogue.load(manifest, flags)
     typer.echo(f"{len(clips)} clips; {len(left_out)} rows left out", err=True)
-    unit_fold, family_fold = splits.folds(clips, settings.n_folds, settings.seed)
-    table = dataset.build(clips, unit_fold, settings.recipe, work / "rows", catalogue.rooms(manifest), workers)
+    table, family_fold = gather(clips, manifest, settings, work, workers)
     for failure in table.failures:
         typer.echo(f"left out: {failure}", err=True)
-    table = evaluate.describe(table, clips, manifest, family_fold)
-    held = judge_folds(table, settings, work / "heads")
+    fit_missing(table, settings, work / "heads", workers)
+    held, fusion = judge_folds(table, settings, work / "heads")
     figures = evaluate.report(table.meta, held, settings)
-    trained = fit_all(table, settings, None, work / "heads")
-    write(out, table, held, trained, figures, settings, clips)
+    trained = load(table, settings, None, work / "heads")
+    publish.write(out, table, held, fusion, trained, figures, settings, clips)
     typer.echo(card.summary(figures), err=True)
 
 
-def fit_all(table: dataset.Table, settings: config.Config, fold: int | None, cache: Path) -> dict[str, Any]:
-    """Fit every head on what a fold may learn from, or load what was fitted.
+def gather(
+    clips: list[catalogue.Clip], manifests: list[Path], settings: config.Config, work: Path, workers: int
+) -> tuple[dataset.Table, dict[str, int]]:
+    """Build the described table.
 
     Args:
-        table: described rows.
-        settings: the heads' settings.
-        fold: held out, or None.
-        cache: folder of checkpoints.
+        clips: the catalogue.
+        manifests: files it was read from.
+        settings: recipe and folds.
+        work: folder of rows.
+        workers: processes.
 
     Returns:
-        ``origin``, ``processing``, ``sdr`` and ``distance``.
+        The table, and the fold of each separator family.
     """
-    rows = evaluate.training_rows(table.meta, fold)
-    features, meta = table.features[rows], table.meta[rows].reset_index(drop=True)
-    settings_key = config.to_json(settings)
-    digest = hashlib.sha256(np.ascontiguousarray(features).tobytes())
-    digest.update(pd.util.hash_pandas_object(meta[["clip", "kind", "origin", "processing", "repo"]]).values.tobytes())
-    digest.update(f"{settings_key}/{fold}".encode())
+    unit_fold, family_fold = splits.folds(clips, settings.n_folds, settings.seed)
+    table = dataset.build(clips, unit_fold, settings.recipe, work / "rows", catalogue.rooms(manifests), workers)
+    return evaluate.describe(table, clips, manifests, family_fold), family_fold
+
+
+def fit_missing(table: dataset.Table, settings: config.Config, cache: Path, workers: int) -> None:
+    """Fit every head of every fold, and of all, that is not in the cache; heads side by side.
+
+    Args:
+        table: described rows.
+        settings: of the heads.
+        cache: folder of fitted heads.
+        workers: processes.
+    """
     cache.mkdir(parents=True, exist_ok=True)
-    stem = digest.hexdigest()[:20]
-    steps = {
-        "distance": lambda: fitting.fit_distance(features),
-        "sdr": lambda: heads.fit_sdr(features, meta, settings.sdr, settings.seed),
-        "processing": lambda: heads.fit_processing(features, meta, settings.processing, settings.seed),
-        "origin": lambda: heads.fit_origin(features, meta, settings.origin, settings.network, settings.seed),
-    }
-    fitted: dict[str, Any] = {}
-    for name in tqdm(steps, desc="all folds" if fold is None else f"without fold {fold}", unit="head"):
-        file = cache / f"{stem}-{name}.joblib"
-        if not file.exists():
-            part = file.with_suffix(f".{os.getpid()}.part")
-            joblib.dump(steps[name](), part)
-            os.replace(part, file)
-        fitted[name] = joblib.load(file)
-    return fitted
+    folds: list[int | None] = [*range(settings.n_folds), None]
+    names = [*_STEPS, *(["net"] if settings.network.n_epochs else [])]
+    jobs = [
+        (table, settings, fold, name, cache)
+        for name in reversed(names)
+        for fold in folds
+        if not _file_of(table, settings, fold, name, cache).exists()
+    ]
+    if workers <= 1:
+        for job in jobs:
+            _fit_one(*job)
+        return
+    with ProcessPoolExecutor(min(workers, len(jobs) or 1), initializer=_one_thread) as pool:
+        for done in [pool.submit(_fit_one, *job) for job in jobs]:
+            done.result()
 
 
-def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> evaluate.HeldOut:
-    """Fit a model without each fold and let it judge that fold's units.
+def _one_thread() -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+
+
+_Fit = Callable[[np.ndarray[Any, Any], pd.DataFrame, config.Config], Any]
+_STEPS: dict[str, _Fit] = {
+    "distance": lambda features, meta, settings: fitting.fit_distance(features),
+    "sdr": lambda features, meta, settings: heads.fit_sdr(features, meta, settings.sdr, settings.seed),
+    "processing": lambda features, meta, settings: heads.fit_processing(
+        features, meta, settings.processing, settings.seed
+    ),
+    "origin": lambda features, meta, settings: heads.fit_origin(features, meta, settings.origin, settings.seed),
+}
+
+
+def _file_of(table: dataset.Table, settings: config.Config, fold: int | None, name: str, cache: Path) -> Path:
+    """Name a fitted head by all that it depends on: the rows, its own settings, the fold."""
+    known = table.meta[["clip", "kind", "window", "origin", "processing", "repo", "fold", "family_fold"]]
+    digest = hashlib.sha256(pd.util.hash_pandas_object(known, index=False).to_numpy().tobytes())
+    digest.update(np.ascontiguousarray(table.features[:: max(1, len(table.features) // 500)]).tobytes())
+    own = settings.network if name == "net" else getattr(settings, name, None)
+    if name == "net":  # the share of the fusion does not change the fit
+        own = [value for key, value in sorted(vars(settings.network).items()) if key != "share"]
+    digest.update(repr((name, own, fold, settings.seed)).encode())
+    return cache / f"{digest.hexdigest()[:20]}-{name}{'.pt' if name == 'net' else '.joblib'}"
+
+
+def _fit_one(table: dataset.Table, settings: config.Config, fold: int | None, name: str, cache: Path) -> None:
+    warnings.filterwarnings("ignore", message=".*n_jobs.*")
+    file = _file_of(table, settings, fold, name, cache)
+    rows = np.flatnonzero(evaluate.training_rows(table.meta, fold))
+    if name == "net":
+        assert table.maps is not None  # a recipe with a network keeps maps
+        checkpoint = file.with_suffix(".epoch")
+        net = texture_net.fit(table.maps, rows, table.meta, settings.network, settings.seed, checkpoint)
+        texture_net.save(net, file)
+        return
+    part = file.with_suffix(f".{os.getpid()}.part")
+    joblib.dump(_STEPS[name](table.features[rows], table.meta.iloc[rows].reset_index(drop=True), settings), part)
+    os.replace(part, file)
+
+
+def load(table: dataset.Table, settings: config.Config, fold: int | None, cache: Path) -> Trained:
+    """Load what was fitted without a fold.
 
     Args:
         table: described rows.
-        settings: the heads' settings.
-        cache: folder of checkpoints.
+        settings: of the heads.
+        fold: held out, or None.
+        cache: folder of fitted heads.
     """
-    held = evaluate.HeldOut.empty(len(table.meta))
-    for fold in range(settings.n_folds):
-        fitted = fit_all(table, settings, fold, cache)
-        rows = (table.meta["fold"] == fold).to_numpy()
-        features = table.features[rows]
-        held.logit[rows] = fitted["origin"].logit(features)
-        held.p_processing[rows] = fitted["processing"].predict_proba(features)
-        held.sdr_db[rows] = fitted["sdr"].predict(features)
-        held.distance[rows] = fitted["distance"].of(features)
-    return held
+    trees = Trees(**{name: joblib.load(_file_of(table, settings, fold, name, cache)) for name in _STEPS})
+    if not settings.network.n_epochs:
+        return Trained(trees, None)
+    return Trained(trees, texture_net.load(_file_of(table, settings, fold, "net", cache), settings.network))
 
 
-def write(
-    out: Path,
-    table: dataset.Table,
-    held: evaluate.HeldOut,
-    trained: dict[str, Any],
-    figures: dict[str, Any],
-    settings: config.Config,
-    clips: list[catalogue.Clip],
-) -> None:
-    """Export a model folder: ``model.onnx``, ``config.json``, ``evaluation.json`` and the card.
+def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> tuple[Outputs, heads.Fusion]:
+    """Let the model without each fold judge that fold's units.
 
     Args:
-        out: the folder; it is replaced as a whole once everything is written.
         table: described rows.
-        held: held-out scores, from which calibration and thresholds come.
-        trained: the heads that learnt from all folds.
-        figures: of the unseen protocol.
-        settings: saved beside the model.
-        clips: for the list of sources.
+        settings: of the heads.
+        cache: folder of fitted heads.
 
-    Raises:
-        RuntimeError: the graph does not compute what was trained.
+    Returns:
+        Fused outputs of all rows, and how they were fused.
     """
-    part = out.with_name(f".{out.name}.{os.getpid()}")
-    part.mkdir(parents=True)
-    file = part / "model.onnx"
-    export.export(**trained, n_features=frontend.N_FEATURES, file=file)
-    sample = np.random.default_rng(0).permutation(len(table.features))[:2000]
-    difference = export.parity(file, **trained, features=table.features[sample])
-    if difference > MAX_DIFFERENCE:
-        shutil.rmtree(part)
-        raise RuntimeError(f"the exported graph differs by {difference:.2g}; needed: at most {MAX_DIFFERENCE}")
-    unseen = np.zeros(len(table.meta), bool)
+    held: Outputs = {}
     for fold in range(settings.n_folds):
-        unseen |= evaluate.held_out_rows(table.meta, fold)
-    unseen &= (table.meta["kind"] == "clean").to_numpy() & ~table.meta["oracle"].to_numpy(bool)
-    scored = evaluate.files(table.meta, held, unseen)
-    platt = fitting.fit_platt(scored["logit"], scored["separated"])
-    p = fitting.calibrate(scored["logit"], platt)
-    upper, lower = fitting.choose_thresholds(p, scored["separated"], settings.max_accused, settings.max_missed)
-    data = file.read_bytes()
-    described = {
-        "format": CONFIG_FORMAT,
-        "name": out.name,
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "heads": ["origin", "processing", "sdr", "distance"],
-        "calibration": {"slope": platt.slope, "intercept": platt.intercept},
-        "thresholds": {
-            "separated": round(upper, 4),
-            "studio": round(lower, 4),
-            "processing": settings.processing_threshold,
-            "distance": round(float(np.quantile(scored["distance"], settings.distance_quantile)), 4),
-        },
-        "sdr_half_width_db": round(float(figures["sdr"].get("half_width_db", 15.0)), 3),
-        "licence": LICENCE,
-        "frontend": frontend.contract(),
-    }
-    evaluation = {
-        "model": {"name": out.name, "sha256": described["sha256"], "bytes": len(data)},
-        "parity_largest_difference": difference,
-        "thresholds": described["thresholds"],
-        "figures": figures,
-        "training": json.loads(config.to_json(settings)),
-        "rows": {f"{kind}/{origin}": int(n) for (kind, origin), n in table.meta.groupby(["kind", "origin"]).size().items()},
-        "failures": table.failures,
-        "sources": card.sources(clips),
-    }
-    (part / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-    (part / "evaluation.json").write_text(json.dumps(evaluation, indent=1) + "\n", encoding="utf-8")
-    (part / "README.md").write_text(card.render(described, evaluation), encoding="utf-8")
-    shutil.rmtree(out, ignore_errors=True)
-    os.replace(part, out)
+        trained = load(table, settings, fold, cache)
+        rows = np.flatnonzero((table.meta["fold"] == fold).to_numpy())
+        for name, values in trained.run(table, rows).items():
+            whole = held.setdefault(name, np.full((len(table.meta), *values.shape[1:]), np.nan))
+            whole[rows] = values
+    judged = evaluate.unseen_rows(table.meta, settings.n_folds)
+    fusion = heads.spread_of(held, settings.network.share, judged)
+    return heads.fuse(held, fusion), fusion
 
 
 if __name__ == "__main__":

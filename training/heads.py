@@ -1,101 +1,163 @@
-"""The heads: boosted trees and a small network over the window's texture statistics."""
+"""The heads: boosted trees over the window's texture statistics, and the network over its map, fused."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.preprocessing import StandardScaler
 
 from provenance.model import PROCESSINGS
-from training.config import Boosting, Network
+from training import labels, texture_net
+from training.calibrate import Distance
+from training.config import Boosting
+from training.texture_net import TextureNet
 
 Array = npt.NDArray[np.float32]
-CLIP_Z = 5.0
-"""Standardised features are clipped here before the network sees them."""
+Outputs = dict[str, npt.NDArray[np.float64]]
 
 
 @dataclass
-class Mlp:
-    """A trained feed-forward network with its standardisation.
+class Trees:
+    """Boosted trees of every head that has them, and the distance to what they learnt from.
 
     Args:
-        mean, scale: shape (n_features,).
-        net: torch module from standardised features to one log odds.
+        origin: classifiers whose log odds are averaged.
+        processing: classifier over dry, hybrid, wet.
+        sdr: regressor.
+        distance: to the training data.
     """
 
-    mean: Array
-    scale: Array
-    net: torch.nn.Module
+    origin: list[HistGradientBoostingClassifier]
+    processing: HistGradientBoostingClassifier
+    sdr: HistGradientBoostingRegressor
+    distance: Distance
 
-    def logit(self, features: Array) -> Array:
-        """Return log odds, shape (n,), of features (n, n_features)."""
-        z = np.clip((features - self.mean) / self.scale, -CLIP_Z, CLIP_Z).astype(np.float32)
-        with torch.no_grad():
-            return self.net(torch.from_numpy(z))[:, 0].numpy()
+    def run(self, features: Array) -> Outputs:
+        """Return ``tree_logit``, ``tree_processing``, ``tree_sdr_db`` and ``distance`` of rows (n, n_features)."""
+        return {
+            "tree_logit": np.mean([t.decision_function(features) for t in self.origin], axis=0),
+            "tree_processing": self.processing.predict_proba(features),
+            "tree_sdr_db": self.sdr.predict(features),
+            "distance": np.asarray(self.distance.of(features), np.float64),
+        }
 
 
-@dataclass
-class Origin:
-    """The origin head: the mean log odds of boosted trees, fused with that of networks.
+@dataclass(frozen=True)
+class Fusion:
+    """How trees and network are put together: log odds over their spread on held-out windows, then a weighted mean.
 
     Args:
-        trees: boosted classifiers.
-        networks: feed-forward networks.
-        share: weight of the networks.
+        tree_spread, net_spread: standard deviation of held-out log odds.
+        share: weight of the network; 0 without one.
+        net_share_of_rest: weight of the network in the processing and SDR heads.
     """
 
-    trees: list[HistGradientBoostingClassifier]
-    networks: list[Mlp]
+    tree_spread: float
+    net_spread: float
     share: float
+    net_share_of_rest: float = 0.5
 
-    def logit(self, features: Array) -> Array:
-        """Return log odds of extraction, shape (n,)."""
-        out = np.mean([t.decision_function(features) for t in self.trees], axis=0)
-        if self.networks:
-            out = (1 - self.share) * out + self.share * np.mean([m.logit(features) for m in self.networks], axis=0)
-        return np.asarray(out, np.float32)
+    @property
+    def tree_factor(self) -> float:
+        """What tree log odds are multiplied by."""
+        return (1 - self.share) / self.tree_spread
+
+    @property
+    def net_factor(self) -> float:
+        """What network log odds are multiplied by."""
+        return self.share / self.net_spread
 
 
-def weights(meta: pd.DataFrame, positive: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Return row weights: both classes alike, and within each no repository by its size alone.
+def spread_of(outputs: Outputs, share: float, rows: npt.NDArray[np.bool_]) -> Fusion:
+    """Measure the spread of held-out log odds; no label is looked at.
 
     Args:
-        meta: rows with columns ``clip``, ``repo`` and ``kind``.
-        positive: shape (n_rows,), the class.
+        outputs: of trees and network.
+        share: weight of the network.
+        rows: held-out rows to measure on.
     """
-    out = np.where(meta["kind"] == "clean", 2.0, 1.0)
-    out = out / np.sqrt(meta.groupby("repo")["clip"].transform("nunique").to_numpy())
-    for side in (positive, ~positive):
-        if side.any():
-            out[side] *= 0.5 * len(out) / out[side].sum()
-    return np.asarray(out, np.float64)
+    has_net = "net_logit" in outputs
+    return Fusion(
+        float(np.nanstd(outputs["tree_logit"][rows])),
+        float(np.nanstd(outputs["net_logit"][rows])) if has_net else 1.0,
+        share if has_net else 0.0,
+        0.5 if has_net else 0.0,
+    )
+
+
+def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
+    """Return the model's outputs: ``logit``, ``p_processing``, ``sdr_db``, ``distance``, and with a network
+    ``p_effects``, ``p_kind`` and ``p_submix``.
+
+    Args:
+        outputs: what trees and network said.
+        fusion: weights.
+    """
+    fused = {
+        "logit": fusion.tree_factor * outputs["tree_logit"],
+        "p_processing": outputs["tree_processing"],
+        "sdr_db": outputs["tree_sdr_db"],
+        "distance": outputs["distance"],
+    }
+    if "net_logit" not in outputs:
+        return fused
+    b = fusion.net_share_of_rest
+    fused["logit"] = fused["logit"] + fusion.net_factor * outputs["net_logit"]
+    fused["p_processing"] = (1 - b) * fused["p_processing"] + b * outputs["net_processing"]
+    fused["sdr_db"] = (1 - b) * fused["sdr_db"] + b * outputs["net_sdr_db"]
+    return fused | {name: outputs[f"net_{name[2:]}"] for name in ("p_effects", "p_kind", "p_submix")}
+
+
+def run_network(
+    net: TextureNet, maps: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64], n_frames: npt.NDArray[np.int64]
+) -> Outputs:
+    """Return what the network says of whole windows, as probabilities and decibels.
+
+    Args:
+        net: a fitted network.
+        maps, rows, n_frames: as for :func:`training.texture_net.run`.
+    """
+    raw = texture_net.run(net, maps, rows, n_frames)
+    return {
+        "net_logit": raw["logit"][:, 0].astype(np.float64),
+        "net_sdr_db": raw["sdr"][:, 0].astype(np.float64) * texture_net.SDR_SCALE_DB,
+        "net_processing": _softmax(raw["processing"]),
+        "net_effects": _sigmoid(raw["effects"]),
+        "net_kind": _softmax(raw["kind"]),
+        "net_submix": _sigmoid(raw["layers"][:, 0]),
+    }
+
+
+def _sigmoid(z: Array) -> npt.NDArray[np.float64]:
+    return 1 / (1 + np.exp(-z.astype(np.float64)))
+
+
+def _softmax(z: Array) -> npt.NDArray[np.float64]:
+    e = np.exp(z.astype(np.float64) - z.max(axis=1, keepdims=True))
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
 def fit_origin(
-    features: Array, meta: pd.DataFrame, boosting: Boosting, network: Network, seed: int
-) -> Origin:
-    """Fit the origin head.
+    features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int
+) -> list[HistGradientBoostingClassifier]:
+    """Fit the origin head's trees.
 
     Args:
         features: float32 (n, n_features).
         meta: the rows' columns, ``origin`` among them.
-        boosting, network: settings.
-        seed: of both.
+        boosting: settings.
+        seed: of the first; each further one counts on.
     """
     y = (meta["origin"] == "separated").to_numpy()
-    w = weights(meta, y)
+    w = labels.weights(meta, y)
     trees = [_classifier(boosting, seed + k).fit(features, y, sample_weight=w) for k in range(boosting.n_seeds)]
-    networks = []
-    if network.share > 0:
-        networks = [fit_mlp(features, y, w, network, seed + k) for k in range(network.n_seeds)]
     for tree in trees:
         _floor_thresholds(tree)
-    return Origin(trees, networks, network.share)
+    return trees
 
 
 def fit_processing(
@@ -108,8 +170,9 @@ def fit_processing(
         boosting: settings.
         seed: of the trees.
     """
-    known = meta["processing"].isin(PROCESSINGS).to_numpy() & (meta["set"] != "fx_pairs").to_numpy()
-    y = meta["processing"][known].map(PROCESSINGS.index).to_numpy()
+    y = labels.processing(meta)
+    known = y >= 0
+    y = y[known]
     w = 1 / np.sqrt(meta[known].groupby("repo")["clip"].transform("nunique").to_numpy())
     for k in range(len(PROCESSINGS)):
         if (y == k).any():
@@ -120,15 +183,16 @@ def fit_processing(
 
 
 def fit_sdr(features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int) -> HistGradientBoostingRegressor:
-    """Fit the SDR head on extractions of known SDR, clipped to -5..25 dB.
+    """Fit the SDR head on extractions of known SDR, cut to -5..25 dB; real ones count as much as surrogates.
 
     Args:
         features, meta: the rows.
         boosting: settings.
         seed: of the trees.
     """
-    known = (meta["origin"] == "separated").to_numpy() & meta["sdr_db"].notna().to_numpy()
-    y = np.clip(meta["sdr_db"][known].to_numpy(float), -5, 25)
+    y = labels.sdr(meta)
+    known = np.isfinite(y)
+    y = y[known]
     real = (meta["kind"][known] != "surrogate").to_numpy()
     w = np.where(real, 0.5 * len(y) / max(1, real.sum()), 0.5 * len(y) / max(1, (~real).sum()))
     model = HistGradientBoostingRegressor(**_settings(boosting, seed), loss="absolute_error")
@@ -137,49 +201,7 @@ def fit_sdr(features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int) 
     return model
 
 
-def fit_mlp(features: Array, y: npt.NDArray[np.bool_], w: npt.NDArray[np.float64], network: Network, seed: int) -> Mlp:
-    """Fit a feed-forward network with AdamW, a one-cycle rate and Gaussian input noise.
-
-    Args:
-        features: float32 (n, n_features).
-        y, w: class and weight of each row.
-        network: settings.
-        seed: of weights, order and noise.
-    """
-    torch.manual_seed(seed)
-    scaler = StandardScaler().fit(features)
-    mean, scale = scaler.mean_.astype(np.float32), np.maximum(scaler.scale_, 1e-3).astype(np.float32)
-    z = torch.from_numpy(np.clip((features - mean) / scale, -CLIP_Z, CLIP_Z).astype(np.float32))
-    target, weight = torch.from_numpy(y.astype(np.float32)), torch.from_numpy(w.astype(np.float32))
-    net = torch.nn.Sequential(
-        torch.nn.Dropout(network.dropout),
-        torch.nn.Linear(z.shape[1], network.width),
-        torch.nn.SiLU(),
-        torch.nn.Dropout(network.dropout),
-        torch.nn.Linear(network.width, network.width),
-        torch.nn.SiLU(),
-        torch.nn.Dropout(network.dropout),
-        torch.nn.Linear(network.width, 1),
-    )
-    batch = 256
-    n_steps = network.n_epochs * (len(z) // batch + 1)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=n_steps)
-    for _ in range(network.n_epochs):
-        for rows in torch.randperm(len(z)).split(batch):
-            x = z[rows] + 0.1 * torch.randn(len(rows), z.shape[1])
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(
-                net(x)[:, 0], target[rows] * 0.96 + 0.02, weight[rows]
-            )
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-    net.eval()
-    return Mlp(mean, scale, net)
-
-
-def _settings(boosting: Boosting, seed: int) -> dict[str, object]:
+def _settings(boosting: Boosting, seed: int) -> dict[str, Any]:
     return {
         "max_iter": boosting.rounds,
         "learning_rate": boosting.learning_rate,

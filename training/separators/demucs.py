@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from training.separators.errors import SeparatorError
+
 Wave = npt.NDArray[np.float32]
-
-
-class SeparatorError(Exception):
-    """A separator that cannot run: says what is missing and what to do."""
 
 
 @lru_cache(maxsize=8)

@@ -76,9 +76,7 @@ def _noise(shape: torch.Size, rng: np.random.Generator) -> torch.Tensor:
     return noise / (noise.std() + 1e-6)
 
 
-def _estimate(
-    s: torch.Tensor, v: torch.Tensor, x: torch.Tensor, rng: np.random.Generator, n_fft: int
-) -> torch.Tensor:
+def _estimate(s: torch.Tensor, v: torch.Tensor, x: torch.Tensor, rng: np.random.Generator, n_fft: int) -> torch.Tensor:
     kind = str(rng.choice(MASKS))
     severity = float(rng.uniform(0.1, 1.0))
     leak = 10 ** (-float(rng.uniform(10, 45)) / 20)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -271,7 +273,7 @@ def test_drop_after_sound_of_a_steady_tone_cannot_be_measured() -> None:
 
 def test_every_cue_is_tested_here() -> None:
     """No cue is left without a signal of known answer."""
-    text = open(__file__, encoding="utf-8").read()
+    text = Path(__file__).read_text(encoding="utf-8")
     assert [cue.NAME for cue in evidence.CUES if f'"{cue.NAME}"' not in text] == []
 
 

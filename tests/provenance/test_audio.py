@@ -1,0 +1,263 @@
+"""Reading: what comes out of a decoder and a resampler is the sound that went in."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from provenance import audio
+from provenance.errors import UnreadableAudio
+from tests import sounds
+
+LOSSLESS = [
+    ("WAV", "PCM_16", 1 / 32_000),
+    ("WAV", "PCM_24", 1e-6),
+    ("WAV", "PCM_32", 1e-6),
+    ("WAV", "FLOAT", 0.0),
+    ("WAV", "DOUBLE", 0.0),
+    ("WAVEX", "PCM_16", 1 / 32_000),
+    ("RF64", "PCM_16", 1 / 32_000),
+    ("FLAC", "PCM_16", 1 / 32_000),
+    ("FLAC", "PCM_24", 1e-6),
+    ("AIFF", "PCM_16", 1 / 32_000),
+    ("AIFF", "PCM_24", 1e-6),
+    ("CAF", "PCM_16", 1 / 32_000),
+]
+LOSSY = [("OGG", "VORBIS", 44_100), ("OGG", "OPUS", 48_000), ("MP3", "MPEG_LAYER_III", 44_100)]
+
+
+def peak_hz(wave: np.ndarray) -> float:
+    """Frequency of the strongest bin."""
+    spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave))))
+    return float(np.argmax(spectrum) * sounds.RATE_HZ / len(wave))
+
+
+@pytest.mark.parametrize(("fmt", "subtype", "error"), LOSSLESS)
+def test_lossless_formats_come_back_as_they_were(fmt: str, subtype: str, error: float) -> None:
+    """A lossless file gives its samples to within its own rounding, from bytes, and is not called lossy."""
+    wave = sounds.music(1.5)
+    info, found = audio.read(sounds.encode(wave, fmt=fmt, subtype=subtype))
+    assert found.dtype == np.float32
+    assert found.shape == wave.shape
+    assert np.abs(found - wave).max() <= error
+    assert not info.lossy
+    assert info.codec.endswith(subtype)
+
+
+@pytest.mark.parametrize(("fmt", "subtype", "rate_hz"), LOSSY)
+def test_lossy_formats_keep_the_sound_and_are_named(fmt: str, subtype: str, rate_hz: int) -> None:
+    """A lossy file keeps its tone, length and level, and says that it is lossy."""
+    wave = sounds.tone(1000, 3.0, rate_hz, channels=2)
+    info, found = audio.read(sounds.encode(wave, rate_hz, fmt, subtype))
+    assert info.lossy
+    assert info.codec.split("/")[1] == subtype
+    assert abs(len(found) / sounds.RATE_HZ - 3.0) < 0.1
+    assert abs(peak_hz(found[:, 0]) - 1000) < 2
+    assert 0.4 < np.abs(found[sounds.RATE_HZ : 2 * sounds.RATE_HZ]).max() < 0.6
+
+
+@pytest.mark.parametrize(("fmt", "name"), [("mp4", "take.m4a"), ("adts", "take.aac")])
+def test_aac_is_read_through_pyav(tmp_path: Path, fmt: str, name: str) -> None:
+    """AAC in MP4 and in ADTS gives its tone, by path and by bytes alike."""
+    data = sounds.encode_m4a(sounds.tone(2000, 3.0, channels=2), fmt=fmt)
+    path = tmp_path / name
+    path.write_bytes(data)
+    info, found = audio.read(path)
+    assert info.lossy
+    assert info.codec == "MP4/AAC"
+    assert abs(peak_hz(found[:, 1]) - 2000) < 2
+    assert abs(len(found) / sounds.RATE_HZ - 3.0) < 0.1
+    assert np.array_equal(audio.read(data)[1], found)
+
+
+def test_without_pyav_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where PyAV is not installed, m4a is refused with the command that installs it."""
+    data = sounds.encode_m4a(sounds.tone(440, 1.5))
+    real = builtins.__import__
+
+    def without_av(name: str, *rest: object) -> object:
+        if name == "av":
+            raise ImportError("No module named 'av'")
+        return real(name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", without_av)
+    with pytest.raises(UnreadableAudio, match=r"pip install 'stem-provenance\[m4a\]'") as caught:
+        audio.read(data)
+    assert caught.value.code == "needs_extra"
+
+
+def test_content_counts_and_not_the_name(tmp_path: Path) -> None:
+    """A file is opened by what it holds: FLAC named .m4a, m4a named .wav and MP3 named .flac are all read."""
+    wave = sounds.tone(700, 2.0)
+    for name, data in (
+        ("a.m4a", sounds.encode(wave, fmt="FLAC")),
+        ("b.wav", sounds.encode_m4a(wave)),
+        ("c.flac", sounds.encode(wave, fmt="MP3")),
+    ):
+        (tmp_path / name).write_bytes(data)
+        found = audio.read(tmp_path / name)[1]
+        assert abs(peak_hz(found[:, 0]) - 700) < 2, name
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 22_050, 32_000, 48_000, 88_200, 96_000, 192_000])
+def test_a_tone_keeps_its_pitch_level_and_length_through_the_resampler(rate_hz: int) -> None:
+    """At 44.1 kHz a tone has the pitch, the level and the length it had at any other rate."""
+    info, found = audio.read((sounds.tone(1500, 3.0, rate_hz), rate_hz))
+    assert info.sample_rate_hz == rate_hz
+    assert abs(len(found) - 3 * sounds.RATE_HZ) <= 2
+    middle = found[sounds.RATE_HZ : 2 * sounds.RATE_HZ, 0]
+    assert abs(peak_hz(middle) - 1500) < 1.5
+    assert abs(np.abs(middle).max() - 0.5) < 2e-3
+
+
+def test_a_tone_above_the_cut_off_vanishes() -> None:
+    """What lies above 22.05 kHz does not fold back: a 30 kHz tone at 96 kHz comes out below -100 dB."""
+    found = audio.read((sounds.tone(30_000, 3.0, 96_000), 96_000))[1]
+    assert np.abs(found[4410:-4410]).max() < 0.5 * 10 ** (-100 / 20)
+
+
+def test_blocks_do_not_show_in_what_is_resampled() -> None:
+    """A long file resampled block by block is the file resampled at once."""
+    wave = sounds.music(9.3, 48_000)
+    import soxr
+
+    whole = soxr.resample(wave, 48_000, sounds.RATE_HZ, quality="HQ")
+    found = audio.read((wave, 48_000))[1]
+    n = min(len(found), len(whole))
+    assert abs(len(found) - len(whole)) <= 1
+    assert np.abs(found[:n] - whole[:n]).max() < 1e-6
+
+
+def test_a_path_its_bytes_a_stream_and_its_samples_are_one_sound(tmp_path: Path) -> None:
+    """However a file is given, the same samples come out."""
+    wave = sounds.music(2.0)
+    path = sounds.write(tmp_path / "a.wav", wave, subtype="FLOAT")
+    data = path.read_bytes()
+    for source in (path, str(path), data, bytearray(data), memoryview(data), io.BytesIO(data), (wave, 44_100)):
+        assert np.array_equal(audio.read(source)[1], wave)
+    with path.open("rb") as file:
+        assert np.array_equal(audio.read(file)[1], wave)
+        assert not file.closed
+
+
+def test_arrays_are_not_changed_and_any_float_is_taken() -> None:
+    """Samples given as an array stay as they are; float64, float16, one dimension and lists of floats are taken."""
+    wave = sounds.music(1.5, 48_000).astype(np.float64)
+    before = wave.copy()
+    audio.read((wave, 48_000))
+    assert np.array_equal(wave, before)
+    assert audio.read((wave[:, 0], 48_000))[1].shape[1] == 1
+    assert audio.read((wave.astype(np.float16), 48_000))[1].shape[1] == 2
+    assert len(audio.read(([0.0, 0.5, -0.5], 44_100))[1]) == 3
+
+
+def test_reading_stops_where_it_is_told() -> None:
+    """``max_s`` cuts what is returned."""
+    assert len(audio.read((sounds.noise(6.0), 44_100), max_s=2.5)[1]) == int(2.5 * 44_100)
+
+
+def test_a_flac_header_that_leaves_its_length_open_is_read_whole() -> None:
+    """A FLAC stream written to a pipe says 0 samples: all of it is read and nothing is missing."""
+    wave = sounds.music(9.0)
+    info, found = audio.read(patched_flac(wave, 0))
+    assert len(found) == len(wave)
+    assert info.n_declared is None
+    assert not info.is_short
+
+
+@pytest.mark.parametrize("total", [2**36 - 1, 10**9])
+def test_a_header_that_claims_hours_costs_nothing(total: int) -> None:
+    """A FLAC header that claims 550 GB gives what the file holds, and the file counts as truncated."""
+    wave = sounds.music(5.0)
+    info, found = audio.read(patched_flac(wave, total))
+    assert len(found) == len(wave)
+    assert info.is_short
+
+
+def patched_flac(wave: sounds.Wave, total: int) -> bytes:
+    """FLAC bytes whose STREAMINFO claims ``total`` samples."""
+    data = bytearray(sounds.encode(wave, fmt="FLAC", subtype="PCM_16"))
+    field = int.from_bytes(data[18:26], "big") >> 36 << 36 | total
+    data[18:26] = field.to_bytes(8, "big")
+    return bytes(data)
+
+
+@pytest.mark.parametrize(("fmt", "share"), [("WAV", 0.5), ("AIFF", 0.5), ("MP3", 0.5), ("FLAC", 0.5)])
+def test_a_truncated_file_is_either_named_so_or_refused(fmt: str, share: float) -> None:
+    """Half a file either comes with ``is_short`` or is refused as broken, and never passes for a whole one."""
+    data = sounds.encode(sounds.music(8.0), fmt=fmt)
+    try:
+        info, found = audio.read(data[: int(len(data) * share)])
+    except UnreadableAudio as error:
+        assert error.code == "broken"
+        assert "decoder error after" in error.found
+        return
+    assert 3.5 < len(found) / sounds.RATE_HZ < 4.5
+    assert info.is_short or fmt == "AIFF"  # libsndfile corrects an AIFF header to what the file holds
+
+
+def test_a_whole_file_is_never_called_short() -> None:
+    """No format's whole file counts as truncated."""
+    wave = sounds.music(3.0)
+    files = [sounds.encode(wave, fmt=f, subtype=s) for f, s, _ in LOSSLESS]
+    files += [sounds.encode(wave, rate, f, s) for f, s, rate in LOSSY]
+    for data in files:
+        info, _ = audio.read(data)
+        assert not info.is_short, info.codec
+
+
+def test_flat_runs_at_full_scale_are_counted() -> None:
+    """Clipping leaves equal neighbours at full scale; a loud sine that only touches it, and a square far below, do not."""
+    loud = np.clip(sounds.tone(220, 2.0, level=1.6), -1, 1)
+    quiet = np.sign(sounds.tone(220, 2.0)) * np.float32(0.5)
+    shares = []
+    for wave in (loud, sounds.tone(220, 2.0, level=1.0), quiet):
+        info, _ = audio.read(sounds.encode(wave, 44_100, "WAV", "PCM_16"))
+        shares.append(info.flat_share)
+    assert shares[0] > 0.3
+    assert shares[1] < 0.02
+    assert shares[2] == 0.0
+
+
+def test_nothing_is_printed_and_no_file_stays_open(tmp_path: Path) -> None:
+    """After a file was read or refused, no descriptor to it is left."""
+    good = sounds.write(tmp_path / "good.wav", sounds.noise(1.0))
+    bad = tmp_path / "bad.wav"
+    bad.write_bytes(b"RIFF\x00\x00\x00\x00WAVE")
+    before = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else set()
+    audio.read(good)
+    with pytest.raises(UnreadableAudio):
+        audio.read(bad)
+    after = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else set()
+    assert after == before
+
+
+def test_a_file_survives_odd_names(tmp_path: Path) -> None:
+    """Spaces, quotes, emoji and bytes that are not UTF-8 are names like any other."""
+    wave = sounds.noise(1.2)
+    for name in ("a b.wav", "qu'o\"te.wav", "stem \U0001f3a4.wav", os.fsdecode(b"latin-\xe9.wav")):
+        path = tmp_path / name
+        path.write_bytes(sounds.encode(wave))
+        assert len(audio.read(path)[1]) == len(wave)
+
+
+def test_soundfile_reads_what_the_decoder_reads(tmp_path: Path) -> None:
+    """The stream of blocks is what soundfile reads at once, bit by bit."""
+    path = sounds.write(tmp_path / "a.flac", sounds.music(9.7), subtype="PCM_24")
+    assert np.array_equal(audio.read(path)[1], soundfile.read(path, dtype="float32", always_2d=True)[0])
+
+
+def test_reading_prints_nothing(tmp_path: Path) -> None:
+    """The library writes to neither stdout nor stderr when it reads a plain file."""
+    path = sounds.write(tmp_path / "a.wav", sounds.noise(1.0))
+    code = f"from provenance import audio; audio.read({str(path)!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

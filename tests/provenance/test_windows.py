@@ -1,0 +1,67 @@
+"""Windows: side by side, covering everything, whatever the blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from provenance.audio import SAMPLE_RATE_HZ
+from provenance.windows import MIN_WINDOW_S, WINDOW_S, split
+
+SIZE = int(WINDOW_S * SAMPLE_RATE_HZ)
+
+
+def ramp(n: int) -> np.ndarray:
+    """Samples that name their own position."""
+    return np.arange(n, dtype=np.float32)[:, None]
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(0, 4 * SIZE), cuts=st.lists(st.integers(0, 4 * SIZE), max_size=5))
+def test_every_sample_lies_in_a_window_and_blocks_do_not_matter(n: int, cuts: list[int]) -> None:
+    """Windows hold the samples their times say, cover all of a stream (but a tail under a second), however it came."""
+    wave = ramp(n)
+    windows = list(split(np.split(wave, sorted(min(c, n) for c in cuts))))
+    seen = np.zeros(n, bool)
+    for window in windows:
+        start = round(window.start_s * SAMPLE_RATE_HZ)
+        assert np.array_equal(window.samples, wave[start : start + len(window.samples)])
+        assert abs(window.end_s * SAMPLE_RATE_HZ - start - len(window.samples)) < 0.5
+        seen[start : start + len(window.samples)] = True
+    if n < MIN_WINDOW_S * SAMPLE_RATE_HZ:
+        assert not windows
+    else:
+        assert np.count_nonzero(~seen) < MIN_WINDOW_S * SAMPLE_RATE_HZ
+        assert n < SIZE or all(len(w.samples) == SIZE for w in windows)
+
+
+def test_a_stride_keeps_one_window_of_so_many() -> None:
+    """Sparse coverage looks at every fourth window and at a short stream all the same."""
+    starts = [round(w.start_s) for w in split([ramp(SIZE * 9)], stride=4)]
+    assert starts == [0, 16, 32]
+    assert len(list(split([ramp(2 * SAMPLE_RATE_HZ)], stride=4))) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.99, []), (1.0, [0.0]), (4.0, [0.0]), (4.5, [0.0]), (5.2, [0.0, 1.2])]
+)
+def test_the_last_window_is_moved_back(seconds: float, expected: list[float]) -> None:
+    """The last window ends with the stream and is as long as the others; a tail under a second is left."""
+    found = [round(w.start_s, 3) for w in split([ramp(int(seconds * SAMPLE_RATE_HZ))])]
+    assert found == pytest.approx(expected)
+
+
+def test_windows_come_while_blocks_are_read() -> None:
+    """A window is given as soon as it is full: nothing waits for the end of a stream."""
+    read = []
+
+    def blocks():  # type: ignore[no-untyped-def]
+        for k in range(5):
+            read.append(k)
+            yield ramp(SIZE)
+
+    stream = split(blocks())
+    next(stream)
+    assert read == [0]

@@ -1,0 +1,518 @@
+"""The examples that one clip gives: as it is, through the common chain, separated in many ways, and processed.
+
+A clip and its extraction go through one drawn chain, so that only the separation tells them apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from provenance import audio, frontend
+from provenance.errors import UnreadableAudio
+from provenance.windows import MIN_WINDOW_S, WINDOW_S, split
+from training import augment, drum_loops, effects
+from training.catalogue import Clip
+from training.separators import classical, demucs, networks, surrogate
+
+Wave: TypeAlias = npt.NDArray[np.float32]
+N_WINDOW = int(WINDOW_S * audio.SAMPLE_RATE_HZ)
+N_LEAST = int(MIN_WINDOW_S * audio.SAMPLE_RATE_HZ)
+N_MAP_FRAMES = frontend.n_map_frames(N_WINDOW)
+MAP_SHAPE = (2, N_MAP_FRAMES, frontend.N_MAP_BINS)
+SILENT_RMS = 1e-5
+SEPARABLE = ("vocals", "drums", "bass", "other")
+META = (
+    "clip", "kind", "window", "pair", "origin", "family", "separator_kind", "sdr_db", "processing", "oracle", "fold",
+    "effects", "layers", "n_frames",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How many examples of each kind a clip gives.
+
+    Args:
+        n_windows: windows of the clip as it is, at most.
+        n_augmented: windows through the common chain.
+        n_surrogates: surrogate separations of a studio clip, each with its twin through the same chain.
+        n_demucs: mixes of a studio clip separated by the demucs package.
+        n_classical: mixes of a studio clip separated without training.
+        n_networks: mixes of a studio clip separated by networks that were trained here.
+        n_processed: hybrid and wet versions of a dry clip, each.
+        n_submixes: sums of a dry clip with other performances of its kind.
+        p_effects: share of the examples of clips that are not dry which go through an effects chain, in both
+            classes alike, so that distortion and space are no sign of either.
+        demucs_repo: folder of local demucs weights, or empty.
+        demucs_models: names in it.
+        networks: folder of networks trained by ``training.separators.train``, or empty.
+        network_names: names in it.
+        seed: of everything drawn.
+        keep_maps: store each example's map too, for the network (350 kB each).
+    """
+
+    n_windows: int = 3
+    n_augmented: int = 2
+    n_surrogates: int = 4
+    n_demucs: int = 1
+    n_classical: int = 1
+    n_networks: int = 1
+    n_processed: int = 2
+    n_submixes: int = 1
+    p_effects: float = 0.3
+    demucs_repo: str = ""
+    demucs_models: tuple[str, ...] = ()
+    networks: str = ""
+    network_names: tuple[str, ...] = ()
+    seed: int = 0
+    keep_maps: bool = False
+
+
+class Rows:
+    """The rows a clip has given so far.
+
+    Args:
+        clip: whose rows they are.
+        keep_maps: keep each row's map too.
+    """
+
+    def __init__(self, clip: Clip, keep_maps: bool) -> None:
+        self.clip = clip
+        self.keep_maps = keep_maps
+        self.features: list[npt.NDArray[np.float32]] = []
+        self.maps: list[npt.NDArray[np.uint8]] = []
+        self.meta: list[dict[str, object]] = []
+
+    def add(self, wave: Wave, kind: str, window: int = 0, pair: str = "", **known: object) -> None:
+        """Add a row; silence and broken samples are passed over.
+
+        Args:
+            wave: float32 (n, 1 or 2), 1 to 4 s at 44.1 kHz.
+            kind: how it was made.
+            window: number among its kind.
+            pair: name that an extraction shares with its true twin.
+            known: columns that differ from what is known of the clip.
+        """
+        if is_silent(wave) or not np.isfinite(wave).all():
+            return
+        clip = self.clip
+        row: dict[str, object] = {
+            "clip": clip.name,
+            "kind": kind,
+            "window": window,
+            "pair": pair,
+            "origin": clip.origin,
+            "family": clip.family.name if clip.family else "",
+            "separator_kind": clip.family.kind if clip.family else "",
+            "sdr_db": clip.sdr_db,
+            "processing": clip.wetness,
+            "oracle": clip.oracle,
+            "effects": "",
+            "layers": layers_of(clip),
+        }
+        row.update(known)
+        features, spectrum = frontend.compute_with_map(wave)
+        row["n_frames"] = spectrum.shape[1]
+        self.features.append(features)
+        self.meta.append(row)
+        if self.keep_maps:
+            packed = np.zeros(MAP_SHAPE, np.uint8)
+            packed[:, : spectrum.shape[1]] = frontend.to_bytes(spectrum)
+            self.maps.append(packed)
+
+
+def layers_of(clip: Clip) -> str:
+    """Return whether a clip holds one performance or several, or nothing where nobody knows.
+
+    Args:
+        clip: a dry clip is one voice, one instrument or one hit; a drum stem is a whole kit.
+    """
+    if clip.set_name == "dry":
+        return "individual"
+    return "submix" if clip.stem == "drums" and clip.set_name in ("pairs", "true", "multitrack") else ""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a part draws from.
+
+    Args:
+        rows: where its rows go.
+        clip: the clip.
+        samples: of it, float32 (n, 1 or 2), at least one second.
+        pool: true stems of the same fold.
+        recipe: how many.
+        rooms: measured impulse responses.
+        rng: of this clip and part.
+    """
+
+    rows: Rows
+    clip: Clip
+    samples: Wave
+    pool: list[Clip]
+    recipe: Recipe
+    rooms: tuple[str, ...]
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
+class Part:
+    """A kind of example: who makes it and which settings of the recipe it depends on."""
+
+    make: Callable[[Context], None]
+    settings: tuple[str, ...]
+
+
+def make(clip: Clip, samples: Wave, part: str, pool: list[Clip], recipe: Recipe, rooms: tuple[str, ...] = ()) -> Rows:
+    """Make the rows of one part of a clip.
+
+    Args:
+        clip: the clip.
+        samples: of it, float32 (n, 1 or 2) at 44.1 kHz.
+        part: a key of :data:`PARTS`.
+        pool: true stems of the clip's fold.
+        recipe: how many.
+        rooms: files of measured impulse responses.
+    """
+    rows = Rows(clip, recipe.keep_maps)
+    if len(samples) < int(0.4 * audio.SAMPLE_RATE_HZ) or is_silent(samples):
+        return rows
+    if len(samples) < N_LEAST:
+        samples = np.resize(samples, (N_LEAST, samples.shape[1]))
+    twin = clip.reference if clip.set_name == "pairs" and clip.reference else clip.name
+    seed = int(hashlib.sha256(f"{twin}/{part}".encode()).hexdigest()[:8], 16)  # twins are cut and processed alike
+    PARTS[part].make(Context(rows, clip, samples, pool, recipe, rooms, np.random.default_rng([recipe.seed, seed])))
+    return rows
+
+
+def is_silent(wave: Wave) -> bool:
+    """Whether a wave holds nothing but rounding.
+
+    Args:
+        wave: float32 (n, channels).
+    """
+    return len(wave) == 0 or float(np.sqrt(np.mean((wave - wave.mean(0)) ** 2))) < SILENT_RMS
+
+
+def fit(wave: Wave) -> Wave:
+    """Cut or loop to between one and four seconds.
+
+    Args:
+        wave: float32 (n, channels).
+    """
+    return wave[:N_WINDOW] if len(wave) >= N_LEAST else np.resize(wave, (N_LEAST, wave.shape[1]))
+
+
+def _pair_of(clip: Clip) -> str:
+    """Name that a clip of the matched set shares with its twins."""
+    if clip.set_name != "pairs":
+        return ""
+    return clip.reference if clip.origin == "separated" else clip.name
+
+
+def _clean(c: Context) -> None:
+    windows = [w for w in split([c.samples]) if not is_silent(w.samples)]
+    if not windows:
+        return
+    keep = np.unique(np.linspace(0, len(windows) - 1, min(len(windows), c.recipe.n_windows)).astype(int))
+    for number in keep:
+        pair = _pair_of(c.clip)
+        c.rows.add(windows[number].samples, "clean", int(number), f"{pair}#clean{number}" if pair else "")
+
+
+def _augmented(c: Context) -> None:
+    for number in range(c.recipe.n_augmented):
+        wave, used = _with_effects(crop(c.samples, c.rng), c)
+        pair = _pair_of(c.clip)
+        c.rows.add(
+            fit(augment.apply(wave, augment.draw(c.rng))), "augmented", number,
+            f"{pair}#augmented{number}" if pair else "",
+            processing="unknown" if used else c.clip.wetness, effects=used,
+        )  # fmt: skip
+
+
+def crop(samples: Wave, rng: np.random.Generator, full: bool = False) -> Wave:
+    """Cut 4 s, or less, at a place that is not silent.
+
+    Args:
+        samples: float32 (n, channels).
+        rng: of length and place.
+        full: 4 s wherever the samples hold as much.
+    """
+    length = N_WINDOW if full or rng.random() < 0.6 else int(rng.uniform(1.2, WINDOW_S) * audio.SAMPLE_RATE_HZ)
+    for _ in range(4):
+        start = int(rng.integers(0, max(1, len(samples) - length + 1)))
+        part = samples[start : start + length]
+        if not is_silent(part):
+            break
+    return part
+
+
+def _with_effects(wave: Wave, c: Context) -> tuple[Wave, str]:
+    """Run a clip that is not dry through an effects chain, sometimes; dry ones are processed with labels elsewhere."""
+    if c.clip.wetness == "dry" or c.rng.random() >= c.recipe.p_effects:
+        return wave, ""
+    made = effects.produce(wave, str(c.rng.choice(["hybrid", "wet"])), c.rng, read_rooms(c.rooms))
+    used = made.wave.mean(1, keepdims=True) if wave.shape[1] == 1 else made.wave
+    return used, json.dumps(made.effects)
+
+
+def stereo(wave: Wave) -> Wave:
+    """Return two channels.
+
+    Args:
+        wave: float32 (n, 1 or 2).
+    """
+    return wave if wave.shape[1] == 2 else np.repeat(wave, 2, 1)
+
+
+def _interference(c: Context, n: int) -> Wave | None:
+    """A sum of one to three other stems of the same fold; of the same song where the clip's set has whole songs."""
+    clip, rng = c.clip, c.rng
+    mates = [m for m in c.pool if m.set_name == "pairs" and m.song == clip.song and m.name != clip.name]
+    if clip.set_name == "pairs" and mates and rng.random() < 0.6:
+        chosen = mates
+    else:
+        others = [o for o in c.pool if o.set_name != "dry" and o.stem != clip.stem and o.song != clip.song]
+        if not others:
+            return None
+        chosen = [others[int(k)] for k in rng.integers(0, len(others), int(rng.integers(1, 4)))]
+    total = np.zeros((n, 2), np.float32)
+    for other in chosen:
+        try:
+            _, wave = audio.read(other.path, max_s=20.0)
+        except UnreadableAudio:
+            continue
+        if is_silent(wave):
+            continue
+        start = int(rng.integers(0, max(1, len(wave) - n + 1)))
+        wave = np.resize(stereo(wave)[start : start + n], (n, 2))
+        if chosen is not mates:
+            wave = wave * np.float32(10 ** (rng.uniform(-6, 6) / 20) / (np.sqrt(np.mean(wave**2)) + 1e-6) * 0.1)
+        total += wave
+    return None if is_silent(total) else total
+
+
+def _target(c: Context, full: bool = False) -> tuple[Wave, Wave, dict[str, object]] | None:
+    """A true stem and what it is mixed with, both (n, 2), and what is known of its processing."""
+    clip, rng = c.clip, c.rng
+    other: Wave | None
+    if clip.set_name == "dry" and clip.stem == "drums":
+        wave, other = drum_loops.programme(clip, c.samples, c.pool, rng)
+        if rng.random() < 0.4:
+            more = _interference(c, len(wave))
+            other = other if more is None else other + more
+    else:
+        wave = stereo(crop(c.samples, rng, full))
+        other = _interference(c, len(wave))
+    known: dict[str, object] = {"processing": clip.wetness, "effects": ""}
+    if clip.wetness == "dry" and rng.random() < 0.5:
+        made = effects.produce(wave, str(rng.choice(["hybrid", "wet"])), rng, read_rooms(c.rooms))
+        wave, known = made.wave, {"processing": made.processing, "effects": json.dumps(made.effects)}
+    else:
+        wave, used = _with_effects(wave, c)
+        if used:
+            known = {"processing": "unknown", "effects": used}
+    if other is None or is_silent(wave) or is_silent(other):
+        return None
+    return wave, other, known
+
+
+def _surrogate(c: Context) -> None:
+    if c.clip.origin != "studio" or c.clip.oracle:
+        return
+    n = c.recipe.n_surrogates if c.clip.set_name != "dry" else max(1, c.recipe.n_surrogates // 2)
+    for number in range(n):
+        found = _target(c)
+        if found is None:
+            continue
+        target, other, known = found
+        estimate, sdr = surrogate.separate(target, other, c.rng)
+        mono = c.samples.shape[1] == 1 and c.rng.random() < 0.5
+        chain = augment.draw(c.rng) if c.rng.random() < 0.7 else None
+        for wave, kind, about in (
+            (estimate, "surrogate", {"origin": "separated", "family": "surrogate", "sdr_db": sdr}),
+            (target, "twin", {"origin": "studio", "family": "", "sdr_db": None}),
+        ):
+            _add(c, wave, kind, number, f"{c.clip.name}#{number}", mono, chain, {**known, **about})
+
+
+def _add(
+    c: Context,
+    wave: Wave,
+    kind: str,
+    number: int,
+    pair: str,
+    mono: bool,
+    chain: augment.Chain | None,
+    known: dict[str, object],
+) -> None:
+    wave = wave.mean(1, keepdims=True) if mono else wave
+    c.rows.add(fit(augment.apply(wave, chain) if chain else wave), kind, number, pair, **known)
+
+
+def _by_separator(c: Context, kind: str, n: int, run: Callable[[Wave, Wave], tuple[Wave, str, str] | None]) -> None:
+    """Rows of a separator that hears the mix only, each beside its true twin through the same chain."""
+    if c.clip.origin != "studio" or c.clip.oracle:
+        return
+    for number in range(n):
+        found = _target(c, full=True)
+        if found is None:
+            continue
+        target, other, known = found
+        level = float(np.sqrt(np.mean(target**2)) / (np.sqrt(np.mean(other**2)) + 1e-9))
+        other = other * np.float32(level * 10 ** (c.rng.uniform(-6, 6) / 20))
+        made = run(target, other)
+        if made is None:
+            continue
+        estimate, family, separator_kind = made
+        chain = augment.draw(c.rng) if c.rng.random() < 0.5 else None
+        about = {"origin": "separated", "family": family, "separator_kind": separator_kind,
+                 "sdr_db": surrogate.sdr_db(target, estimate)}  # fmt: skip
+        pair = f"{c.clip.name}#{kind}{number}"
+        _add(c, estimate, kind, number, pair, False, chain, {**known, **about})
+        if c.clip.set_name != "dry":
+            _add(
+                c,
+                target,
+                "twin",
+                number,
+                pair,
+                False,
+                chain,
+                {**known, "origin": "studio", "family": "", "sdr_db": None},
+            )
+
+
+def _demucs(c: Context) -> None:
+    recipe, stem = c.recipe, c.clip.stem
+    if not recipe.demucs_models or c.clip.set_name == "dry" or stem not in SEPARABLE:
+        return
+
+    def run(target: Wave, other: Wave) -> tuple[Wave, str, str] | None:
+        name = str(c.rng.choice(recipe.demucs_models))
+        stems = demucs.separate(target + other, name, Path(recipe.demucs_repo), as_cli=c.rng.random() < 0.5)
+        return (
+            None if stem not in stems else (_direct_or_residual(c, stems, stem, target + other), "demucs", "waveform")
+        )
+
+    _by_separator(c, "demucs", recipe.n_demucs, run)
+
+
+def _direct_or_residual(c: Context, stems: dict[str, Wave], stem: str, mix: Wave) -> Wave:
+    if c.rng.random() < 0.75 or len(stems) < 2:
+        return stems[stem]
+    others = np.sum([wave for name, wave in stems.items() if name != stem], axis=0)
+    return np.asarray(mix - others, np.float32)
+
+
+def _classical(c: Context) -> None:
+    if c.clip.set_name == "dry":
+        return
+
+    def run(target: Wave, other: Wave) -> tuple[Wave, str, str]:
+        power = float(np.exp(c.rng.uniform(0, np.log(6))))
+        return classical.separate(target + other, c.clip.stem, power), "classical", "classical"
+
+    _by_separator(c, "classical", c.recipe.n_classical, run)
+
+
+def _networks(c: Context) -> None:
+    recipe, stem = c.recipe, c.clip.stem
+    if not recipe.network_names or stem not in SEPARABLE:
+        return
+
+    def run(target: Wave, other: Wave) -> tuple[Wave, str, str] | None:
+        name = str(c.rng.choice(recipe.network_names))
+        network = networks.load(str(Path(recipe.networks) / name))
+        if stem not in network.sources:
+            return None
+        stems = networks.separate(target + other, str(Path(recipe.networks) / name))
+        return _direct_or_residual(c, stems, stem, target + other), network.family, network.kind
+
+    _by_separator(c, "network", recipe.n_networks if c.clip.set_name != "dry" else 1, run)
+
+
+def _processed(c: Context) -> None:
+    if c.clip.origin != "studio" or c.clip.oracle or c.clip.wetness != "dry":
+        return
+    for number in range(c.recipe.n_processed):
+        for processing in ("hybrid", "wet"):
+            made = effects.produce(crop(c.samples, c.rng), processing, c.rng, read_rooms(c.rooms))
+            chain = augment.draw(c.rng) if c.rng.random() < 0.5 else None
+            mono = c.samples.shape[1] == 1 and c.rng.random() < 0.5
+            known: dict[str, object] = {"processing": processing, "effects": json.dumps(made.effects)}
+            _add(c, made.wave, "processed", number, "", mono, chain, known)
+
+
+def _submixes(c: Context) -> None:
+    """Several performances of one kind, bundled as vendors bundle lead, harmonies and ad-libs."""
+    clip, rng = c.clip, c.rng
+    if clip.origin != "studio" or clip.oracle or clip.set_name != "dry":
+        return
+    kin = [o for o in c.pool if o.set_name == "dry" and o.stem == clip.stem and o.name != clip.name]
+    if not kin:
+        return
+    for number in range(c.recipe.n_submixes):
+        total = _placed(stereo(crop(c.samples, rng, full=True)), rng)
+        for k in rng.integers(0, len(kin), int(rng.integers(1, 4))):
+            try:
+                _, wave = audio.read(kin[int(k)].path, max_s=20.0)
+            except UnreadableAudio:
+                continue
+            if not is_silent(wave):
+                total = total + _placed(stereo(crop(wave, rng, full=True)), rng)
+        known: dict[str, object] = {"processing": "dry", "effects": "", "layers": "submix"}
+        if rng.random() < 0.6:
+            made = effects.produce(total, str(rng.choice(["hybrid", "wet"])), rng, read_rooms(c.rooms))
+            total, known = made.wave, {**known, "processing": made.processing, "effects": json.dumps(made.effects)}
+        total = total * np.float32(0.5 / (np.abs(total).max() + 1e-9))
+        chain = augment.draw(rng) if rng.random() < 0.5 else None
+        _add(c, total, "submix", number, "", rng.random() < 0.3, chain, known)
+
+
+def _placed(wave: Wave, rng: np.random.Generator) -> Wave:
+    """Four seconds of a performance at a random level and place in the stereo image."""
+    wave = np.resize(wave, (N_WINDOW, 2)) / (np.sqrt(np.mean(wave**2)) + 1e-6)
+    pan = rng.uniform(0.25, 0.75)
+    return np.asarray(wave * np.array([1 - pan, pan]) * 10 ** (rng.uniform(-9, 0) / 20), np.float32)
+
+
+_COMMON = ("p_effects",)
+PARTS: dict[str, Part] = {
+    "clean": Part(_clean, ("n_windows",)),
+    "augmented": Part(_augmented, ("n_augmented", *_COMMON)),
+    "surrogate": Part(_surrogate, ("n_surrogates", *_COMMON)),
+    "demucs": Part(_demucs, ("n_demucs", "demucs_models", *_COMMON)),
+    "classical": Part(_classical, ("n_classical", *_COMMON)),
+    "network": Part(_networks, ("n_networks", "network_names", *_COMMON)),
+    "processed": Part(_processed, ("n_processed",)),
+    "submix": Part(_submixes, ("n_submixes",)),
+}
+"""The kinds of example, in the order in which a clip's rows are joined."""
+
+_ROOMS: dict[tuple[str, ...], list[Wave]] = {}
+
+
+def read_rooms(paths: tuple[str, ...]) -> list[Wave]:
+    """Read measured impulse responses, once a process; those that cannot be read are passed over.
+
+    Args:
+        paths: files.
+    """
+    if paths not in _ROOMS:
+        found = []
+        for path in paths:
+            try:
+                found.append(audio.read(path, max_s=3.0)[1])
+            except UnreadableAudio:
+                continue
+        _ROOMS[paths] = [room for room in found if not is_silent(room)]
+    return _ROOMS[paths]

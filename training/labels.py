@@ -1,0 +1,70 @@
+"""What a head is taught: targets and weights read off the rows' columns."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from provenance.model import EFFECTS, KINDS, PROCESSINGS
+
+MIN_SDR_DB, MAX_SDR_DB = -5.0, 25.0
+
+
+def weights(meta: pd.DataFrame, positive: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Return row weights: both classes alike, and within each no repository by its size alone.
+
+    Args:
+        meta: rows with columns ``clip``, ``repo`` and ``kind``.
+        positive: shape (n_rows,), the class.
+    """
+    out = np.where(meta["kind"] == "clean", 2.0, 1.0)
+    out = out / np.sqrt(meta.groupby("repo")["clip"].transform("nunique").to_numpy())
+    for side in (positive, ~positive):
+        if side.any():
+            out[side] *= 0.5 * len(out) / out[side].sum()
+    return np.asarray(out, np.float64)
+
+
+def sdr(meta: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Return the known SDR of each extraction in dB, cut to -5..25; NaN for the rest."""
+    found = np.clip(meta["sdr_db"].to_numpy(float), MIN_SDR_DB, MAX_SDR_DB)
+    return np.where(meta["origin"] == "separated", found, np.nan)
+
+
+def processing(meta: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return class numbers of dry, hybrid, wet; -1 where unknown, and for ``fx_pairs``, which are kept for judging."""
+    out = meta["processing"].map({name: k for k, name in enumerate(PROCESSINGS)}).fillna(-1).to_numpy(np.int64)
+    return np.where(meta["set"] == "fx_pairs", -1, out)
+
+
+def kind(meta: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return class numbers of the kind of separator; -1 where unknown and for studio stems."""
+    out = meta["separator_kind"].map({name: k for k, name in enumerate(KINDS)}).fillna(-1).to_numpy(np.int64)
+    return np.where(meta["origin"] == "separated", out, -1)
+
+
+def effects(meta: pd.DataFrame) -> npt.NDArray[np.float32]:
+    """Return which effects each row went through, (n, n_effects): 1 or 0, NaN where nobody knows.
+
+    A dry recording has none. Of a recording whose processing was not known beforehand, what a chain added is known
+    and what it did not add is not.
+    """
+    out = np.full((len(meta), len(EFFECTS)), np.nan, np.float32)
+    columns = {name: k for k, name in enumerate(EFFECTS)}
+    whole = meta["processing"].isin(PROCESSINGS).to_numpy() & (meta["set"] == "dry").to_numpy()
+    out[whole] = 0.0
+    for row, text in enumerate(meta["effects"]):
+        for name, _ in json.loads(text) if text else ():
+            name = "compression" if name == "limiting" else name
+            if name in columns:
+                out[row, columns[name]] = 1.0
+    return out
+
+
+def layers(meta: pd.DataFrame) -> npt.NDArray[np.float32]:
+    """Return 1 for several performances, 0 for one, NaN where nobody knows."""
+    out = meta["layers"].map({"submix": 1.0, "individual": 0.0}).to_numpy(float)
+    return np.asarray(out, np.float32)

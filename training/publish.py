@@ -1,0 +1,123 @@
+"""Write a model folder: graph, config, evaluation and card, all of it or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from provenance import frontend
+from provenance.bundle import CONFIG_FORMAT
+from training import calibrate as fitting
+from training import card, catalogue, config, dataset, evaluate, export, heads, texture_net
+from training.heads import Outputs
+
+if TYPE_CHECKING:
+    from training.fit import Trained
+
+LICENCE = (
+    "weights Apache-2.0 for the project's part; trained in part on audio whose licences allow only non-commercial "
+    "research (see the model card)"
+)
+MAX_DIFFERENCE = 1e-4
+N_PARITY = 2000
+
+
+def write(
+    out: Path,
+    table: dataset.Table,
+    held: Outputs,
+    fusion: heads.Fusion,
+    trained: Trained,
+    figures: dict[str, Any],
+    settings: config.Config,
+    clips: list[catalogue.Clip],
+) -> None:
+    """Export a model folder: ``model.onnx``, ``config.json``, ``evaluation.json`` and the card.
+
+    Args:
+        out: the folder; it is replaced as a whole once everything is written.
+        table: described rows.
+        held: held-out scores, from which calibration and thresholds come.
+        fusion: how trees and network are put together.
+        trained: what learnt from all folds.
+        figures: of the unseen protocol.
+        settings: saved beside the model.
+        clips: for the list of sources.
+
+    Raises:
+        RuntimeError: the graph does not compute what was trained.
+    """
+    part = out.with_name(f".{out.name}.{os.getpid()}")
+    part.mkdir(parents=True)
+    file = part / "model.onnx"
+    export.export(trained.trees, trained.net, fusion, frontend.N_FEATURES, file)
+    difference = _parity(file, table, trained, fusion)
+    if difference > MAX_DIFFERENCE:
+        shutil.rmtree(part)
+        raise RuntimeError(f"the exported graph differs by {difference:.2g}; needed: at most {MAX_DIFFERENCE}")
+    scored = evaluate.files(table.meta, held, evaluate.judged_rows(table.meta, settings.n_folds))
+    platt = fitting.fit_platt(scored["logit"], scored["separated"])
+    p = fitting.calibrate(scored["logit"], platt)
+    upper, lower = fitting.choose_thresholds(p, scored["separated"], settings.max_accused, settings.max_missed)
+    described = {
+        "format": CONFIG_FORMAT,
+        "name": out.name,
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "heads": [
+            "origin", "processing", "sdr", "distance",
+            *(["effects", "family", "layers"] if trained.net is not None else []),
+        ],
+        "calibration": {"slope": platt.slope, "intercept": platt.intercept},
+        "thresholds": {
+            "separated": round(upper, 4),
+            "studio": round(lower, 4),
+            "processing": settings.processing_threshold,
+            "distance": round(float(np.quantile(scored["distance"], settings.distance_quantile)), 4),
+            "family": settings.family_threshold,
+            "layers": settings.layers_threshold,
+        },
+        "sdr_half_width_db": round(float(figures["sdr"].get("half_width_db", 15.0)), 3),
+        "licence": LICENCE,
+        "frontend": frontend.contract(),
+    }  # fmt: skip
+    evaluation = {
+        "model": {"name": out.name, "sha256": described["sha256"], "bytes": file.stat().st_size},
+        "parity_largest_difference": difference,
+        "thresholds": described["thresholds"],
+        "figures": figures,
+        "training": json.loads(config.to_json(settings)),
+        "rows": {
+            f"{kind}/{origin}": int(n) for (kind, origin), n in table.meta.groupby(["kind", "origin"]).size().items()
+        },
+        "failures": table.failures,
+        "sources": card.sources(clips),
+    }
+    (part / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    (part / "evaluation.json").write_text(json.dumps(evaluation, indent=1) + "\n", encoding="utf-8")
+    (part / "README.md").write_text(card.render(described, evaluation), encoding="utf-8")
+    shutil.rmtree(out, ignore_errors=True)
+    os.replace(part, out)
+
+
+def _parity(file: Path, table: dataset.Table, trained: Trained, fusion: heads.Fusion) -> float:
+    """Compare graph and training on rows of full length, in pieces."""
+    n_frames = table.meta["n_frames"].to_numpy()
+    full = np.flatnonzero(n_frames == n_frames.max())
+    rows = np.sort(np.random.default_rng(0).permutation(full)[:N_PARITY])
+    worst = 0.0
+    for start in range(0, len(rows), 100):
+        some = rows[start : start + 100]
+        maps = None
+        if trained.net is not None:
+            assert table.maps is not None  # a recipe with a network keeps maps
+            packed = np.stack([table.maps[row, :, : n_frames[row]] for row in some])
+            maps = texture_net.unpack(packed).contiguous().numpy()
+        said = heads.fuse(trained.run(table, some), fusion)
+        worst = max(worst, export.parity(file, said, table.features[some], maps))
+    return worst

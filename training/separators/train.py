@@ -1,0 +1,203 @@
+"""Train the small separators on true stems: ``python -m training.separators.train MANIFEST... --out nets``.
+
+An interrupted training goes on where it was saved; a finished network is skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tqdm import tqdm
+
+from training import catalogue
+from training.separators import networks
+from training.separators.errors import SeparatorError
+from training.separators.mixes import KINDS, RATE_HZ, Stems, draw, gather, measure
+
+Wave = npt.NDArray[np.float32]
+EARLY_AT = 0.4
+"""Share of the training after which a half-trained network is kept as well: its traces are as telling."""
+SAVE_EVERY_S = 60.0
+
+
+def loss_of(estimate: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Mean absolute error of the samples plus that of the spectrum, both in units of the mix's level."""
+    flat = (estimate - truth).reshape(-1, truth.shape[-1])
+    window = torch.hann_window(1024, device=flat.device)
+    spectrum = torch.stft(flat, 1024, 512, window=window, return_complex=True)
+    return flat.abs().mean() + 0.02 * torch.view_as_real(spectrum).abs().mean()
+
+
+def train(
+    name: str,
+    stems: Stems,
+    out: Path,
+    *,
+    minutes: float = 5.0,
+    n_steps: int = 100_000,
+    batch: int = 4,
+    segment_s: float = 1.5,
+    device: str = "cpu",
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Train one variant, or what is missing of it.
+
+    Args:
+        name: one of :data:`training.separators.networks.VARIANTS`.
+        stems: what to train and measure on.
+        out: folder of networks; ``NAME`` and ``NAME-early`` are written below it.
+        minutes: of computing, after which the learning rate has come down to nothing.
+        n_steps: or so many steps, whichever comes first.
+        batch: mixes a step.
+        segment_s: length of a mix in seconds.
+        device: where torch computes.
+        seed: of weights and mixes.
+
+    Returns:
+        The record, as in ``network.json``.
+
+    Raises:
+        SeparatorError: a variant nobody listed.
+    """
+    if name not in networks.VARIANTS:
+        raise SeparatorError(f"found network {name!r}; needed: one of {', '.join(networks.VARIANTS)}")
+    folder = out / name
+    if (folder / "network.json").is_file():
+        return dict(json.loads((folder / "network.json").read_text(encoding="utf-8")))
+    variant = networks.VARIANTS[name]
+    torch.manual_seed(seed)
+    rng = np.random.default_rng([seed, int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)])
+    module = networks.build(variant.architecture, variant.settings).to(device)
+    optimizer = torch.optim.AdamW(module.parameters(), variant.learning_rate, weight_decay=1e-4)
+    state = folder / "training.pt"
+    step, spent_s, early = 0, 0.0, False
+    if state.is_file():
+        saved = torch.load(state, map_location=device, weights_only=True)
+        module.load_state_dict(saved["module"])
+        optimizer.load_state_dict(saved["optimizer"])
+        step, spent_s, early = int(saved["step"]), float(saved["spent_s"]), bool(saved["early"])
+        rng = np.random.default_rng([seed, step])
+
+    def keep(where: Path, done: float) -> dict[str, Any]:
+        record = {
+            "name": where.name,
+            "architecture": variant.architecture,
+            "settings": variant.settings,
+            "stems": list(KINDS),
+            "n_parameters": sum(p.numel() for p in module.parameters()),
+            "steps": step,
+            "batch": batch,
+            "segment_s": segment_s,
+            "seconds": round(spent_s, 1),
+            "share_of_training": round(done, 3),
+            "seed": seed,
+            "songs": stems.songs,
+            "repositories": stems.repositories,
+        }
+        networks.save(where, module, record)
+        return record
+
+    module.train()
+    last_save = time.monotonic()
+    average = 0.0
+    bar = tqdm(total=100, initial=0, desc=name, unit="%", disable=not sys.stderr.isatty())
+    while True:
+        started = time.monotonic()
+        done = min(1.0, max(step / n_steps, spent_s / (60 * minutes)))
+        bar.update(int(100 * done) - bar.n)
+        if done >= EARLY_AT and not early:
+            early = True
+            record = keep(out / f"{name}-early", done)
+            module.eval()
+            record |= measure(_by(module, device), stems)
+            networks.save(out / f"{name}-early", module, record)
+            module.train()
+            started = time.monotonic()
+        if done >= 1.0:
+            break
+        warm = min(1.0, (step + 1) / 20)
+        for group in optimizer.param_groups:
+            group["lr"] = float(variant.learning_rate * warm * (0.51 + 0.49 * np.cos(np.pi * done)))
+        truth = draw(stems, batch, int(segment_s * RATE_HZ), rng).to(device)
+        mix = truth.sum(1)
+        scale = mix.std(dim=(1, 2), keepdim=True) + 1e-5
+        loss = loss_of(module(mix / scale), truth / scale[:, None])
+        optimizer.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        if torch.isfinite(norm):
+            optimizer.step()
+        step += 1
+        spent_s += time.monotonic() - started
+        average = float(loss.detach()) if step == 1 else 0.95 * average + 0.05 * float(loss.detach())
+        bar.set_postfix(loss=f"{average:.4f}", step=step)
+        if time.monotonic() - last_save > SAVE_EVERY_S:
+            last_save = time.monotonic()
+            _save_state(state, module, optimizer, step, spent_s, early)
+    bar.close()
+    module.eval()
+    record = keep(folder, 1.0)
+    record |= measure(_by(module, device), stems) | {"loss": round(average, 4)}
+    networks.save(folder, module, record)
+    state.unlink(missing_ok=True)
+    return record
+
+
+def _save_state(
+    file: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int, spent_s: float, early: bool
+) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(f".{os.getpid()}.part")
+    states = {"module": module.state_dict(), "optimizer": optimizer.state_dict()}
+    torch.save(states | {"step": step, "spent_s": spent_s, "early": early}, part)
+    os.replace(part, file)
+
+
+def _by(module: torch.nn.Module, device: str) -> Callable[[Wave], dict[str, Wave]]:
+    return lambda mix: networks.run(networks.Network(module, {"stems": list(KINDS)}), mix, device)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train the named networks, or all; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m training.separators.train", description=__doc__)
+    parser.add_argument("manifests", nargs="+", type=Path, help="manifests with true stems")
+    parser.add_argument("--out", type=Path, required=True, help="folder of networks")
+    parser.add_argument("--nets", nargs="*", default=list(networks.VARIANTS), help="which; all of them by default")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of computing for each")
+    parser.add_argument("--steps", type=int, default=100_000, help="at most, for each")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--segment-s", type=float, default=1.5)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1, help="of torch, on a CPU")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(given.threads)
+    try:
+        stems = gather(given.manifests)
+        for failure in stems.failures:
+            print(f"left out: {failure}", file=sys.stderr)
+        for name in given.nets:
+            record = train(
+                name, stems, given.out, minutes=given.minutes, n_steps=given.steps, batch=given.batch,
+                segment_s=given.segment_s, device=given.device, seed=given.seed,
+            )  # fmt: skip
+            print(f"{name}: {record['steps']} steps, SDR in dB {record.get('sdr_db')}", flush=True)
+    except (SeparatorError, catalogue.CatalogueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
