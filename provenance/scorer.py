@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from provenance import audio, bundle, evidence, frontend, windows
 from provenance.audio import Source
@@ -93,6 +94,17 @@ class Scorer:
             return refuse("silent", info, spans, self.bundle)
         verdict = decide(batch.scores(), spans, info, self.bundle)
         return dataclasses.replace(verdict, evidence=gallery.cues())
+
+    def logits(self, samples: Iterable[audio.Samples]) -> npt.NDArray[np.float32]:
+        """Return the raw log odds of extraction of windows, a few at a time.
+
+        Args:
+            samples: windows, each float32 of shape (n, 1 or 2) at 44.1 kHz, 1 to 4 s, not silent; at least one.
+        """
+        batch = _Batch(self._model)
+        for window in samples:
+            batch.add(frontend.analyse(window))
+        return batch.scores().logit
 
 
 class _Batch:
