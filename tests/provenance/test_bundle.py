@@ -57,7 +57,9 @@ def test_an_incomplete_config_is_refused(tmp_path: Path, key: str) -> None:
         provenance.load(folder)
 
 
-@pytest.mark.parametrize("changes", [{"thresholds": {"separated": 0.9}}, {"calibration": {"slope": 1, "x": 2}}, {"format": 99}])
+@pytest.mark.parametrize(
+    "changes", [{"thresholds": {"separated": 0.9}}, {"calibration": {"slope": 1, "x": 2}}, {"format": 99}]
+)
 def test_a_config_of_another_shape_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
     """Missing or unknown thresholds, calibrations and formats are refused."""
     with pytest.raises(ModelError, match="needed"):
