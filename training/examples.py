@@ -139,11 +139,11 @@ def layers_of(clip: Clip) -> str:
     """Return whether a clip holds one performance or several, or nothing where nobody knows.
 
     Args:
-        clip: a dry clip is one voice, one instrument or one hit; a drum stem is a whole kit.
+        clip: a dry clip is one voice, one instrument or one hit; a drum stem of a song is a whole kit.
     """
     if clip.set_name == "dry":
         return "individual"
-    return "submix" if clip.stem == "drums" and clip.set_name in ("pairs", "true", "multitrack") else ""
+    return "submix" if clip.stem == "drums" and clip.set_name == "pairs" else ""
 
 
 @dataclass(frozen=True)
