@@ -21,6 +21,7 @@ from rich.table import Table
 import provenance
 from provenance.audio import EXTENSIONS
 from provenance.errors import ModelError, UnreadableAudio
+from provenance.explain import command as explain_command
 from provenance.table import Row, show
 
 EXIT_FINDING, EXIT_ERROR, EXIT_STOPPED = 1, 2, 130
@@ -145,6 +146,9 @@ def serve(
         _say(f"the service needs its extra ({error.name} is missing): pip install 'stem-provenance[service]'")
         raise typer.Exit(EXIT_ERROR) from None
     run.main(host, port)
+
+
+app.command("explain")(explain_command.command)
 
 
 def main() -> None:

@@ -28,7 +28,6 @@ from training.heads import Outputs, Trees
 from training.texture_net import TextureNet
 
 
-
 @dataclass
 class Trained:
     """Trees, and the network where the configuration has one."""
