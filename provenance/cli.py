@@ -194,7 +194,7 @@ def _findings(values: list[str]) -> set[str]:
 def _walk(paths: list[str]) -> Iterator[str]:
     """Yield files as given; of a folder the audio below it, in order. A folder without audio stays, to be named."""
     for path in paths:
-        if not Path(path).is_dir():
+        if not os.path.isdir(path):  # unlike Path.is_dir, it takes names that no file can have
             yield path
             continue
         found = sorted(
@@ -208,7 +208,7 @@ def _walk(paths: list[str]) -> Iterator[str]:
 
 def _score(scorer: provenance.Scorer, path: str, windows: Windows) -> Row:
     try:
-        if Path(path).is_dir():
+        if os.path.isdir(path):
             raise UnreadableAudio(path, "no_audio_in_folder", "a directory without audio files", "at least one")
         return Row(path, scorer.score(path, "sparse" if windows is Windows.sparse else "full"), None)
     except UnreadableAudio as error:

