@@ -21,6 +21,7 @@ from rich.table import Table
 import provenance
 from provenance.audio import EXTENSIONS
 from provenance.errors import ModelError, UnreadableAudio
+from provenance.explain import command as explain_command
 from provenance.verdict import Verdict
 
 EXIT_FINDING, EXIT_ERROR = 1, 2
@@ -167,6 +168,9 @@ def serve(
     run.main(host, port)
 
 
+app.command("explain")(explain_command.command)
+
+
 def main() -> None:
     """Run the command line."""
     app()
@@ -194,7 +198,7 @@ def _findings(values: list[str]) -> set[str]:
 def _walk(paths: list[str]) -> Iterator[str]:
     """Yield files as given; of a folder the audio below it, in order. A folder without audio stays, to be named."""
     for path in paths:
-        if not Path(path).is_dir():
+        if not os.path.isdir(path):  # unlike Path.is_dir, it takes names that no file can have
             yield path
             continue
         found = sorted(
@@ -208,7 +212,7 @@ def _walk(paths: list[str]) -> Iterator[str]:
 
 def _score(scorer: provenance.Scorer, path: str, windows: Windows) -> Row:
     try:
-        if Path(path).is_dir():
+        if os.path.isdir(path):
             raise UnreadableAudio(path, "no_audio_in_folder", "a directory without audio files", "at least one")
         return Row(path, scorer.score(path, "sparse" if windows is Windows.sparse else "full"), None)
     except UnreadableAudio as error:

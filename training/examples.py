@@ -20,6 +20,8 @@ from provenance.errors import UnreadableAudio
 from provenance.windows import MIN_WINDOW_S, WINDOW_S, split
 from training import augment, drum_loops, effects
 from training.catalogue import Clip
+from training.degrade import DEGRADATIONS
+from training.families import family_of
 from training.separators import classical, demucs, networks, surrogate
 
 Wave: TypeAlias = npt.NDArray[np.float32]
@@ -28,6 +30,8 @@ N_LEAST = int(MIN_WINDOW_S * audio.SAMPLE_RATE_HZ)
 N_MAP_FRAMES = frontend.n_map_frames(N_WINDOW)
 MAP_SHAPE = (2, N_MAP_FRAMES, frontend.N_MAP_BINS)
 SILENT_RMS = 1e-5
+DEGRADED = "degraded:"
+"""Kinds of rows that are judged and never learnt from begin with it."""
 SEPARABLE = ("vocals", "drums", "bass", "other")
 META = (
     "clip", "kind", "window", "pair", "origin", "family", "separator_kind", "sdr_db", "processing", "oracle", "fold",
@@ -48,6 +52,8 @@ class Recipe:
         n_networks: mixes of a studio clip separated by networks that were trained here.
         n_processed: hybrid and wet versions of a dry clip, each.
         n_submixes: sums of a dry clip with other performances of its kind.
+        degraded_share: share of the clips whose first window is judged after each of
+            :data:`training.degrade.DEGRADATIONS` too; nothing is learnt from these.
         p_effects: share of the examples of clips that are not dry which go through an effects chain, in both
             classes alike, so that distortion and space are no sign of either.
         demucs_repo: folder of local demucs weights, or empty.
@@ -66,6 +72,7 @@ class Recipe:
     n_networks: int = 1
     n_processed: int = 2
     n_submixes: int = 1
+    degraded_share: float = 0.0
     p_effects: float = 0.3
     demucs_repo: str = ""
     demucs_models: tuple[str, ...] = ()
@@ -430,12 +437,13 @@ def _networks(c: Context) -> None:
         return
 
     def run(target: Wave, other: Wave) -> tuple[Wave, str, str] | None:
-        name = str(c.rng.choice(recipe.network_names))
-        network = networks.load(str(Path(recipe.networks) / name))
-        if stem not in network.sources:
+        folder = Path(recipe.networks) / str(c.rng.choice(recipe.network_names))
+        network = networks.load(folder)
+        if stem not in network.stems:
             return None
-        stems = networks.separate(target + other, str(Path(recipe.networks) / name))
-        return _direct_or_residual(c, stems, stem, target + other), network.family, network.kind
+        stems = networks.separate(target + other, folder, as_cli=c.rng.random() < 0.3)
+        family = family_of(str(network.record["architecture"]))
+        return _direct_or_residual(c, stems, stem, target + other), family.name, family.kind
 
     _by_separator(c, "network", recipe.n_networks if c.clip.set_name != "dry" else 1, run)
 
@@ -485,6 +493,18 @@ def _placed(wave: Wave, rng: np.random.Generator) -> Wave:
     return np.asarray(wave * np.array([1 - pan, pan]) * 10 ** (rng.uniform(-9, 0) / 20), np.float32)
 
 
+def _degraded(c: Context) -> None:
+    twin = _pair_of(c.clip) or c.clip.name
+    if int(hashlib.sha256(twin.encode()).hexdigest()[:6], 16) / 16**6 >= c.recipe.degraded_share or c.clip.oracle:
+        return
+    for window in split([c.samples]):
+        if is_silent(window.samples):
+            continue
+        for name, degrade in DEGRADATIONS.items():
+            c.rows.add(fit(degrade(window.samples)), DEGRADED + name)
+        return
+
+
 _COMMON = ("p_effects",)
 PARTS: dict[str, Part] = {
     "clean": Part(_clean, ("n_windows",)),
@@ -494,6 +514,7 @@ PARTS: dict[str, Part] = {
     "classical": Part(_classical, ("n_classical", *_COMMON)),
     "network": Part(_networks, ("n_networks", "network_names", *_COMMON)),
     "processed": Part(_processed, ("n_processed",)),
+    "degraded": Part(_degraded, ("degraded_share",)),
     "submix": Part(_submixes, ("n_submixes",)),
 }
 """The kinds of example, in the order in which a clip's rows are joined."""

@@ -30,6 +30,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     (r"tdc-unet|lasaft|lightsaft|amss|tfc-?tdf|mdx-?net|kuielab|uvr-mdx", "tdc-unet", "complex_mask"),
     (r"cws-mdensenet|mobilenet-subbandtime|resunet143", "subband-unet", "complex_mask"),
     (r"deepconvsep", "deepconvsep", "spectrogram_mask"),
+    (r"tfc-tdf|mdx-?net|mdx23c", "tfc-tdf", "complex_mask"),
     (r"drnn", "drnn", "spectrogram_mask"),
     (r"roformer|bsrnn|band-?split", "band-split", "transformer"),
     (r"tiger|tfgnet", "tiger", "transformer"),

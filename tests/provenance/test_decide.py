@@ -112,7 +112,9 @@ def test_only_a_separated_stem_has_a_ceiling() -> None:
     assert verdict([0.5]).sdr_ceiling_db is None
 
 
-@pytest.mark.parametrize(("p", "processing"), [((0.7, 0.2, 0.1), "dry"), ((0.1, 0.2, 0.7), "wet"), ((0.4, 0.4, 0.2), "undecided")])
+@pytest.mark.parametrize(
+    ("p", "processing"), [((0.7, 0.2, 0.1), "dry"), ((0.1, 0.2, 0.7), "wet"), ((0.4, 0.4, 0.2), "undecided")]
+)
 def test_a_processing_is_stated_from_its_threshold(p: tuple[float, ...], processing: str) -> None:
     """The likeliest processing is stated where it reaches the threshold, and its probabilities are given anyway."""
     found = verdict([0.05], p_processing=np.float32([p]))

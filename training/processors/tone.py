@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import signal
 
-from training.augment import _peaking
+from training.augment import peaking
 
 Wave = npt.NDArray[np.float32]
 RATE_HZ = 44_100
@@ -28,7 +28,7 @@ def equalise(wave: Wave, strength: float, rng: np.random.Generator) -> Wave:
     for _ in range(int(rng.integers(2, 5))):
         hz = float(np.exp(rng.uniform(np.log(100), np.log(14_000))))
         gain_db = float(rng.choice([-1, 1]) * rng.uniform(0.4, 1.0) * (3 + 9 * strength))
-        out = signal.sosfilt(_peaking(hz, gain_db, float(rng.uniform(0.5, 1.8))), out, axis=0)
+        out = signal.sosfilt(peaking(hz, gain_db, float(rng.uniform(0.5, 1.8))), out, axis=0)
     return np.asarray(out, np.float32)
 
 
