@@ -57,7 +57,9 @@ def test_an_incomplete_config_is_refused(tmp_path: Path, key: str) -> None:
         provenance.load(folder)
 
 
-@pytest.mark.parametrize("changes", [{"thresholds": {"separated": 0.9}}, {"calibration": {"slope": 1, "x": 2}}, {"format": 99}])
+@pytest.mark.parametrize(
+    "changes", [{"thresholds": {"separated": 0.9}}, {"calibration": {"slope": 1, "x": 2}}, {"format": 99}]
+)
 def test_a_config_of_another_shape_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
     """Missing or unknown thresholds, calibrations and formats are refused."""
     with pytest.raises(ModelError, match="needed"):
@@ -108,6 +110,14 @@ def test_fewer_heads_are_fewer_fields(tmp_path: Path) -> None:
     found = provenance.load(tiny.write(tmp_path / "m", heads=["origin"])).score((sounds.music(), 44_100))
     assert found.p_separated is not None
     assert (found.p_processing, found.sdr_ceiling_db) == (None, None)
+
+
+def test_a_folder_that_happens_to_be_here_is_not_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scoring in a folder that holds another ``stem-v1`` does not pick that one up unasked."""
+    tiny.write(tmp_path / bundle.DEFAULT_MODEL)
+    monkeypatch.chdir(tmp_path)
+    assert bundle.find(bundle.DEFAULT_MODEL).resolve() == tmp_path / bundle.DEFAULT_MODEL
+    assert bundle.find().resolve() != tmp_path / bundle.DEFAULT_MODEL
 
 
 @pytest.mark.parametrize("name", ["nothing", "/no/such/folder", ""])
