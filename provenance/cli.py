@@ -22,6 +22,7 @@ import provenance
 from provenance.audio import EXTENSIONS
 from provenance.errors import ModelError, UnreadableAudio
 from provenance.explain import command as explain_command
+from provenance.mix import command as mix_command
 from provenance.verdict import Verdict
 
 EXIT_FINDING, EXIT_ERROR = 1, 2
@@ -169,6 +170,7 @@ def serve(
 
 
 app.command("explain")(explain_command.command)
+app.command("against")(mix_command.command)
 
 
 def main() -> None:
