@@ -22,6 +22,7 @@ import provenance
 from provenance.audio import EXTENSIONS
 from provenance.errors import ModelError, UnreadableAudio
 from provenance.explain import command as explain_command
+from provenance.mix import command as mix_command
 from provenance.table import Row, show
 
 EXIT_FINDING, EXIT_ERROR, EXIT_STOPPED = 1, 2, 130
@@ -149,6 +150,7 @@ def serve(
 
 
 app.command("explain")(explain_command.command)
+app.command("against")(mix_command.command)
 
 
 def main() -> None:

@@ -270,8 +270,9 @@ def _with_effects(wave: Wave, c: Context) -> tuple[Wave, str]:
     if c.clip.wetness == "dry" or c.rng.random() >= c.recipe.p_effects:
         return wave, ""
     made = effects.produce(wave, str(c.rng.choice(["hybrid", "wet"])), c.rng, read_rooms(c.rooms))
-    used = made.wave.mean(1, keepdims=True) if wave.shape[1] == 1 else made.wave
-    return used, json.dumps(made.effects)
+    if wave.shape[1] == 1:
+        return made.wave.mean(1, keepdims=True), json.dumps(effects.folded(made.effects))
+    return made.wave, json.dumps(made.effects)
 
 
 def stereo(wave: Wave) -> Wave:
@@ -472,7 +473,8 @@ def _processed(c: Context) -> None:
             made = effects.produce(crop(c.samples, c.rng), processing, c.rng, read_rooms(c.rooms))
             chain = augment.draw(c.rng) if c.rng.random() < 0.5 else None
             mono = c.samples.shape[1] == 1 and c.rng.random() < 0.5
-            known: dict[str, object] = {"processing": processing, "effects": json.dumps(made.effects)}
+            used = effects.folded(made.effects) if mono else made.effects
+            known: dict[str, object] = {"processing": processing, "effects": json.dumps(used)}
             _add(c, made.wave, "processed", number, "", mono, chain, known)
 
 
