@@ -171,8 +171,8 @@ def page(model: str | None, corpus: Path, hour: bool) -> str:
         f"Peak resident memory of scoring {seconds // 60} minutes of 96 kHz stereo FLAC, the process and the model "
         f"included: **{peak:.0f} MB**.",
         "## Start",
-        f"`import provenance; provenance.load()`: **{whole:.2f} s**, of which {base:.2f} s are numpy, soundfile, soxr and "
-        "onnxruntime.",
+        f"`import provenance; provenance.load()`: **{whole:.2f} s**, of which {base:.2f} s are numpy, soundfile, soxr "
+        "and onnxruntime.",
         "## Parity",
         "Largest difference between the ONNX graph and what was trained (torch, scikit-learn), over all heads, as "
         f"`python -m training.fit` measured it: **{_parity(evaluation):.1e}**.",
@@ -197,9 +197,7 @@ def _processor() -> str:
 
 
 def main(
-    corpus: Annotated[Path, typer.Option(help="The labelled corpus; else the example clips.")] = Path(
-        "corpus"
-    ),
+    corpus: Annotated[Path, typer.Option(help="The labelled corpus; else the example clips.")] = Path("corpus"),
     model: Annotated[str | None, typer.Option(help="Folder or name of a model.")] = None,
     hour: Annotated[bool, typer.Option(help="Measure memory on an hour, else on ten minutes.")] = True,
     out: Annotated[Path, typer.Option(help="The page to write.")] = PAGE,
