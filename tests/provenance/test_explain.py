@@ -125,7 +125,7 @@ def test_the_page_shows_everything_and_needs_no_network(scorer: provenance.Score
     assert found.verdict.evidence is not None
     for cue in found.verdict.evidence:
         assert cue.cue.replace("_", " ") in text
-    assert text.count('class=range') >= 20
+    assert text.count("class=range") >= 20
     assert "a random tenth moves them" in text
     assert text.count("<title>", text.index("timeline")) >= len(found.verdict.segments)
     assert not re.search(r'(src|href)="(?!data:)|url\(|@import|<script', text)
