@@ -90,7 +90,7 @@ def create_app(settings: Settings, host: str = "127.0.0.1", stopping: threading.
     problems.install(app, words)
     for part in (verdicts.router, job_routes.router(settings), health.router, page.router):
         app.include_router(part)
-    openapi.install(app)
+    openapi.install(app, app.state.access.keyed)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -14,23 +14,24 @@ from service.problems import ProblemBody
 _HERE = "#/components/schemas/"
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, keyed: bool) -> None:
     """Make an application serve the document.
 
     Args:
         app: with all its routes.
+        keyed: whether keys are asked for; without them the document asks for none either.
     """
     framework = app.openapi
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _completed(framework())
+            app.openapi_schema = _completed(framework(), keyed)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]  # as the framework's documentation has it
 
 
-def _completed(document: dict[str, Any]) -> dict[str, Any]:
+def _completed(document: dict[str, Any], keyed: bool) -> dict[str, Any]:
     schemas = document["components"]["schemas"]
     verdict = json.loads(provenance.json_schema().replace("#/$defs/", _HERE))
     schemas.update(verdict.pop("$defs", {}))
@@ -40,6 +41,11 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     schemas["ProblemBody"] = problem
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    if not keyed:
+        document["components"].pop("securitySchemes", None)
+        for path in document["paths"].values():
+            for operation in path.values():
+                operation.pop("security", None)
     scored = document["paths"]["/v1/verdicts"]["post"]["responses"]["200"]["content"]["application/json"]
     scored["example"] = VERDICT  # set here because the framework drops the nulls of an example
     return document

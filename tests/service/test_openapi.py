@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -9,14 +11,28 @@ import jsonschema
 import pytest
 
 from tests.service.server import Server
+from tests.service.test_keys import make_key
 
 schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis (the extra 'dev')")
+_checks = pytest.importorskip("schemathesis.specs.openapi.checks")
+LEFT_OUT = [_checks.ignored_auth, _checks.positive_data_acceptance]
+"""The first takes a right key beside a wrong one for none (keys have their own tests); the second wants every upload
+accepted that is a string of bytes, and every path, whether or not there is such a file."""
 
 
 @pytest.fixture(scope="module")
-def api(server: Server) -> Any:
+def keyed(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[tuple[Server, str]]:
+    """A server that asks for a key, and the key."""
+    folder = tmp_path_factory.mktemp("openapi")
+    key = make_key(folder / "keys", "fuzz")
+    with Server(folder / "state", model=tiny_model, keys_file=folder / "keys", manifest_roots=folder) as running:
+        yield running, key
+
+
+@pytest.fixture(scope="module")
+def api(keyed: tuple[Server, str]) -> Any:
     """The document of the running server."""
-    return schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+    return schemathesis.openapi.from_url(f"{keyed[0].url}/openapi.json")
 
 
 @pytest.mark.parametrize(
@@ -35,8 +51,11 @@ def api(server: Server) -> Any:
         ("GET", "/metrics"),
     ],
 )
-def test_whatever_is_sent_is_answered_as_the_document_says(api: Any, server: Server, method: str, path: str) -> None:
+def test_whatever_is_sent_is_answered_as_the_document_says(
+    api: Any, keyed: tuple[Server, str], method: str, path: str
+) -> None:
     """No request makes a server error, and every answer has a documented status, type and body."""
+    server, key = keyed
 
     @hypothesis.given(case=api[path][method].as_strategy())
     @hypothesis.settings(
@@ -47,7 +66,7 @@ def test_whatever_is_sent_is_answered_as_the_document_says(api: Any, server: Ser
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     def holds(case: Any) -> None:
-        case.call_and_validate()
+        case.call_and_validate(headers={"X-API-Key": key}, excluded_checks=LEFT_OUT)
 
     holds()
     assert '"status": 500' not in server.log
