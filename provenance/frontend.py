@@ -7,6 +7,7 @@ sees. The numbers here are the model's contract: they are copied into its ``conf
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import TypeAlias
@@ -116,6 +117,70 @@ def texture(level: _Array) -> _Array:
     return level - mean
 
 
+@dataclass(frozen=True)
+class Spectra:
+    """The spectra of a window, from which features and evidence are measured.
+
+    Args:
+        mid: complex64, shape (n_frames, n_bins), transform of the mid channel.
+        mid_power: float32, its power.
+        side: complex64, shape (ceil(n_frames / 2), n_bins), transform of the side channel, or None if there is none.
+        side_power: float32, its power, or None.
+        reference: mean power of a bin of mid and side together.
+        level: float32 dB, shape of ``mid``, relative to ``reference``.
+        flat: float32 dB, ``level`` less its local mean over frequency.
+    """
+
+    mid: _Complex
+    mid_power: _Array
+    side: _Complex | None
+    side_power: _Array | None
+    reference: float
+    level: _Array
+    flat: _Array
+
+
+def analyse(samples: Samples) -> Spectra:
+    """Compute the spectra of a window.
+
+    Args:
+        samples: float32, shape (n, 1 or 2) at 44.1 kHz, 1 to 4 s, not silent.
+    """
+    mid_wave, side_wave = _mid_side(samples)
+    mid = stft(mid_wave)
+    mid_power = _power(mid)
+    side = stft(side_wave, HOP * SPARSE) if side_wave.any() else None
+    side_power = _power(side) if side is not None else None
+    reference = float(mid_power.mean()) + (float(side_power.mean()) if side_power is not None else 0.0)
+    reference = max(reference, 1e-30)
+    level = log_power(mid_power, reference)
+    return Spectra(mid, mid_power, side, side_power, reference, level, texture(level))
+
+
+def describe(spectra: Spectra) -> Features:
+    """Compute the texture statistics of a window's spectra.
+
+    Args:
+        spectra: from :func:`analyse`.
+
+    Returns:
+        float32, shape (N_FEATURES,), in the order of :func:`feature_names`.
+    """
+    s = spectra
+    parts = [
+        _percentiles(s.flat[::SPARSE]),
+        _spread(s.level[::SPARSE]),
+        _motion(s.level),
+        _lags(s.flat),
+        _quiet(s.level, s.flat, s.mid_power),
+        _long_term(s.level),
+        _phase(s.mid, s.mid_power),
+        _stereo(s.mid[::SPARSE], s.side, s.mid_power[::SPARSE], s.side_power, s.level[::SPARSE], s.reference),
+    ]
+    out: Features = np.concatenate(parts).astype(np.float32)
+    return out
+
+
 def compute(samples: Samples) -> Features:
     """Compute the texture statistics of a window.
 
@@ -127,7 +192,7 @@ def compute(samples: Samples) -> Features:
     Returns:
         float32, shape (N_FEATURES,), in the order of :func:`feature_names`.
     """
-    return _analyse(samples)[0]
+    return describe(analyse(samples))
 
 
 def compute_with_map(samples: Samples) -> tuple[Features, Map]:
@@ -140,14 +205,24 @@ def compute_with_map(samples: Samples) -> tuple[Features, Map]:
         The statistics, and the map of shape (2, n_frames, N_MAP_BINS): what :func:`texture` leaves over 16 dB, and
         the level in dB, plus 60, over 30, each cut to its range.
     """
-    features, flat, level = _analyse(samples)
+    spectra = analyse(samples)
+    return describe(spectra), draw(spectra)
+
+
+def draw(spectra: Spectra) -> Map:
+    """Draw the map of a window's spectra.
+
+    Args:
+        spectra: from :func:`analyse`.
+    """
+    flat, level = spectra.flat, spectra.level
     spectrum = np.empty((2, len(flat), N_MAP_BINS), np.float32)
     np.clip(flat[:, 1:], *TEXTURE_RANGE_DB, out=spectrum[0])
     np.clip(level[:, 1:], *LEVEL_RANGE_DB, out=spectrum[1])
     spectrum[0] *= np.float32(1 / 16)
     spectrum[1] += np.float32(60)
     spectrum[1] *= np.float32(1 / 30)
-    return features, spectrum
+    return spectrum
 
 
 def n_map_frames(n_samples: int) -> int:
@@ -168,31 +243,6 @@ def to_bytes(spectrum: Map) -> npt.NDArray[np.uint8]:
     texture_db, level_db = spectrum[0] * 16, spectrum[1] * 30 - 60
     packed = [(texture_db - TEXTURE_RANGE_DB[0]) * 4, (level_db - LEVEL_RANGE_DB[0]) * 2]
     return np.round(np.stack(packed)).astype(np.uint8)
-
-
-def _analyse(samples: Samples) -> tuple[Features, _Array, _Array]:
-    mid_wave, side_wave = _mid_side(samples)
-    mid = stft(mid_wave)
-    mid_power = _power(mid)
-    stereo = bool(side_wave.any())
-    side = stft(side_wave, HOP * SPARSE) if stereo else None
-    side_power = _power(side) if side is not None else None
-    reference = float(mid_power.mean()) + (float(side_power.mean()) if side_power is not None else 0.0)
-    reference = max(reference, 1e-30)
-    level = log_power(mid_power, reference)
-    flat = texture(level)
-    parts = [
-        _percentiles(flat[::SPARSE]),
-        _spread(level[::SPARSE]),
-        _motion(level),
-        _lags(flat),
-        _quiet(level, flat, mid_power),
-        _long_term(level),
-        _phase(mid, mid_power),
-        _stereo(mid[::SPARSE], side, mid_power[::SPARSE], side_power, level[::SPARSE], reference),
-    ]
-    out: Features = np.concatenate(parts).astype(np.float32)
-    return out, flat, level
 
 
 @lru_cache(maxsize=1)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from provenance import audio, bundle, frontend, windows
+from provenance import audio, bundle, evidence, frontend, windows
 from provenance.audio import Source
 from provenance.decide import MIN_RATE_HZ, SILENT_RMS, Spans, decide, refuse
 from provenance.errors import UnreadableAudio
@@ -62,6 +64,7 @@ class Scorer:
         levels: list[float] = []
         rows: list[int] = []
         batch = _Batch(self._model)
+        gallery = evidence.Gallery()
         n_samples = 0
         peak = 0.0
         with audio.open_audio(source) as (info, blocks):
@@ -88,7 +91,9 @@ class Scorer:
                 wanted = judged and level >= SILENT_RMS
                 rows.append(batch.n if wanted else -1)
                 if wanted:
-                    batch.add(window.samples)
+                    spectra = frontend.analyse(window.samples)
+                    batch.add(spectra)
+                    gallery.add(window.samples, spectra)
         spans = Spans(starts, ends, levels, rows, n_samples / audio.SAMPLE_RATE_HZ)
         if not judged:
             return refuse("band_limited", info, spans, self.bundle)
@@ -96,7 +101,19 @@ class Scorer:
             return refuse("too_short" if peak > SILENT_RMS else "silent", info, spans, self.bundle)
         if not batch.n:
             return refuse("silent", info, spans, self.bundle)
-        return decide(batch.scores(), spans, info, self.bundle)
+        verdict = decide(batch.scores(), spans, info, self.bundle)
+        return dataclasses.replace(verdict, evidence=gallery.cues())
+
+    def logits(self, samples: Iterable[audio.Samples]) -> npt.NDArray[np.float32]:
+        """Return the raw log odds of extraction of windows, a few at a time.
+
+        Args:
+            samples: windows, each float32 of shape (n, 1 or 2) at 44.1 kHz, 1 to 4 s, not silent; at least one.
+        """
+        batch = _Batch(self._model)
+        for window in samples:
+            batch.add(frontend.analyse(window))
+        return batch.scores().logit
 
 
 class _Batch:
@@ -109,15 +126,13 @@ class _Batch:
         self._maps: list[frontend.Map] = []
         self._parts: list[WindowScores] = []
 
-    def add(self, samples: audio.Samples) -> None:
+    def add(self, spectra: frontend.Spectra) -> None:
         if self._model.needs_map:
-            features, spectrum = frontend.compute_with_map(samples)
+            spectrum = frontend.draw(spectra)
             if self._maps and spectrum.shape != self._maps[0].shape:
                 self._flush()
             self._maps.append(spectrum)
-        else:
-            features = frontend.compute(samples)
-        self._features.append(features)
+        self._features.append(frontend.describe(spectra))
         self.n += 1
         if len(self._features) == _BATCH:
             self._flush()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,8 +18,10 @@ import typer
 from training.catalogue import Clip
 
 BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
-_COLUMNS = ("studio", "separated", "AUC", "studio called separated", "studio called studio",
-            "separated called separated", "separated called studio")  # fmt: skip
+_COLUMNS = (
+    "studio", "separated", "AUC", "studio called separated", "studio called studio", "separated called separated",
+    "separated called studio",
+)  # fmt: skip
 
 
 def sources(clips: Sequence[Clip]) -> list[dict[str, Any]]:
@@ -67,9 +70,9 @@ def block(evaluation: dict[str, Any]) -> str:
     rows |= {f"manifest `{k}`": v for k, v in figures["by_manifest"].items()}
     rows |= {k: v for k, v in figures["by_stem"].items() if min(v["n_studio"], v["n_separated"]) >= 5}
     lines = [
-        f"Measured on {unseen['n_studio']} studio stems and {unseen['n_separated']} extractions, each scored by a model "
-        "that had seen neither its song or repository nor its separator's family, with calibration and thresholds "
-        "fixed on other folds. The rest of each row was called undecided.",
+        f"Measured on {unseen['n_studio']} studio stems and {unseen['n_separated']} extractions, each scored by a "
+        "model that had seen neither its song or repository nor its separator's family, with calibration and "
+        "thresholds fixed on other folds. The rest of each row was called undecided.",
         "",
         *_table(rows),
         "",
@@ -79,8 +82,9 @@ def block(evaluation: dict[str, Any]) -> str:
         f"{unseen['ece']:.3f}; {_percent(unseen['undecided'])} were left undecided, and of the decided "
         f"{_percent(unseen['right_of_decided'])} were right. Extractions caught at a false-alarm rate of "
         + ", ".join(f"{float(k):.0%}: {_percent(v)}" for k, v in unseen["caught_at_false_alarm"].items())
-        + f". With the separator's family known and only the song unseen: AUC {figures['pairs_unseen_song_auc']:.3f} on "
-        f"the matched pairs, {figures['seen_family_unseen_song_auc']:.3f} on everything. From coding and length alone: "
+        + ". With the separator's family known and only the song unseen: AUC "
+        f"{figures['pairs_unseen_song_auc']:.3f} on the "
+        f"matched pairs, {figures['seen_family_unseen_song_auc']:.3f} on everything. From coding and length alone: "
         f"AUC {figures['metadata_only_auc']:.3f}.",
     ]
     return "\n".join(lines)
@@ -201,8 +205,10 @@ def _table(rows: dict[str, dict[str, Any]]) -> list[str]:
     out = ["| | " + " | ".join(_COLUMNS) + " |", "|---|" + "---:|" * len(_COLUMNS)]
     for name, v in rows.items():
         area = "" if v["auc"] is None else f"{v['auc']:.3f}"
-        shares = [_percent(v[f"{origin}_called_{called}"]) for origin, called in (
-            ("studio", "separated"), ("studio", "studio"), ("separated", "separated"), ("separated", "studio"))]  # fmt: skip
+        shares = [
+            _percent(v[f"{origin}_called_{called}"])
+            for origin, called in product(("studio", "separated"), ("separated", "studio"))
+        ]
         out.append(f"| {name} | {v['n_studio']} | {v['n_separated']} | {area} | " + " | ".join(shares) + " |")
     return out
 
@@ -287,9 +293,9 @@ def _warnings(figures: dict[str, Any]) -> list[str]:
         "Worst caught: " + ", ".join(f"{k} ({_percent(v)})" for v, k in weak) + ".",
         "- Stems on which it ranks worst: " + ", ".join(f"{k} (AUC {v:.3f})" for v, k in stems) + ".",
         "- Sets of true stems most often accused: " + ", ".join(f"{k} ({_percent(v)})" for v, k in sets) + ".",
-        "- Sources below 16 kHz are refused; lossy sources are judged, with `lossy` among the reasons, on less evidence.",
-        "- Whole mixes, speech and synthetic audio are not what it was made for: `outside_training` catches some of them, "
-        "not all.",
+        "- Sources below 16 kHz are refused; lossy sources are judged on less evidence, and `reasons` says `lossy`.",
+        "- Whole mixes, speech and synthetic audio are not what it was made for: `outside_training` catches some of "
+        "them, not all.",
     ]
 
 

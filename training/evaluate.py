@@ -241,9 +241,7 @@ def main(
     flags: Annotated[list[Path], typer.Option(help="CSV files of clips to leave out.")] = [],  # noqa: B006
     demucs_repo: Annotated[str, typer.Option(help="Folder of local demucs weights; empty leaves demucs out.")] = "",
     networks: Annotated[str, typer.Option(help="Folder of separators trained here; empty leaves them out.")] = "",
-    config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = Path(__file__).with_name(
-        "stem-v1.toml"
-    ),
+    config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = CONFIG_FILE,
     work: Annotated[Path, typer.Option(help="Folder for features and checkpoints.")] = Path("work"),
     workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
 ) -> None:

@@ -44,7 +44,9 @@ def test_a_stride_keeps_one_window_of_so_many() -> None:
     assert len(list(split([ramp(2 * SAMPLE_RATE_HZ)], stride=4))) == 1
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(0.99, []), (1.0, [0.0]), (4.0, [0.0]), (4.5, [0.0]), (5.2, [0.0, 1.2])])
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.99, []), (1.0, [0.0]), (4.0, [0.0]), (4.5, [0.0]), (5.2, [0.0, 1.2])]
+)
 def test_the_last_window_is_moved_back(seconds: float, expected: list[float]) -> None:
     """The last window ends with the stream and is as long as the others; a tail under a second is left."""
     found = [round(w.start_s, 3) for w in split([ramp(int(seconds * SAMPLE_RATE_HZ))])]

@@ -1,0 +1,69 @@
+"""Bandwidth: the frequency up to which there is more than the floor."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from provenance.evidence.conclude import conclude
+from provenance.evidence.view import Array, Clip, Reading, View, bin_of, hz_of
+from provenance.verdict import Cue
+
+NAME, UNIT = "bandwidth", "Hz"
+FLOOR_DB = -95.0
+_ABOVE_FLOOR_DB = 6.0
+_EDGE_DB = 10.0
+_WIDTH = 8
+_LEAK = 48
+KNOWN = (
+    (7_800, 8_200, "8 kHz is where audio at 16 kHz ends, speech networks among it"),
+    (10_800, 11_200, "11 kHz is where Spleeter's published models end, and audio at 22.05 kHz"),
+    (14_400, 15_000, "14.7 kHz is where MDX-Net models with 2048 of 6144 bins end"),
+    (15_500, 16_300, "16 kHz is where MP3 at 128 kbit/s and Open-Unmix's network end"),
+    (17_300, 17_900, "17.6 kHz is where MDX-Net models with 3072 of 7680 bins end"),
+    (18_800, 20_300, "19 to 20 kHz is where MP3 and AAC at 192 to 320 kbit/s end"),
+)
+"""Cut-offs in Hz, low to high, and what is known to make them; see docs/artefacts.md for the sources."""
+
+
+def look(view: View) -> Reading:
+    """Return where the long-term spectrum ends: in a floor, or in an edge of 10 dB that a floor follows.
+
+    Args:
+        view: one window.
+    """
+    level = np.convolve(view.mean_level_db, np.full(_WIDTH, 1 / _WIDTH, np.float32), "same")
+    top = float(view.mean_level_db[bin_of(21_300) : bin_of(22_000)].mean()) + _ABOVE_FLOOR_DB
+    above = np.nonzero(level[: bin_of(22_000)] > max(FLOOR_DB, top))[0]
+    last = int(above[-1]) if len(above) else 0
+    if top > FLOOR_DB:  # something is there up to the top: a floor only if an edge leads down to it
+        before, after = level[max(0, last - _WIDTH)], level[min(len(level) - 1, last + _WIDTH)]
+        if last >= bin_of(21_000) or float(before - after) < _EDGE_DB:
+            return 22_050.0
+    return hz_of(_edge(level, last))
+
+
+def _edge(level: Array, last: int) -> int:
+    """Move down from where a transform's leakage meets the floor to the edge that leaked, if there is one."""
+    low = max(_WIDTH, last - _LEAK)
+    if low >= last:
+        return last
+    drop = level[low - _WIDTH : last - _WIDTH] - level[low:last]
+    if float(drop.max()) < 2 * _EDGE_DB:
+        return last
+    return low + int(drop.argmax()) - _WIDTH // 2
+
+
+def measure(clip: Clip) -> Cue:
+    """Conclude the cue from a file's readings.
+
+    Args:
+        clip: the readings.
+    """
+    return conclude(NAME, UNIT, clip, _note)
+
+
+def _note(value: float) -> str:
+    known = [what for low, high, what in KNOWN if low <= value <= high]
+    if value > KNOWN[-1][1]:
+        return "the whole band is in use"
+    return known[0] if known else "no separator or codec is known for ending here"

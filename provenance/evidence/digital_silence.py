@@ -1,0 +1,40 @@
+"""Digital silence: how much of the sounding windows holds samples that do not move at all."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from provenance.evidence.conclude import conclude
+from provenance.evidence.view import Clip, Reading, View
+from provenance.verdict import Cue
+
+NAME, UNIT = "digital_silence", "%"
+_STILL = 1e-7
+
+
+def look(view: View) -> Reading:
+    """Return the share of samples that equal the one before them in every channel.
+
+    Args:
+        view: one window.
+    """
+    step = np.abs(np.diff(view.samples, axis=0))
+    still = step[:, 0] < _STILL
+    for channel in range(1, step.shape[1]):
+        still &= step[:, channel] < _STILL
+    return 100.0 * float(np.count_nonzero(still)) / len(still)
+
+
+def measure(clip: Clip) -> Cue:
+    """Conclude the cue from a file's readings.
+
+    Args:
+        clip: the readings.
+    """
+    return conclude(NAME, UNIT, clip, _note)
+
+
+def _note(value: float) -> str:
+    if value > 5:
+        return "edited or gated to nothing between phrases, which separators do not do on their own"
+    return "no editing to nothing inside the windows"

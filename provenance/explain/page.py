@@ -1,0 +1,197 @@
+"""The explanation as a page: one HTML file that needs no network, and a picture."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from importlib import resources
+
+import numpy as np
+
+from provenance.audio import SAMPLE_RATE_HZ
+from provenance.explain import Explained, Explanation
+from provenance.explain.picture import Image, outline, paint, to_png
+from provenance.explain.tiles import N_BANDS
+from provenance.verdict import Cue, Verdict
+
+MARK_COLOUR = (0, 255, 230)
+_FACTS = {
+    "separated": "extracted from a mix",
+    "studio": "recorded to its own track",
+    "undecided": "undecided",
+}
+
+
+def render(explanation: Explanation, name: str) -> str:
+    """Return the page.
+
+    Args:
+        explanation: what to show.
+        name: of the file, as the title.
+    """
+    verdict = explanation.verdict
+    sections = [
+        _verdict(verdict, name),
+        _overview(explanation),
+        *(_window(window, verdict) for window in explanation.windows),
+        _cues(verdict),
+        _footer(verdict),
+    ]
+    style = resources.files("provenance.explain").joinpath("page.css").read_text(encoding="utf-8")
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(name)}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<style>\n{style}</style>\n</head>\n<body>\n" + "\n".join(sections) + "\n</body>\n</html>\n"
+    )
+
+
+def picture(explanation: Explanation) -> bytes:
+    """Return the spectrogram of the whole file as PNG, the tiles that moved the verdict outlined.
+
+    Args:
+        explanation: what to show.
+    """
+    image = paint(explanation.picture_db)
+    image = np.repeat(image, max(1, 600 // image.shape[1]), axis=1)
+    total = max(explanation.verdict.audio.duration_s, 1e-3)
+    for window in explanation.windows:
+        _outline_tiles(image, window, window.start_s / total, window.end_s / total)
+    return to_png(image)
+
+
+def _outline_tiles(image: Image, window: Explained, left: float, right: float) -> None:
+    marked = window.marks.marked
+    width = (right - left) / marked.shape[0]
+    for span, band in np.argwhere(marked):
+        x = left + span * width
+        outline(image, x, x + width, band / N_BANDS, (band + 1) / N_BANDS, MARK_COLOUR)
+
+
+def _inline(png: bytes, alt: str) -> str:
+    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{base64.b64encode(png).decode("ascii")}">'
+
+
+def _verdict(verdict: Verdict, name: str) -> str:
+    rows = [
+        ("origin", f"<b class={verdict.origin}>{verdict.origin}</b>, {_FACTS[verdict.origin]}"),
+        ("probability of extraction", _number(verdict.p_separated)),
+        ("confidence", _number(verdict.confidence)),
+        ("nearest family", escape(verdict.family or "not stated by this model for this stem")),
+        ("processing", verdict.processing),
+        ("reasons", escape(", ".join(verdict.reasons) or "none")),
+        ("read", f"{verdict.audio.duration_s:g} s, {verdict.audio.sample_rate_hz} Hz, {escape(verdict.audio.codec)}"),
+    ]
+    if verdict.sdr_ceiling_db:
+        sdr = verdict.sdr_ceiling_db
+        rows.insert(3, ("SDR ceiling", f"{sdr.estimate:.1f} dB ({sdr.low:.1f} to {sdr.high:.1f})"))
+    body = "".join(f"<tr><th>{key}</th><td>{value}</td></tr>" for key, value in rows)
+    return f"<h1>{escape(name)}</h1>\n<table class=facts>{body}</table>"
+
+
+def _overview(explanation: Explanation) -> str:
+    verdict = explanation.verdict
+    total = max(verdict.audio.duration_s, 1e-3)
+    bars = []
+    for s in verdict.segments:
+        x, width = 1000 * s.start_s / total, 1000 * (s.end_s - s.start_s) / total
+        if s.p_separated is None:
+            bars.append(f'<rect class=silent x="{x:.1f}" y="0" width="{width:.1f}" height="60"/>')
+            continue
+        height = 60 * s.p_separated
+        bars.append(
+            f'<rect class=p x="{x:.1f}" y="{60 - height:.1f}" width="{width:.1f}" height="{max(height, 0.5):.1f}">'
+            f"<title>{s.start_s:g} to {s.end_s:g} s: p separated {s.p_separated:.2f}</title></rect>"
+        )
+    for limit in (verdict.thresholds.separated, verdict.thresholds.studio):
+        bars.append(f'<line class=limit x1="0" x2="1000" y1="{60 - 60 * limit:.1f}" y2="{60 - 60 * limit:.1f}"/>')
+    for splice in explanation.splices_s:
+        bars.append(f'<line class=splice x1="{1000 * splice / total:.1f}" x2="{1000 * splice / total:.1f}" y2="60"/>')
+    said = ", ".join(f"{s:.1f} s" for s in explanation.splices_s)
+    splices = f"The timeline changes sides at {said}." if said else "No change of sides along the timeline."
+    return (
+        "<h2>Spectrogram and timeline</h2>\n"
+        f"<figure>{_inline(picture(explanation), 'spectrogram of the whole file')}"
+        f'<svg viewBox="0 0 1000 60" preserveAspectRatio="none" class=timeline>{"".join(bars)}</svg>'
+        f"<figcaption>0 to 22.05 kHz, {total:.1f} s. Outlined: tiles that moved the verdict. Below: probability of "
+        f"extraction of each window, with the two thresholds. {splices}</figcaption></figure>"
+    )
+
+
+def _window(window: Explained, verdict: Verdict) -> str:
+    image = paint(window.picture_db)
+    image = np.repeat(np.repeat(image, 4, axis=1), 2, axis=0)
+    _outline_tiles(image, window, 0.0, 1.0)
+    marks = window.marks
+    towards = "studio" if verdict.origin == "studio" or (verdict.p_separated or 0.0) < 0.5 else "separated"
+    verb = "raises" if towards == "studio" else "lowers"
+    sign = -1 if towards == "studio" else 1
+    spans, bands = marks.moves.shape
+    worst = max(float(np.abs(marks.moves).max()), 1e-9)
+    cells = "".join(
+        f'<rect x="{span}" y="{bands - 1 - band}" width="1" height="1" '
+        f"class={'for' if marks.moves[span, band] * sign > 0 else 'against'} "
+        f'opacity="{abs(marks.moves[span, band]) / worst:.2f}"/>'
+        for span in range(spans)
+        for band in range(bands)
+    )
+    return (
+        f"<h2>{window.start_s:g} to {window.end_s:g} s</h2>\n<div class=pair>"
+        f"<figure>{_inline(to_png(image), 'spectrogram of the window')}</figure>"
+        f'<figure><svg viewBox="0 0 {spans} {bands}" preserveAspectRatio="none" class=moves>{cells}</svg></figure>'
+        "</div>"
+        f"<p>Left: the tenth of the spectrogram that speaks loudest for <b>{towards}</b>. Right: what silencing each "
+        f"tile alone does (orange speaks for the verdict, blue against it). Silencing the marked tenth {verb} the "
+        f"model's log odds by {abs(marks.marked_drop) if sign * marks.marked_drop > 0 else 0:.2f}"
+        f", from {marks.logit:.2f} to {marks.logit - marks.marked_drop:.2f}; "
+        f"a random tenth moves them by {-marks.random_drop:+.2f}.</p>"
+    )
+
+
+def _cues(verdict: Verdict) -> str:
+    rows = "".join(_cue(cue) for cue in verdict.evidence or ())
+    if not rows:
+        return "<h2>Evidence</h2><p>No evidence was measured.</p>"
+    return (
+        "<h2>Evidence</h2>\n<table class=cues><tr><th>cue</th><th>value</th><th>among labelled stems</th>"
+        f"<th>what it suggests</th></tr>{rows}</table>"
+        "<p>Bars: 5th to 95th percentile over true stems (green) and over separated ones (red) of the corpus; "
+        "the black line is this file.</p>"
+    )
+
+
+def _cue(cue: Cue) -> str:
+    value = "not measured" if cue.value is None else f"{cue.value:g} {escape(cue.unit)}"
+    return (
+        f"<tr><td>{escape(cue.cue.replace('_', ' '))}</td><td class=value>{value}</td><td>{_bars(cue)}</td>"
+        f"<td>{escape(cue.suggests)}</td></tr>"
+    )
+
+
+def _bars(cue: Cue) -> str:
+    if cue.studio_range is None or cue.separated_range is None:
+        return ""
+    ends = [*cue.studio_range, *cue.separated_range, *([] if cue.value is None else [cue.value])]
+    low, high = min(ends), max(ends)
+    scale = 200 / (high - low) if high > low else 0.0
+    parts = []
+    for y, name, (a, b) in ((2, "studio", cue.studio_range), (12, "separated", cue.separated_range)):
+        parts.append(
+            f'<rect class={name} x="{(a - low) * scale:.1f}" y="{y}" width="{max((b - a) * scale, 1):.1f}" height="7">'
+            f"<title>{name}: {a:g} to {b:g} {escape(cue.unit)}</title></rect>"
+        )
+    if cue.value is not None:
+        x = (cue.value - low) * scale
+        parts.append(f'<line class=here x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="21"/>')
+    return f'<svg viewBox="-2 0 204 21" class=range>{"".join(parts)}</svg>'
+
+
+def _footer(verdict: Verdict) -> str:
+    limits = verdict.thresholds
+    return (
+        f"<footer>Model {escape(verdict.model)}; separated from {limits.separated:g}, studio up to {limits.studio:g}; "
+        f"judged at {SAMPLE_RATE_HZ} Hz. A cue is a sign, not a proof: the verdict comes from the model.</footer>"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"

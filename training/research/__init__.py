@@ -1,0 +1,1 @@
+"""The research kit: what separation leaves in audio, measured over a corpus."""

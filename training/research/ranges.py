@@ -1,0 +1,53 @@
+"""Reference ranges of every cue from a corpus: ``python -m training.research.ranges MANIFEST...``.
+
+It writes the file that the package carries, so that the ranges in a verdict come from clips and not from taste.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+
+from training.research import table
+
+OUT = Path(__file__).resolve().parents[2] / "provenance" / "evidence" / "ranges.json"
+PERCENTILES = (5, 95)
+
+
+def ranges(cues: pd.DataFrame) -> dict[str, Any]:
+    """Return the 5th and 95th percentile of each cue over true and over separated stems.
+
+    Args:
+        cues: from :func:`training.research.table.build`.
+    """
+    found: dict[str, Any] = {}
+    for name in table.CUES:
+        found[name] = {}
+        for origin in ("studio", "separated"):
+            values = cues.loc[cues["origin"] == origin, name].dropna()
+            if len(values):
+                found[name][origin] = [float(f"{v:.4g}") for v in np.percentile(values, PERCENTILES)]
+    counts = cues["origin"].value_counts()
+    return {
+        "percentiles": list(PERCENTILES),
+        "clips": {"studio": int(counts.get("studio", 0)), "separated": int(counts.get("separated", 0))},
+        "cues": {name: both for name, both in found.items() if len(both) == 2},
+    }
+
+
+def main(
+    manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
+    out: Annotated[Path, typer.Option(help="The JSON file to write.")] = OUT,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 2,
+) -> None:
+    """Write the reference ranges of the cues."""
+    out.write_text(json.dumps(ranges(table.build(manifest, workers)), indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
