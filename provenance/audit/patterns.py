@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 
 from provenance.audit import store
+from provenance.evidence.bandwidth import KNOWN
 
 _MIN_SHARE, _MIN_FILES = 0.05, 5
 _EDGE_STEP_HZ = 250
@@ -58,15 +59,8 @@ def find_patterns(db: duckdb.DuckDBPyConnection) -> dict[str, Any]:
 
 
 def _explain(hz: float, lossy: float) -> str:
-    """Say what an edge is known from: low-pass filters of encoders and cut-offs of separators."""
-    if lossy > 0.5:
-        return "the low-pass filter of a lossy encoder, as their codings say"
-    if abs(hz - 11_025) <= 375:
-        return "22.05 kHz material, or Spleeter, whose outputs end at 11 kHz"
-    if abs(hz - 16_000) <= 375:
-        return "a lossy encoder at 128 kbit/s before the present coding, or 32 kHz material"
-    if 16_375 < hz <= 20_750:
-        return "a lossy encoder at 160 to 320 kbit/s before the present coding"
-    if abs(hz - 8_000) <= 375:
-        return "16 kHz material"
-    return "older material, a low-pass filter, or a separator trained at a lower rate"
+    """Say what an edge is known from."""
+    known = next((text for low, high, text in KNOWN if low - _EDGE_STEP_HZ / 2 <= hz <= high + _EDGE_STEP_HZ / 2), None)
+    if known is None:
+        return "no encoder or network known here: a low-pass filter, or older material"
+    return known + ("; their codings are lossy" if lossy > 0.5 else "")

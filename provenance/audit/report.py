@@ -42,7 +42,7 @@ def write(out: Path, summary: dict[str, Any], n_gallery: int = 18) -> Path:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"percent": percent, "number": number, "short": short, "seconds": seconds, "dict_with": _with}
+    environment.filters |= {"percent": percent, "chance": chance, "number": number, "short": short, "seconds": seconds, "dict_with": _with}
     environment.globals["use_words"] = _USE_WORDS
     with store.connect(out) as db:
         shown = gallery.collect(db, n_gallery)
@@ -64,6 +64,19 @@ def percent(share: float | None) -> str:
     if share is None:
         return "–"
     return f"{100 * share:.1f} %" if 0 < share < 0.1 else f"{100 * share:.0f} %"
+
+
+def chance(share: float | None) -> str:
+    """Return a probability that was estimated and is never quite 0 or 1.
+
+    Args:
+        share: 0..1 or None.
+    """
+    if share is None:
+        return "–"
+    if share < 0.001:
+        return "under 0.1 %"
+    return "over 99 %" if share > 0.99 else percent(share)
 
 
 def number(value: float | None) -> str:
