@@ -94,6 +94,7 @@ def open_audio(source: Source) -> Iterator[tuple[AudioInfo, Iterator[Samples]]]:
 def _open_file(name: str, file: BinaryIO, suffix: str) -> Iterator[tuple[AudioInfo, Iterator[Samples]]]:
     """Open by content; the name's ending only tells AAC behind an unknown head from other things."""
     try:
+        file.seek(0)
         head = file.read(12)
         file.seek(0)
     except (AttributeError, OSError, ValueError) as error:

@@ -70,7 +70,8 @@ def find(model: str | Path | None = None) -> Path:
     """
     name = DEFAULT_MODEL if model is None else str(model)
     here = Path(__file__).resolve().parent
-    for folder in (Path(name), here / "models" / name, here.parent / "models" / name):
+    given = [] if model is None else [Path(name)]  # a folder that happens to lie here is not the default model
+    for folder in (*given, here / "models" / name, here.parent / "models" / name):
         if (folder / "config.json").is_file():
             return folder
     raise ModelError(f"{name}: no such model; needed: a folder with config.json and model.onnx, or {DEFAULT_MODEL!r}")

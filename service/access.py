@@ -35,7 +35,13 @@ class Access:
             self._rate = limits.parse(settings.rate_limit) if settings.rate_limit else None
         except ValueError as error:
             raise StartError(f"found rate limit {settings.rate_limit!r}; needed: such as '600/minute'") from error
+        self._origins = settings.cors_origins
         self._limiter = limits.strategies.MovingWindowRateLimiter(limits.storage.MemoryStorage())
+
+    @property
+    def keyed(self) -> bool:
+        """Whether callers are told apart by keys."""
+        return self._keys is not None
 
     def identify(self, key: str | None, address: str) -> str:
         """Return who calls.
@@ -45,12 +51,13 @@ class Access:
             address: of the client.
 
         Raises:
-            Problem: 401 without a valid key where keys are asked for.
+            Problem: 401 without a valid key where keys are asked for; 429 where an address tries too many.
         """
         if self._keys is None:
             return address
         name = self._keys.name_of(key) if key else None
         if name is None:
+            self.count(address)
             found = "a key that is not known" if key else "no key"
             raise Problem(401, "unauthorized", f"found {found}; needed: a valid one", {"WWW-Authenticate": "Bearer"})
         return name
@@ -70,6 +77,24 @@ class Access:
         detail = f"found more than {self._rate} by {caller}; needed: a wait of {wait_s} s"
         raise Problem(429, "rate_limited", detail, {"Retry-After": str(wait_s)})
 
+    def check_origin(self, request: Request) -> None:
+        """Refuse what another site's page sends through a visitor's browser.
+
+        Args:
+            request: any request.
+
+        Raises:
+            Problem: 403 for a request from a site that ``cors_origins`` does not list.
+        """
+        cross = request.headers.get("sec-fetch-site", "") in ("cross-site", "same-site")
+        origin = request.headers.get("origin", "")
+        if cross and "*" not in self._origins and origin not in self._origins:
+            raise Problem(
+                403,
+                "foreign_origin",
+                f"found a request by a page of {origin or 'another site'}; needed: one of STEM_CORS_ORIGINS",
+            )
+
 
 def known(
     request: Request,
@@ -78,6 +103,7 @@ def known(
 ) -> str:
     """Return who calls; a dependency of routes that ask for a key."""
     access: Access = request.app.state.access
+    access.check_origin(request)
     caller = access.identify(bearer.credentials if bearer else header, request.client.host if request.client else "")
     request.state.caller = caller
     return caller

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,9 +16,10 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp
 
 import provenance
-from service import health, page, problems, verdicts
+from service import health, job_routes, page, problems, verdicts
 from service.access import Access
 from service.errors import StartError
+from service.jobs import Jobs
 from service.observe import Metrics, Observed
 from service.pool import Pool
 from service.settings import Settings
@@ -27,12 +29,13 @@ from service.worker import Limits
 _log = logging.getLogger("service")
 
 
-def create_app(settings: Settings, host: str = "127.0.0.1") -> ASGIApp:
+def create_app(settings: Settings, host: str = "127.0.0.1", stopping: threading.Event | None = None) -> ASGIApp:
     """Build the service; nothing starts before its lifespan does.
 
     Args:
         settings: of the service.
         host: address listened on, which decides the Host headers that are answered.
+        stopping: set when the service is asked to stop, before the last answers are finished.
 
     Raises:
         StartError: keys or rate limit cannot be used.
@@ -45,17 +48,21 @@ def create_app(settings: Settings, host: str = "127.0.0.1") -> ASGIApp:
     )
     pool = Pool(settings.model, limits, settings.workers, settings.worker_time_s, settings.queue_size)
     metrics = Metrics(pool)
+    stopping = stopping or threading.Event()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         folder = settings.state_folder
         with _owned(folder):
             app.state.spool = Spool(folder / "spool")
+            app.state.jobs = jobs = Jobs(settings, pool, lambda outcome: verdicts.note(metrics, outcome), stopping)
             try:
                 await pool.start()
+                await jobs.start()
                 _log.info("ready", extra={"workers": pool.n_workers})
                 yield
             finally:
+                await jobs.close()
                 await pool.close()
 
     app = FastAPI(
@@ -76,8 +83,12 @@ def create_app(settings: Settings, host: str = "127.0.0.1") -> ASGIApp:
     )
     app.state.settings, app.state.pool, app.state.metrics = settings, pool, metrics
     app.state.access = Access(settings)
-    problems.install(app)
-    for part in (verdicts.router, health.router, page.router):
+    words = {
+        413: f"found a body that is too large; needed: at most {settings.max_body_mb:g} MB for a file and "
+        f"{settings.max_job_body_mb:g} MB for a job"
+    }
+    problems.install(app, words)
+    for part in (verdicts.router, job_routes.router(settings), health.router, page.router):
         app.include_router(part)
     if settings.cors_origins:
         app.add_middleware(
@@ -88,7 +99,7 @@ def create_app(settings: Settings, host: str = "127.0.0.1") -> ASGIApp:
             expose_headers=["X-Request-ID", "Retry-After", "Location", "Server-Timing"],
         )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts_for(host), www_redirect=False)
-    return Observed(problems.ProblemsOnly(app), metrics)
+    return Observed(problems.ProblemsOnly(app, words), metrics)
 
 
 class _owned:  # noqa: N801  (used as a function)

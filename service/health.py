@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -10,6 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse, Response
 
 from service.access import known
+from service.jobs import Jobs
 from service.pool import Pool
 from service.problems import Problem, responses
 
@@ -32,10 +34,13 @@ async def is_alive(request: Request) -> Health:
 
 @router.get("/readyz", summary="Whether verdicts can be given", responses=responses(503))
 async def is_ready(request: Request) -> Health:
-    """Return whether the model is loaded, workers live and the queue has room."""
+    """Return whether the model is loaded, workers live and the job queue answers."""
     pool: Pool = request.app.state.pool
     if not pool.ready:
         raise Problem(503, "not_ready", "found no worker with the model loaded", {"Retry-After": "2"})
+    jobs: Jobs = request.app.state.jobs
+    if not jobs.ready or not await asyncio.to_thread(jobs.reachable):
+        raise Problem(503, "not_ready", "found no job queue that answers", {"Retry-After": "2"})
     return _health(pool)
 
 
@@ -43,7 +48,7 @@ async def is_ready(request: Request) -> Health:
     "/metrics",
     summary="Prometheus metrics",
     response_class=PlainTextResponse,
-    responses=responses(401),
+    responses=responses(401, 403, 429),
 )
 async def give_metrics(request: Request, caller: Annotated[str, Depends(known)]) -> Response:
     """Return the metrics in Prometheus' text format."""

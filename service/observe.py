@@ -74,7 +74,7 @@ class Observed:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, self._short(send))
             return
         asked = Headers(scope=scope).get("x-request-id", "")
         request_id = asked if _ID.match(asked) else uuid.uuid4().hex[:16]
@@ -102,6 +102,14 @@ class Observed:
         finally:
             self._note(scope, status, time.perf_counter() - started)
             _request_id.reset(token)
+
+    def _short(self, send: Send) -> Send:
+        async def sent(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":  # its last line says it; the rest is where in the code
+                message = {**message, "message": str(message.get("message", "")).strip().splitlines()[-1]}
+            await send(message)
+
+        return sent
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "other")
@@ -131,7 +139,11 @@ def log_config(level: str) -> dict[str, object]:
         "formatters": {"json": {"()": "service.observe.JsonLines"}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "stream": sys.stderr}},
         "root": {"level": level, "handlers": ["stderr"]},
-        "loggers": {"httpx": {"level": "WARNING"}, "uvicorn.access": {"level": "WARNING"}},
+        "loggers": {
+            "dbos": {"level": "WARNING", "handlers": ["stderr"], "propagate": False},  # else it prints its own way
+            "httpx": {"level": "WARNING"},
+            "uvicorn.access": {"level": "WARNING"},
+        },
     }
 
 

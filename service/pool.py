@@ -27,7 +27,7 @@ _WATCH_S = 0.5
 _log = logging.getLogger("service.pool")
 
 
-class QueueFull(Exception):
+class QueueFull(Exception):  # noqa: N818  (it says what is so, and is answered)
     """No worker is free and no more may wait.
 
     Args:
@@ -59,6 +59,7 @@ class Pool:
         self._queue_size = queue_size
         self._mean_s = 0.1
         self._watcher: asyncio.Task[None] | None = None
+        self._n_callers = 0
         self.n_waiting = 0
 
     @property
@@ -103,19 +104,21 @@ class Pool:
 
         Args:
             task: the file.
-            patient: wait for a worker however many wait already.
+            patient: wait for a worker however many wait already, and stand in nobody's way: a job's file.
 
         Raises:
             QueueFull: nobody more may wait.
             StartError: no worker can be started.
         """
-        if not patient and self._idle.empty() and self.n_waiting >= self._queue_size:
+        if not patient and self._idle.empty() and self._n_callers >= self._queue_size:
             raise QueueFull(max(1, round(self._mean_s * (self.n_waiting + 1) / self.n_workers)))
         self.n_waiting += 1
+        self._n_callers += not patient
         try:
             slot = await self._idle.get()
         finally:
             self.n_waiting -= 1
+            self._n_callers -= not patient
         loop = asyncio.get_running_loop()
         started = loop.time()
         work = loop.run_in_executor(self._threads, slot.run, task)
@@ -207,8 +210,7 @@ class _Slot:
                 connection.send(task)
                 if not connection.poll(self._time_s):
                     self.kill()
-                    found = f"found a file that takes over {self._time_s:g} s to score"
-                    return Refused("time_limit", f"{found}; needed: a shorter one")
+                    return Refused("time_limit", f"a file that takes over {self._time_s:g} s to score", "a shorter one")
                 outcome: Outcome = connection.recv()
             except (EOFError, OSError):
                 self.kill()
@@ -216,8 +218,7 @@ class _Slot:
             if isinstance(outcome, Refused) and outcome.code in worker.FATAL:
                 self.kill()
             return outcome
-        found = f"found a file on which {TRIES} workers ended one after the other"
-        return Refused("worker_died", f"{found}; needed: an undamaged file")
+        return Refused("worker_died", f"a file on which {TRIES} workers ended one after the other", "an undamaged file")
 
     def kill(self) -> None:
         with self._lock:

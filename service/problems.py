@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,6 +23,7 @@ _log = logging.getLogger("service.problems")
 _WHAT_TO_DO = {
     400: "Correct the request; see /openapi.json.",
     401: "Send a key: 'Authorization: Bearer KEY'.",
+    403: "Call from an allowed origin, or from a program.",
     404: "Check the address; see /openapi.json for what there is.",
     405: "Use a method named in the Allow header.",
     409: "Wait until the state allows it.",
@@ -61,7 +63,7 @@ class ProblemBody(BaseModel):
     request_id: str = Field(default="", description="names the request in the service's log")
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818  (the word of RFC 9457)
     """A request that cannot be served.
 
     Args:
@@ -116,17 +118,18 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, words: Mapping[int, str]) -> None:
     """Make an application answer every exception with a problem.
 
     Args:
         app: the application.
+        words: details by status, instead of the framework's own.
     """
 
     async def on_problem(request: Request, error: Exception) -> Response:
-        return problem_response(_as_problem(error), request_id_of(request.scope))
+        return problem_response(_as_problem(error, words), request_id_of(request.scope))
 
-    for kind in (Problem, HTTPException, RequestValidationError, Exception):
+    for kind in (Problem, HTTPException, RequestValidationError, ClientDisconnect, Exception):
         app.add_exception_handler(kind, on_problem)
 
 
@@ -144,10 +147,12 @@ class ProblemsOnly:
 
     Args:
         app: the application inside.
+        words: details by status, instead of the framework's own.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, words: Mapping[int, str]) -> None:
         self._app = app
+        self._words = words
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -169,29 +174,36 @@ class ProblemsOnly:
             elif not message.get("more_body", False):
                 status = start["status"]
                 kept = {k: v for k, v in MutableHeaders(raw=start["headers"]).items() if not k.startswith("content-")}
-                said = message.get("body", b"").decode("utf-8", "replace")[:200]
+                said = self._words.get(status) or message.get("body", b"").decode("utf-8", "replace")[:200]
                 problem = Problem(status, _code(status), said or _title(status), kept)
                 await problem_response(problem, request_id_of(scope))(scope, receive, send)
 
         await self._app(scope, receive, sent)
 
 
-def _as_problem(error: Exception) -> Problem:
+def _as_problem(error: Exception, words: Mapping[int, str]) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, HTTPException):
-        return Problem(error.status_code, _code(error.status_code), str(error.detail), error.headers)
+        detail = words.get(error.status_code, str(error.detail))
+        return Problem(error.status_code, _code(error.status_code), detail, error.headers)
     if isinstance(error, RequestValidationError):
         faults = [{"where": [str(p) for p in e["loc"]], "fault": str(e["msg"])} for e in error.errors()]
         detail = "; ".join(f"{'.'.join(f['where'])}: {f['fault']}" for f in faults)[:500]
         return Problem(422, "invalid_request", detail, errors=faults)
+    if isinstance(error, ClientDisconnect):  # nobody reads this but the log
+        return Problem(400, "client_left", "found the end of the connection in the middle of the body")
     _log.error("request failed", exc_info=error)
     return Problem(500, "internal", "an error of the service, written to its log")
 
 
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""Of RFC 9110; Python before 3.13 has older words."""
+
+
 def _title(status: int) -> str:
-    if status == 422:
-        return "Unprocessable Content"
+    if status in _TITLES:
+        return _TITLES[status]
     try:
         return HTTPStatus(status).phrase
     except ValueError:

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+from types import FrameType
 
 import uvicorn
 from pydantic import ValidationError
 
+from provenance import bundle
 from provenance.errors import ModelError
 from service.app import create_app
 from service.errors import StartError
 from service.observe import log_config
 from service.settings import Settings, check_exposure
+
+
+class _Server(uvicorn.Server):
+    """Tells the application that the service is to stop before the last answers are finished."""
+
+    def __init__(self, config: uvicorn.Config, stopping: threading.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take the signal that asks to stop."""
+        self._stopping.set()
+        super().handle_exit(sig, frame)
 
 
 def main(host: str = "127.0.0.1", port: int = 8000) -> None:
@@ -26,10 +43,12 @@ def main(host: str = "127.0.0.1", port: int = 8000) -> None:
         SystemExit: with status 2 and a message where the service cannot start.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the workers are the parallelism
+    stopping = threading.Event()
     try:
         settings = Settings()
         check_exposure(settings, host)
-        app = create_app(settings, host)
+        bundle.load(settings.model)  # said here, in one line, rather than by every worker
+        app = create_app(settings, host, stopping)
     except (StartError, ModelError) as error:
         sys.exit(_said(str(error)))
     except ValidationError as error:
@@ -46,8 +65,16 @@ def main(host: str = "127.0.0.1", port: int = 8000) -> None:
         timeout_keep_alive=15,
         lifespan="on",
     )
-    server = uvicorn.Server(config)
-    server.run()
+    server = _Server(config, stopping)
+    for asked in (
+        signal.SIGTERM,
+        signal.SIGINT,
+    ):  # uvicorn raises them again when all is finished: being asked is no fault
+        signal.signal(asked, lambda *_: None)
+    try:
+        server.run()
+    except SystemExit:  # a port in use, or a start that failed; the log has said it
+        sys.exit(2)
     if not server.started:
         sys.exit(2)
 

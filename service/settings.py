@@ -27,14 +27,18 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="STEM_", frozen=True, extra="ignore")
 
     model: str | None = Field(default=None, description="folder or name of the model; unset is the default one")
-    workers: int = Field(default=os.cpu_count() or 1, ge=1, le=256, description="worker processes")
+    workers: int = Field(
+        default=len(os.sched_getaffinity(0)), ge=1, le=256, description="worker processes; unset is one for each core"
+    )
     worker_memory_mb: int = Field(default=1024, ge=64, description="memory a worker may take beyond the loaded model")
     worker_time_s: float = Field(default=60.0, gt=0, description="time a worker may take for one file")
     queue_size: int = Field(default=32, ge=0, description="requests that may wait for a worker; one more gets 503")
 
     max_body_mb: float = Field(default=256.0, gt=0, description="size of one upload")
     max_job_body_mb: float = Field(default=2048.0, gt=0, description="size of all uploads of one job")
-    max_job_files: int = Field(default=10_000, ge=1, description="files of one job")
+    max_job_files: int = Field(default=10_000, ge=1, description="files that a job's list or manifest may name")
+    max_job_uploads: int = Field(default=250, ge=1, description="files uploaded for one job")
+    max_jobs: int = Field(default=100, ge=1, description="jobs that have not ended; one more gets 503")
     max_duration_s: float = Field(default=3600.0, gt=0, description="decoded length of one file")
     max_channels: int = Field(default=2, ge=1, le=2, description="channels of one file")
     max_sample_rate_hz: int = Field(default=192_000, ge=1000, description="sample rate of one file")

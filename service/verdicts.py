@@ -57,7 +57,7 @@ _BODY: dict[str, Any] = {
             "description": "The verdict; Server-Timing carries the scorer's own time.",
             "content": {"application/json": {"example": VERDICT}},
         },
-        **responses(400, 401, 413, 415, 422, 429, 503),
+        **responses(400, 401, 403, 413, 415, 422, 429, 503),
     },
 )
 async def give_verdict(
@@ -85,7 +85,7 @@ async def give_verdict(
     return Response(outcome.body, headers=timing, media_type="application/json")
 
 
-@router.get("/verdict.schema.json", summary="JSON schema of a verdict", responses=responses(401, 429))
+@router.get("/verdict.schema.json", summary="JSON schema of a verdict", responses=responses(401, 403, 429))
 async def give_schema(caller: Caller) -> dict[str, Any]:
     """Return the schema that the library, the shell and this service share."""
     schema: dict[str, Any] = json.loads(provenance.json_schema())

@@ -71,13 +71,20 @@ class Refused:
 
     Args:
         code: short machine-readable code.
-        detail: what was found and what is needed, without a path.
+        found: what was found, without a path.
+        needed: what is needed instead.
         trace: where an unforeseen error came from, for the log.
     """
 
     code: str
-    detail: str
+    found: str
+    needed: str
     trace: str = ""
+
+    @property
+    def detail(self) -> str:
+        """What was found and what is needed, in one sentence."""
+        return f"found {self.found}; needed: {self.needed}"
 
 
 Outcome: TypeAlias = Scored | Refused
@@ -120,7 +127,7 @@ def answer(scorer: Scorer, task: Task, limits: Limits) -> Outcome:
         limits: of the file.
     """
     try:
-        with _open(task) as file:
+        with open_file(task) as file:
             started = time.perf_counter()
             with audio.open_audio(file) as (info, _):
                 refused = _over(info, limits)
@@ -131,47 +138,63 @@ def answer(scorer: Scorer, task: Task, limits: Limits) -> Outcome:
             seconds = time.perf_counter() - started
         return Scored(json.dumps(verdict.to_dict(), allow_nan=False).encode(), seconds)
     except UnreadableAudio as error:
-        return Refused(error.code, f"found {error.found}; needed: {error.needed}")
+        return Refused(error.code, error.found, error.needed)
     except MemoryError:
         size_mb = limits.memory_bytes / 1e6
-        return Refused("memory_limit", f"found a file that takes over {size_mb:.0f} MB to score; needed: a smaller one")
+        return Refused("memory_limit", f"a file that takes over {size_mb:.0f} MB to score", "a smaller one")
     except Exception as error:  # one file must not end the worker, whatever its decoder raises
-        detail = f"found a file that could not be scored ({type(error).__name__}); needed: an undamaged file"
-        return Refused("not_scored", detail, traceback.format_exc())
+        found = f"a file that could not be scored ({type(error).__name__})"
+        return Refused("not_scored", found, "an undamaged file", traceback.format_exc())
 
 
-def _open(task: Task) -> BinaryIO:
+def open_file(task: Task) -> BinaryIO:
+    """Open the file of a task, if it really lies below its roots.
+
+    Args:
+        task: which file.
+
+    Raises:
+        UnreadableAudio: it cannot be read, is no file, or lies elsewhere, links resolved.
+    """
+    if task.roots is not None and not _below(task.path, task.roots):  # said before whether there is such a file
+        raise _outside()
     try:
         descriptor = os.open(task.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise UnreadableAudio("", "not_readable", f"{error.strerror}", "a readable audio file") from error
+        raise UnreadableAudio("", "not_readable", f"{error.strerror}", "a readable file") from error
     file = os.fdopen(descriptor, "rb")
     if not Path(task.path).is_file():
         file.close()
-        raise UnreadableAudio("", "not_a_file", "neither a file nor a link to one", "a readable audio file")
-    if task.roots is not None and not _lies_below(descriptor, task.path, task.roots):
+        raise UnreadableAudio("", "not_a_file", "neither a file nor a link to one", "a readable file")
+    if task.roots is not None and not _is_checked(descriptor, task.path, task.roots):
         file.close()
-        raise UnreadableAudio("", "outside_roots", "a file outside the folders allowed", "a file below one of them")
+        raise _outside()
     return file
 
 
-def _lies_below(descriptor: int, path: str, roots: tuple[str, ...]) -> bool:
+def _below(path: str, roots: tuple[str, ...]) -> bool:
     real = Path(os.path.realpath(path))
-    if not any(real.is_relative_to(os.path.realpath(root)) for root in roots):
-        return False
+    return any(real.is_relative_to(os.path.realpath(root)) for root in roots)
+
+
+def _is_checked(descriptor: int, path: str, roots: tuple[str, ...]) -> bool:
     try:  # what was opened is what was checked, whatever happened to links in between
-        return os.path.samestat(os.fstat(descriptor), os.lstat(real))
+        return _below(path, roots) and os.path.samestat(os.fstat(descriptor), os.lstat(os.path.realpath(path)))
     except OSError:
         return False
+
+
+def _outside() -> UnreadableAudio:
+    return UnreadableAudio("", "outside_roots", "a file outside the folders allowed", "a file below one of them")
 
 
 def _over(info: audio.AudioInfo, limits: Limits) -> Refused | None:
     if info.n_channels > limits.max_channels:
         needed = f"at most {limits.max_channels} here"
-        return Refused("too_many_channels", f"found {info.n_channels} channels; needed: {needed}")
+        return Refused("too_many_channels", f"{info.n_channels} channels", needed)
     if info.sample_rate_hz > limits.max_sample_rate_hz:
         needed = f"at most {limits.max_sample_rate_hz} Hz here"
-        return Refused("bad_rate", f"found a sample rate of {info.sample_rate_hz} Hz; needed: {needed}")
+        return Refused("bad_rate", f"a sample rate of {info.sample_rate_hz} Hz", needed)
     return None
 
 

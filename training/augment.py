@@ -106,7 +106,7 @@ def apply(wave: Wave, chain: Chain) -> Wave:
         out = soxr.resample(out, RATE_HZ * chain.speed, RATE_HZ)
     if chain.eq:
         for centre_hz, gain_db, q in chain.eq:
-            out = signal.sosfilt(_peaking(centre_hz, gain_db, q), out, axis=0)
+            out = signal.sosfilt(peaking(centre_hz, gain_db, q), out, axis=0)
     if chain.low_pass_hz:
         out = _low_pass(out, chain.low_pass_hz, chain.low_pass_order)
     out = np.asarray(out, np.float32)
@@ -190,8 +190,16 @@ def _code_aac(wave: Wave, bitrate_kbps: int) -> Wave:
     return np.concatenate(frames, 1).T.astype(np.float32)
 
 
-def _peaking(centre_hz: float, gain_db: float, q: float) -> npt.NDArray[np.float64]:
-    """A peaking biquad as second-order section (Audio EQ Cookbook, R. Bristow-Johnson)."""
+def peaking(centre_hz: float, gain_db: float, q: float) -> npt.NDArray[np.float64]:
+    """Return a peaking biquad as second-order section, shape (1, 6).
+
+    Args:
+        centre_hz: of the peak.
+        gain_db: at the peak.
+        q: quality factor.
+
+    Source: R. Bristow-Johnson, Audio EQ Cookbook.
+    """
     a = 10 ** (gain_db / 40)
     w = 2 * np.pi * centre_hz / RATE_HZ
     alpha = np.sin(w) / (2 * q)

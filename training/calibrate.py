@@ -114,6 +114,26 @@ def ece(p_separated: npt.ArrayLike, separated: npt.ArrayLike, n_bins: int = 10) 
     return total
 
 
+def reliability(p_separated: npt.ArrayLike, separated: npt.ArrayLike, n_bins: int = 10) -> list[dict[str, float]]:
+    """Return what the bins of :func:`ece` hold: mean stated probability and share separated, classes weighted alike.
+
+    Args:
+        p_separated, separated, n_bins: as for :func:`ece`.
+    """
+    p, y = np.asarray(p_separated, float), np.asarray(separated, bool)
+    w = np.where(y, 0.5 / max(1, y.sum()), 0.5 / max(1, (~y).sum()))
+    bins = np.minimum((p * n_bins).astype(int), n_bins - 1)
+    return [
+        {
+            "n": int((bins == k).sum()),
+            "mean_p": round(float(np.average(p[bins == k], weights=w[bins == k])), 4),
+            "share_separated": round(float(np.average(y[bins == k], weights=w[bins == k])), 4),
+        }
+        for k in range(n_bins)
+        if (bins == k).any()
+    ]
+
+
 def conformal_half_width(residual_db: npt.ArrayLike, coverage: float = 0.9) -> float:
     """Return the half width of a split-conformal interval.
 
@@ -136,4 +156,5 @@ __all__ = [
     "ece",
     "fit_distance",
     "fit_platt",
+    "reliability",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,8 +18,10 @@ import typer
 from training.catalogue import Clip
 
 BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
-_COLUMNS = ("studio", "separated", "AUC", "studio called separated", "studio called studio",
-            "separated called separated", "separated called studio")  # fmt: skip
+_COLUMNS = (
+    "studio", "separated", "AUC", "studio called separated", "studio called studio", "separated called separated",
+    "separated called studio",
+)  # fmt: skip
 
 
 def sources(clips: Sequence[Clip]) -> list[dict[str, Any]]:
@@ -48,7 +51,8 @@ def summary(figures: dict[str, Any]) -> str:
     """
     all_ = figures["unseen"]
     return (
-        f"unseen: AUC {all_['auc']:.3f}; of {all_['n_studio']} studio stems {_percent(all_['studio_called_separated'])} "
+        f"unseen: AUC {all_['auc']:.3f}; of {all_['n_studio']} studio stems "
+        f"{_percent(all_['studio_called_separated'])} "
         f"were called separated; of {all_['n_separated']} extractions {_percent(all_['separated_called_separated'])} "
         f"were called separated and {_percent(all_['separated_called_studio'])} studio; ECE {all_['ece']:.3f}"
     )
@@ -64,19 +68,24 @@ def block(evaluation: dict[str, Any]) -> str:
     unseen = figures["unseen"]
     rows = {"everything": unseen}
     rows |= {f"manifest `{k}`": v for k, v in figures["by_manifest"].items()}
-    rows |= {f"{k}": v for k, v in figures["by_stem"].items() if min(v["n_studio"], v["n_separated"]) >= 5}
+    rows |= {k: v for k, v in figures["by_stem"].items() if min(v["n_studio"], v["n_separated"]) >= 5}
     lines = [
-        f"Measured on {unseen['n_studio']} studio stems and {unseen['n_separated']} extractions, each scored by a model "
-        "that had seen neither its song or repository nor its separator's family, with calibration and thresholds "
-        "fixed on other folds. The rest of each row was called undecided.",
+        f"Measured on {unseen['n_studio']} studio stems and {unseen['n_separated']} extractions, each scored by a "
+        "model that had seen neither its song or repository nor its separator's family, with calibration and "
+        "thresholds fixed on other folds. The rest of each row was called undecided.",
         "",
         *_table(rows),
         "",
         f"95 % intervals, resampling whole songs and repositories: AUC {_range(unseen['auc_interval'])}, studio called "
         f"separated {_range(unseen['studio_called_separated_interval'], percent=True)}, separated called separated "
         f"{_range(unseen['separated_called_separated_interval'], percent=True)}. Expected calibration error "
-        f"{unseen['ece']:.3f}. With the separator's family known and only the song unseen, AUC "
-        f"{figures['seen_family_unseen_song_auc']:.3f}.",
+        f"{unseen['ece']:.3f}; {_percent(unseen['undecided'])} were left undecided, and of the decided "
+        f"{_percent(unseen['right_of_decided'])} were right. Extractions caught at a false-alarm rate of "
+        + ", ".join(f"{float(k):.0%}: {_percent(v)}" for k, v in unseen["caught_at_false_alarm"].items())
+        + ". With the separator's family known and only the song unseen: AUC "
+        f"{figures['pairs_unseen_song_auc']:.3f} on the "
+        f"matched pairs, {figures['seen_family_unseen_song_auc']:.3f} on everything. From coding and length alone: "
+        f"AUC {figures['metadata_only_auc']:.3f}.",
     ]
     return "\n".join(lines)
 
@@ -106,8 +115,7 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "",
         f"Origin (called separated from p = {limits['separated']}, studio up to p = {limits['studio']}, undecided "
         "between), an SDR ceiling for separated stems, and dry, hybrid or wet "
-        f"(stated from p = {limits['processing']}). It has no head for the separator's family, single effects or "
-        "layers.",
+        f"(stated from p = {limits['processing']}). Heads: {', '.join(described['heads'])}.",
         "",
         "## Figures",
         "",
@@ -130,13 +138,33 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "",
         *_table(figures["by_set"]),
         "",
+        "### After one degradation",
+        "",
+        *_degraded(figures["degraded"]),
+        "",
+        "### By measured SDR of the extraction",
+        "",
+        "| SDR in dB | extractions | called separated | called studio |",
+        "|---|---:|---:|---:|",
+        *(
+            f"| {v['from_db']:g} to {v['to_db']:g} | {v['n']} | {_percent(v['called_separated'])} "
+            f"| {_percent(v['called_studio'])} |"
+            for v in figures["by_sdr"]
+        ),
+        "",
         "### SDR ceiling",
         "",
-        *_sdr(figures["sdr"]),
+        "Families not trained on. " + _sdr(figures["sdr"]),
+        "",
+        "Families trained on, songs not. " + _sdr(figures["sdr_seen_family"]),
         "",
         "### Dry, hybrid, wet",
         "",
         *_processing(figures["processing"]),
+        "",
+        "### Effects, kind of separator, layers",
+        "",
+        *_other_heads(figures),
         "",
         "## When not to trust it",
         "",
@@ -146,8 +174,9 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "",
         "Studio stems as they are, through the common chain of gain, filters, codecs and noise, and through effects; "
         "real extractions found with their true stems or alone; extractions made for training by the demucs package, "
-        "by librosa's repetition similarity and harmonic/percussive separation, and by surrogates (corrupted masks and "
-        "bleed).",
+        "by small separators of the known architectures that were trained here, by librosa's repetition similarity and "
+        "harmonic/percussive separation, and by surrogates (corrupted masks and bleed). Drum stems are also programmed "
+        "from single hits.",
         "",
         "| rows | number |",
         "|---|---:|",
@@ -176,42 +205,78 @@ def _table(rows: dict[str, dict[str, Any]]) -> list[str]:
     out = ["| | " + " | ".join(_COLUMNS) + " |", "|---|" + "---:|" * len(_COLUMNS)]
     for name, v in rows.items():
         area = "" if v["auc"] is None else f"{v['auc']:.3f}"
-        shares = [_percent(v[f"{origin}_called_{called}"]) for origin, called in (
-            ("studio", "separated"), ("studio", "studio"), ("separated", "separated"), ("separated", "studio"))]  # fmt: skip
+        shares = [
+            _percent(v[f"{origin}_called_{called}"])
+            for origin, called in product(("studio", "separated"), ("separated", "studio"))
+        ]
         out.append(f"| {name} | {v['n_studio']} | {v['n_separated']} | {area} | " + " | ".join(shares) + " |")
     return out
 
 
-def _sdr(sdr: dict[str, Any]) -> list[str]:
+def _sdr(sdr: dict[str, Any]) -> str:
     if "mae_db" not in sdr:
-        return [f"Only {sdr['n']} held-out extractions have a measured SDR: too few for a figure."]
-    return [
-        f"On {sdr['n']} held-out extractions of known SDR: mean absolute error {sdr['mae_db']:.2f} dB, beside "
+        return f"Only {sdr['n']} extractions have a measured SDR: too few for a figure."
+    return (
+        f"On {sdr['n']} extractions of known SDR: mean absolute error {sdr['mae_db']:.2f} dB, beside "
         f"{sdr['mae_of_the_median_db']:.2f} dB for always saying their median; bias {sdr['bias_db']:+.2f} dB; "
         f"correlation {sdr['correlation']:.2f}. The 90 % interval is the estimate ± {sdr['half_width_db']:.1f} dB; "
         f"fixed on other folds it covered {_percent(sdr['coverage_on_other_folds'])}."
-    ]
+    )
+
+
+def _degraded(degraded: dict[str, Any]) -> list[str]:
+    if not degraded:
+        return ["Not measured for this model."]
+    return ["Thresholds as above; pitch shift by a semitone and time stretch go through a phase vocoder.", "",
+            *_table(degraded)]  # fmt: skip
+
+
+_GROUPS = {
+    "made": "Chains made by the project on held-out dry recordings, and those recordings",
+    "made_and_separated": "The same chains after a separation",
+    "fx_pairs": "Real pairs of dry and processed recordings, never used in training this head",
+    "dry_against_wet_recordings": "Dry recordings and produced studio stems as they are",
+}
 
 
 def _processing(processing: dict[str, Any]) -> list[str]:
-    if not processing:
-        return ["No held-out rows with a known processing."]
     out = []
-    names = {
-        "made": "Chains made by the project on held-out dry recordings, and those recordings",
-        "fx_pairs": "Real pairs of dry and processed recordings, never used in training this head",
-    }
-    for key, text in names.items():
+    for key, text in _GROUPS.items():
         if key in processing:
             found = processing[key]
-            out += [f"{text} ({found['n']} windows): balanced accuracy {found['balanced_accuracy']:.3f}.", ""]
+            area = found["dry_against_rest_auc"]
+            out += [f"{text} ({found['n']} windows): macro-F1 {found['macro_f1']:.3f}"
+                    + ("" if area is None else f", dry against the rest AUC {area:.3f}") + ".", ""]  # fmt: skip
             out += ["| truth | " + " | ".join(processing["classes"]) + " |", "|---|" + "---:|" * 3]
             out += [
                 f"| {name} | " + " | ".join(map(str, row)) + " |"
                 for name, row in zip(processing["classes"], found["confusion"], strict=True)
             ]
             out.append("")
-    return out[:-1]
+    return out[:-1] if out else ["No held-out rows with a known processing."]
+
+
+def _other_heads(figures: dict[str, Any]) -> list[str]:
+    out = []
+    for group, found in figures["effects"].items():
+        rows = {k: v for k, v in found.items() if k != "macro_f1"}
+        out += [f"Effects on {group} stems, held-out recordings: macro-F1 {found['macro_f1']:.3f}.", "",
+                "| effect | windows | AUC | F1 |", "|---|---:|---:|---:|"]  # fmt: skip
+        out += [f"| {name} | {v['n']} | {v['auc']:.3f} | {v['f1']:.3f} |" for name, v in rows.items()]
+        out.append("")
+    kind = figures["kind"]
+    if kind:
+        out += [
+            f"Kind of separator on {kind['n']} windows of families that were not trained on: "
+            f"{_percent(kind['accuracy'])} right, beside {_percent(kind['most_common'])} for always naming the most "
+            f"common; named at all in {_percent(kind['stated'])}, of which {_percent(kind['right_of_stated'])} right; "
+            "the rest is `unknown`.",
+            "",
+        ]
+    layers = figures["layers"]
+    if layers:
+        out += [f"One performance or several ({layers['n']} windows): AUC {layers['auc']:.3f}.", ""]
+    return out[:-1] if out else ["This model has none of these heads."]
 
 
 def _warnings(figures: dict[str, Any]) -> list[str]:
@@ -228,9 +293,9 @@ def _warnings(figures: dict[str, Any]) -> list[str]:
         "Worst caught: " + ", ".join(f"{k} ({_percent(v)})" for v, k in weak) + ".",
         "- Stems on which it ranks worst: " + ", ".join(f"{k} (AUC {v:.3f})" for v, k in stems) + ".",
         "- Sets of true stems most often accused: " + ", ".join(f"{k} ({_percent(v)})" for v, k in sets) + ".",
-        "- Sources below 16 kHz are refused; lossy sources are judged, with `lossy` among the reasons, on less evidence.",
-        "- Whole mixes, speech and synthetic audio are not what it was made for: `outside_training` catches some of them, "
-        "not all.",
+        "- Sources below 16 kHz are refused; lossy sources are judged on less evidence, and `reasons` says `lossy`.",
+        "- Whole mixes, speech and synthetic audio are not what it was made for: `outside_training` catches some of "
+        "them, not all.",
     ]
 
 

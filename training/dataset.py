@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from provenance import audio, frontend
@@ -139,8 +141,7 @@ def _join(sources: list[Path], n_frames: npt.NDArray[np.int64], cache: Path) -> 
 
 
 def _limit_threads() -> None:
-    import torch
-
+    threadpool_limits(1)
     torch.set_num_threads(1)
 
 

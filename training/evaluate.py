@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import confusion_matrix, roc_auc_score
+import typer
+from sklearn.metrics import roc_auc_score
 
+from provenance.bundle import Calibration
 from provenance.decide import calibrate
-from provenance.model import PROCESSINGS
 from training import calibrate as fitting
 from training.catalogue import Clip
 from training.config import Config
 from training.dataset import Table
+from training.examples import DEGRADED
 from training.heads import Outputs
-from training.labels import MAX_SDR_DB, MIN_SDR_DB
 
 Mask = npt.NDArray[np.bool_]
 N_RESAMPLES = 500
+CONFIG_FILE = Path(__file__).with_name("stem-v1.toml")
 
 
 def describe(table: Table, clips: Sequence[Clip], manifests: Sequence[Path], family_fold: dict[str, int]) -> Table:
@@ -43,6 +47,7 @@ def describe(table: Table, clips: Sequence[Clip], manifests: Sequence[Path], fam
                 "repo": c.repo,
                 "song": c.song,
                 "codec": c.codec,
+                "wetness": c.wetness,
                 "separator": c.separator,
                 "manifest": next((name for folder, name in folders if folder in c.path.resolve().parents), ""),
             }
@@ -61,7 +66,7 @@ def training_rows(meta: pd.DataFrame, fold: int | None) -> Mask:
         meta: rows with columns ``fold``, ``family_fold`` and ``oracle``.
         fold: which is held out; None for the shipped model, which learns from all.
     """
-    usable = ~meta["oracle"].to_numpy(bool)
+    usable = ~meta["oracle"].to_numpy(bool) & ~meta["kind"].str.startswith(DEGRADED).to_numpy(bool)
     if fold is None:
         return usable
     return usable & (meta["fold"] != fold).to_numpy() & (meta["family_fold"] != fold).to_numpy()
@@ -114,7 +119,7 @@ def files(meta: pd.DataFrame, held: Outputs, rows: Mask) -> pd.DataFrame:
     for column, name in (("logit", "logit"), ("sdr_found_db", "sdr_db"), ("distance", "distance")):
         data[column] = held[name][rows]
     firsts = ("origin", "stem", "set", "repo", "song", "family", "family_fold", "fold", "manifest", "sdr_db", "codec",
-              "separator")  # fmt: skip
+              "separator", "wetness", "n_frames")  # fmt: skip
     pooled = data.groupby("clip", sort=True).agg(
         logit=("logit", "mean"),
         sdr_found_db=("sdr_found_db", "mean"),
@@ -125,30 +130,52 @@ def files(meta: pd.DataFrame, held: Outputs, rows: Mask) -> pd.DataFrame:
     return pooled.reset_index()
 
 
-def decisions(scored: pd.DataFrame, config: Config) -> pd.DataFrame:
-    """Add what each held-out file would have been called, with calibration and thresholds of the other folds.
+@dataclass(frozen=True)
+class Limits:
+    """What a fold's files are decided with, fixed on the other folds: calibration, thresholds, distance."""
+
+    platt: Calibration
+    separated: float
+    studio: float
+    distance: float
+
+
+def limits(scored: pd.DataFrame, config: Config) -> dict[int, Limits]:
+    """Fix calibration and thresholds of each fold on the files of the others.
+
+    Args:
+        scored: held-out files, as :func:`files` returns them.
+        config: bounds of the thresholds.
+    """
+    out = {}
+    for fold in sorted(scored["fold"].unique()):
+        others = scored[scored["fold"] != fold]
+        platt = fitting.fit_platt(others["logit"], others["separated"])
+        p = calibrate(others["logit"], platt)
+        upper, lower = fitting.choose_thresholds(p, others["separated"], config.max_accused, config.max_missed)
+        out[int(fold)] = Limits(platt, upper, lower, float(np.quantile(others["distance"], config.distance_quantile)))
+    return out
+
+
+def decisions(scored: pd.DataFrame, of_fold: dict[int, Limits]) -> pd.DataFrame:
+    """Add what each held-out file would have been called.
 
     Args:
         scored: files, as :func:`files` returns them.
-        config: bounds of the thresholds.
+        of_fold: what each fold is decided with.
 
     Returns:
         The files with columns ``p_separated`` and ``called``.
     """
     out = scored.copy()
     out["p_separated"], out["called"] = np.nan, "undecided"
-    for fold in sorted(out["fold"].unique()):
-        others, here = out["fold"] != fold, out["fold"] == fold
-        platt = fitting.fit_platt(out.loc[others, "logit"], out.loc[others, "separated"])
-        p = calibrate(out["logit"], platt)
-        upper, lower = fitting.choose_thresholds(
-            p[others], out.loc[others, "separated"], config.max_accused, config.max_missed
-        )
-        limit = float(np.quantile(out.loc[others, "distance"], config.distance_quantile))
+    for fold, found in of_fold.items():
+        here = out["fold"] == fold
+        p = calibrate(out["logit"], found.platt)
         out.loc[here, "p_separated"] = p[here]
-        inside = here & (out["distance"] <= limit)
-        out.loc[inside & (p >= upper), "called"] = "separated"
-        out.loc[inside & (p <= lower), "called"] = "studio"
+        inside = here & (out["distance"] <= found.distance)
+        out.loc[inside & (p >= found.separated), "called"] = "separated"
+        out.loc[inside & (p <= found.studio), "called"] = "studio"
     return out
 
 
@@ -208,91 +235,27 @@ def interval(scored: pd.DataFrame, statistic: Callable[[pd.DataFrame], float | N
     return [round(float(v), 4) for v in np.quantile(values, [0.025, 0.975])] if values else None
 
 
-def report(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, Any]:
-    """Return all figures of the unseen protocol.
+def main(
+    manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
+    out: Annotated[Path, typer.Option(help="Folder for evaluation.json, tables and plots.")],
+    flags: Annotated[list[Path], typer.Option(help="CSV files of clips to leave out.")] = [],  # noqa: B006
+    demucs_repo: Annotated[str, typer.Option(help="Folder of local demucs weights; empty leaves demucs out.")] = "",
+    networks: Annotated[str, typer.Option(help="Folder of separators trained here; empty leaves them out.")] = "",
+    config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = CONFIG_FILE,
+    work: Annotated[Path, typer.Option(help="Folder for features and checkpoints.")] = Path("work"),
+    workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
+) -> None:
+    """Run the whole protocol: what was fitted before is taken from the work folder."""
+    from training import catalogue, config, fit, report
 
-    Args:
-        meta: all rows, described.
-        held: what the folds' models said.
-        config: bounds of the thresholds.
-    """
-    clean = (meta["kind"] == "clean").to_numpy()
-    oracle = meta["oracle"].to_numpy(bool)
-    unseen = unseen_rows(meta, config.n_folds)
-    scored = decisions(files(meta, held, clean & unseen), config)
-    by = lambda column: {  # noqa: E731
-        str(name): figures(part) for name, part in scored.groupby(column) if len(part) >= 5
-    }
-    false = lambda part: figures(part)["studio_called_separated"]  # noqa: E731
-    caught = lambda part: figures(part)["separated_called_separated"]  # noqa: E731
-    out: dict[str, Any] = {
-        "unseen": figures(scored)
-        | {
-            "auc_interval": interval(scored, auc, config.seed),
-            "studio_called_separated_interval": interval(scored, false, config.seed),
-            "separated_called_separated_interval": interval(scored, caught, config.seed),
-            "ece": round(fitting.ece(scored["p_separated"], scored["separated"]), 4),
-        },
-        "by_manifest": by("manifest"),
-        "by_set": by("set"),
-        "by_stem": by("stem"),
-        "by_codec": by("codec"),
-        "by_family": {k: v for k, v in by("family").items() if k},
-        "accused": scored[~scored["separated"] & (scored["called"] == "separated")]["clip"].tolist(),
-    }
-    seen_family = clean & ~oracle & (meta["origin"] == "separated").to_numpy() & ~unseen
-    studio = clean & ~oracle & (meta["origin"] == "studio").to_numpy()
-    known = files(meta, held, seen_family | studio)
-    out["seen_family_unseen_song_auc"] = auc(known[known["logit"].notna()])
-    near = files(meta, held, clean & oracle & np.isfinite(held["logit"]))
-    out["near_oracle"] = {"n": len(near), "mean_logit": round(float(near["logit"].mean()), 3) if len(near) else None}
-    out["processing"] = _processing(meta, held)
-    out["sdr"] = _sdr(scored)
-    return out
+    settings = config.load(config_file, demucs_repo, networks)
+    clips, _ = catalogue.load(manifest, flags)
+    table, _ = fit.gather(clips, manifest, settings, work, workers)
+    fit.fit_missing(table, settings, work / "heads", workers)
+    held, _ = fit.judge_folds(table, settings, work / "heads")
+    report.write(out, report.report(table, held, settings), table.meta, held, settings)
+    typer.echo(f"written to {out}", err=True)
 
 
-def _processing(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
-    rows = (meta["processing"].isin(PROCESSINGS) & (meta["origin"] == "studio")).to_numpy()
-    rows &= meta["kind"].isin(["clean", "processed"]).to_numpy() & np.isfinite(held["p_processing"][:, 0])
-    if not rows.any():
-        return {}
-    out: dict[str, Any] = {"classes": list(PROCESSINGS)}
-    for name, part in (("fx_pairs", meta["set"] == "fx_pairs"), ("made", meta["set"] != "fx_pairs")):
-        here = rows & part.to_numpy()
-        if not here.any():
-            continue
-        truth = meta["processing"][here].map(PROCESSINGS.index).to_numpy()
-        found = held["p_processing"][here].argmax(1)
-        sure = held["p_processing"][here].max(1)
-        matrix = confusion_matrix(truth, found, labels=range(len(PROCESSINGS)))
-        recall = np.diag(matrix)[matrix.sum(1) > 0] / matrix.sum(1)[matrix.sum(1) > 0]
-        out[name] = {
-            "n": int(here.sum()),
-            "confusion": matrix.tolist(),
-            "balanced_accuracy": round(float(recall.mean()), 4),
-            "mean_top_probability": round(float(sure.mean()), 4),
-        }
-    return out
-
-
-def _sdr(scored: pd.DataFrame) -> dict[str, Any]:
-    known = scored[scored["separated"] & scored["sdr_db"].notna() & scored["sdr_found_db"].notna()]
-    if len(known) < 10:
-        return {"n": len(known)}
-    truth = known["sdr_db"].clip(MIN_SDR_DB, MAX_SDR_DB).to_numpy(float)
-    residual = known["sdr_found_db"].to_numpy(float) - truth
-    covered = np.zeros(len(known), bool)
-    fold = known["fold"].to_numpy()
-    for k in np.unique(fold):
-        if (fold != k).sum() >= 10:
-            half = fitting.conformal_half_width(residual[fold != k])
-            covered[fold == k] = np.abs(residual[fold == k]) <= half
-    return {
-        "n": len(known),
-        "mae_db": round(float(np.abs(residual).mean()), 3),
-        "mae_of_the_median_db": round(float(np.abs(truth - np.median(truth)).mean()), 3),
-        "bias_db": round(float(residual.mean()), 3),
-        "correlation": round(float(np.corrcoef(truth, known["sdr_found_db"])[0, 1]), 3),
-        "half_width_db": round(fitting.conformal_half_width(residual), 3),
-        "coverage_on_other_folds": round(float(covered.mean()), 4),
-    }
+if __name__ == "__main__":
+    typer.run(main)

@@ -20,6 +20,8 @@ from provenance.errors import UnreadableAudio
 from provenance.windows import MIN_WINDOW_S, WINDOW_S, split
 from training import augment, drum_loops, effects
 from training.catalogue import Clip
+from training.degrade import DEGRADATIONS
+from training.families import family_of
 from training.separators import classical, demucs, networks, surrogate
 
 Wave: TypeAlias = npt.NDArray[np.float32]
@@ -28,6 +30,10 @@ N_LEAST = int(MIN_WINDOW_S * audio.SAMPLE_RATE_HZ)
 N_MAP_FRAMES = frontend.n_map_frames(N_WINDOW)
 MAP_SHAPE = (2, N_MAP_FRAMES, frontend.N_MAP_BINS)
 SILENT_RMS = 1e-5
+DEGRADED = "degraded:"
+"""Kinds of rows that are judged and never learnt from begin with it."""
+LEAST_NETWORK_GAIN_DB = 2.0
+"""By how much an output of a small network must be nearer to its target than the mix was."""
 SEPARABLE = ("vocals", "drums", "bass", "other")
 META = (
     "clip", "kind", "window", "pair", "origin", "family", "separator_kind", "sdr_db", "processing", "oracle", "fold",
@@ -48,6 +54,8 @@ class Recipe:
         n_networks: mixes of a studio clip separated by networks that were trained here.
         n_processed: hybrid and wet versions of a dry clip, each.
         n_submixes: sums of a dry clip with other performances of its kind.
+        degraded_share: share of the clips whose first window is judged after each of
+            :data:`training.degrade.DEGRADATIONS` too; nothing is learnt from these.
         p_effects: share of the examples of clips that are not dry which go through an effects chain, in both
             classes alike, so that distortion and space are no sign of either.
         demucs_repo: folder of local demucs weights, or empty.
@@ -66,6 +74,7 @@ class Recipe:
     n_networks: int = 1
     n_processed: int = 2
     n_submixes: int = 1
+    degraded_share: float = 0.0
     p_effects: float = 0.3
     demucs_repo: str = ""
     demucs_models: tuple[str, ...] = ()
@@ -132,11 +141,11 @@ def layers_of(clip: Clip) -> str:
     """Return whether a clip holds one performance or several, or nothing where nobody knows.
 
     Args:
-        clip: a dry clip is one voice, one instrument or one hit; a drum stem is a whole kit.
+        clip: a dry clip is one voice, one instrument or one hit; a drum stem of a song is a whole kit.
     """
     if clip.set_name == "dry":
         return "individual"
-    return "submix" if clip.stem == "drums" and clip.set_name in ("pairs", "true", "multitrack") else ""
+    return "submix" if clip.stem == "drums" and clip.set_name == "pairs" else ""
 
 
 @dataclass(frozen=True)
@@ -164,10 +173,11 @@ class Context:
 
 @dataclass(frozen=True)
 class Part:
-    """A kind of example: who makes it and which settings of the recipe it depends on."""
+    """A kind of example: who makes it, the settings of the recipe it depends on, and how often that was changed."""
 
     make: Callable[[Context], None]
     settings: tuple[str, ...]
+    version: int = 1
 
 
 def make(clip: Clip, samples: Wave, part: str, pool: list[Clip], recipe: Recipe, rooms: tuple[str, ...] = ()) -> Rows:
@@ -260,8 +270,9 @@ def _with_effects(wave: Wave, c: Context) -> tuple[Wave, str]:
     if c.clip.wetness == "dry" or c.rng.random() >= c.recipe.p_effects:
         return wave, ""
     made = effects.produce(wave, str(c.rng.choice(["hybrid", "wet"])), c.rng, read_rooms(c.rooms))
-    used = made.wave.mean(1, keepdims=True) if wave.shape[1] == 1 else made.wave
-    return used, json.dumps(made.effects)
+    if wave.shape[1] == 1:
+        return made.wave.mean(1, keepdims=True), json.dumps(effects.folded(made.effects))
+    return made.wave, json.dumps(made.effects)
 
 
 def stereo(wave: Wave) -> Wave:
@@ -358,8 +369,18 @@ def _add(
     c.rows.add(fit(augment.apply(wave, chain) if chain else wave), kind, number, pair, **known)
 
 
-def _by_separator(c: Context, kind: str, n: int, run: Callable[[Wave, Wave], tuple[Wave, str, str] | None]) -> None:
-    """Rows of a separator that hears the mix only, each beside its true twin through the same chain."""
+def _by_separator(
+    c: Context,
+    kind: str,
+    n: int,
+    run: Callable[[Wave, Wave], tuple[Wave, str, str] | None],
+    least_gain_db: float = -np.inf,
+) -> None:
+    """Rows of a separator that hears the mix only, each beside its true twin through the same chain.
+
+    An estimate that is not so much nearer to the target than the mix was is left out: it would teach that a mix is an
+    extraction.
+    """
     if c.clip.origin != "studio" or c.clip.oracle:
         return
     for number in range(n):
@@ -373,6 +394,8 @@ def _by_separator(c: Context, kind: str, n: int, run: Callable[[Wave, Wave], tup
         if made is None:
             continue
         estimate, family, separator_kind = made
+        if surrogate.sdr_db(target, estimate) < surrogate.sdr_db(target, target + other) + least_gain_db:
+            continue
         chain = augment.draw(c.rng) if c.rng.random() < 0.5 else None
         about = {"origin": "separated", "family": family, "separator_kind": separator_kind,
                  "sdr_db": surrogate.sdr_db(target, estimate)}  # fmt: skip
@@ -430,14 +453,16 @@ def _networks(c: Context) -> None:
         return
 
     def run(target: Wave, other: Wave) -> tuple[Wave, str, str] | None:
-        name = str(c.rng.choice(recipe.network_names))
-        network = networks.load(str(Path(recipe.networks) / name))
-        if stem not in network.sources:
+        folder = Path(recipe.networks) / str(c.rng.choice(recipe.network_names))
+        network = networks.load(folder)
+        if stem not in network.stems:
             return None
-        stems = networks.separate(target + other, str(Path(recipe.networks) / name))
-        return _direct_or_residual(c, stems, stem, target + other), network.family, network.kind
+        stems = networks.separate(target + other, folder, as_cli=c.rng.random() < 0.3)
+        family = family_of(str(network.record["architecture"]))
+        return _direct_or_residual(c, stems, stem, target + other), family.name, family.kind
 
-    _by_separator(c, "network", recipe.n_networks if c.clip.set_name != "dry" else 1, run)
+    n = recipe.n_networks if c.clip.set_name != "dry" else 1
+    _by_separator(c, "network", n, run, LEAST_NETWORK_GAIN_DB)
 
 
 def _processed(c: Context) -> None:
@@ -448,7 +473,8 @@ def _processed(c: Context) -> None:
             made = effects.produce(crop(c.samples, c.rng), processing, c.rng, read_rooms(c.rooms))
             chain = augment.draw(c.rng) if c.rng.random() < 0.5 else None
             mono = c.samples.shape[1] == 1 and c.rng.random() < 0.5
-            known: dict[str, object] = {"processing": processing, "effects": json.dumps(made.effects)}
+            used = effects.folded(made.effects) if mono else made.effects
+            known: dict[str, object] = {"processing": processing, "effects": json.dumps(used)}
             _add(c, made.wave, "processed", number, "", mono, chain, known)
 
 
@@ -485,6 +511,18 @@ def _placed(wave: Wave, rng: np.random.Generator) -> Wave:
     return np.asarray(wave * np.array([1 - pan, pan]) * 10 ** (rng.uniform(-9, 0) / 20), np.float32)
 
 
+def _degraded(c: Context) -> None:
+    twin = _pair_of(c.clip) or c.clip.name
+    if int(hashlib.sha256(twin.encode()).hexdigest()[:6], 16) / 16**6 >= c.recipe.degraded_share or c.clip.oracle:
+        return
+    for window in split([c.samples]):
+        if is_silent(window.samples):
+            continue
+        for name, degrade in DEGRADATIONS.items():
+            c.rows.add(fit(degrade(window.samples)), DEGRADED + name)
+        return
+
+
 _COMMON = ("p_effects",)
 PARTS: dict[str, Part] = {
     "clean": Part(_clean, ("n_windows",)),
@@ -492,8 +530,9 @@ PARTS: dict[str, Part] = {
     "surrogate": Part(_surrogate, ("n_surrogates", *_COMMON)),
     "demucs": Part(_demucs, ("n_demucs", "demucs_models", *_COMMON)),
     "classical": Part(_classical, ("n_classical", *_COMMON)),
-    "network": Part(_networks, ("n_networks", "network_names", *_COMMON)),
-    "processed": Part(_processed, ("n_processed",)),
+    "network": Part(_networks, ("n_networks", "network_names", *_COMMON), 2),
+    "processed": Part(_processed, ("n_processed",), 2),
+    "degraded": Part(_degraded, ("degraded_share",)),
     "submix": Part(_submixes, ("n_submixes",)),
 }
 """The kinds of example, in the order in which a clip's rows are joined."""

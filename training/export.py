@@ -213,7 +213,8 @@ def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Array, Array]
     weight = conv.weight.detach().double()
     bias = torch.zeros(len(weight), dtype=torch.float64) if conv.bias is None else conv.bias.detach().double()
     if norm is not None:
-        assert norm.running_mean is not None and norm.running_var is not None  # for the type checker
+        assert norm.running_mean is not None  # for the type checker
+        assert norm.running_var is not None
         gain = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
         weight = weight * gain[:, None, None, None]
         bias = (bias - norm.running_mean.double()) * gain + norm.bias.detach().double()

@@ -20,13 +20,12 @@ import numpy as np
 import pandas as pd
 import torch
 import typer
+from threadpoolctl import threadpool_limits
 
 from training import calibrate as fitting
-from training import card, catalogue, config, dataset, evaluate, heads, publish, splits, texture_net
+from training import card, catalogue, config, dataset, evaluate, heads, publish, report, splits, texture_net
 from training.heads import Outputs, Trees
 from training.texture_net import TextureNet
-
-HERE = Path(__file__).resolve().parent
 
 
 @dataclass
@@ -51,7 +50,7 @@ def main(
     flags: Annotated[list[Path], typer.Option(help="CSV files of clips to leave out.")] = [],  # noqa: B006
     demucs_repo: Annotated[str, typer.Option(help="Folder of local demucs weights; empty leaves demucs out.")] = "",
     networks: Annotated[str, typer.Option(help="Folder of separators trained here; empty leaves them out.")] = "",
-    config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = HERE / "stem-v1.toml",
+    config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = evaluate.CONFIG_FILE,
     work: Annotated[Path, typer.Option(help="Folder for features and checkpoints.")] = Path("work"),
     workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
 ) -> None:
@@ -59,12 +58,12 @@ def main(
     settings = config.load(config_file, demucs_repo, networks)
     clips, left_out = catalogue.load(manifest, flags)
     typer.echo(f"{len(clips)} clips; {len(left_out)} rows left out", err=True)
-    table, family_fold = gather(clips, manifest, settings, work, workers)
+    table, _ = gather(clips, manifest, settings, work, workers)
     for failure in table.failures:
         typer.echo(f"left out: {failure}", err=True)
     fit_missing(table, settings, work / "heads", workers)
     held, fusion = judge_folds(table, settings, work / "heads")
-    figures = evaluate.report(table.meta, held, settings)
+    figures = report.report(table, held, settings)
     trained = load(table, settings, None, work / "heads")
     publish.write(out, table, held, fusion, trained, figures, settings, clips)
     typer.echo(card.summary(figures), err=True)
@@ -118,7 +117,7 @@ def fit_missing(table: dataset.Table, settings: config.Config, cache: Path, work
 
 
 def _one_thread() -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"
+    threadpool_limits(1)  # boosting with two threads on a busy core spins more than it computes
     torch.set_num_threads(1)
 
 

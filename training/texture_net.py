@@ -11,14 +11,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import nn
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from provenance import frontend
@@ -40,7 +39,8 @@ class Network:
     Args:
         channels: of the four stages.
         width: of the layer before the heads.
-        n_epochs: passes over the rows; 0 leaves the network out.
+        n_epochs: checkpoints; 0 leaves the network out.
+        n_steps: steps an epoch.
         batch: units a step, where a unit is an extraction with its twin or a row alone.
         rate: highest learning rate.
         weight_decay: of AdamW.
@@ -52,7 +52,8 @@ class Network:
 
     channels: tuple[int, int, int, int] = (16, 32, 64, 64)
     width: int = 128
-    n_epochs: int = 8
+    n_epochs: int = 5
+    n_steps: int = 400
     batch: int = 24
     rate: float = 2e-3
     weight_decay: float = 0.02
@@ -69,7 +70,7 @@ class TextureNet(nn.Module):
         settings: widths and dropout.
     """
 
-    HEADS = {
+    HEADS: ClassVar[dict[str, int]] = {
         "logit": 1,
         "sdr": 1,
         "processing": len(PROCESSINGS),
@@ -104,7 +105,7 @@ class TextureNet(nn.Module):
         n, channels, frames, bins = x.shape
         x = x.reshape(n, channels, frames, N_BANDS, bins // N_BANDS)
         mean = x.mean(dim=(2, 4))
-        deviation = torch.sqrt(F.relu((x * x).mean(dim=(2, 4)) - mean * mean) + SPREAD_FLOOR)
+        deviation = torch.sqrt(nn.functional.relu((x * x).mean(dim=(2, 4)) - mean * mean) + SPREAD_FLOOR)
         pooled = torch.cat([mean, deviation], dim=1).reshape(n, -1)
         hidden = self.hidden(self.dropout(pooled))
         return tuple(head(hidden) for head in self.heads.values())
@@ -192,7 +193,7 @@ def fit(
     net = TextureNet(settings).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     targets = Targets.of(meta)
     n_frames = meta["n_frames"].to_numpy()
-    n_steps = max(1, round(len(rows) / (1.6 * settings.batch)))
+    n_steps = settings.n_steps
     decayed = [p for p in net.parameters() if p.ndim > 1]
     plain = [p for p in net.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
@@ -224,7 +225,7 @@ def fit(
             optimiser.step()
             schedule.step()
             for name, loss in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(loss)
+                sums[name] = sums.get(name, 0.0) + float(loss.detach())
         log.append({"epoch": epoch + 1, **{k: round(v / n_steps, 4) for k, v in sums.items()}})
         _save(checkpoint, net, optimiser, schedule, epoch + 1, log)
     net.eval()
@@ -370,7 +371,7 @@ def augment(x: torch.Tensor, n_pairs: int, rng: np.random.Generator) -> torch.Te
             part[:, :, at : at + width] = floor
         if rng.random() < 0.5:
             knots = torch.from_numpy(rng.normal(0, 0.12, 6).astype(np.float32))
-            bend = F.interpolate(knots[None, None], size=n_bins, mode="linear", align_corners=True)[0, 0]
+            bend = nn.functional.interpolate(knots[None, None], size=n_bins, mode="linear", align_corners=True)[0, 0]
             part[:, 1] += bend
         k += n
     return x
@@ -383,26 +384,30 @@ def _losses(
     rows = batch.rows
     pick = lambda values: torch.from_numpy(np.asarray(values[rows]))  # noqa: E731
     logit, origin = found["logit"][:, 0], pick(targets.origin)
-    losses = {"origin": F.binary_cross_entropy_with_logits(logit, origin * 0.96 + 0.02)}
+    losses = {"origin": nn.functional.binary_cross_entropy_with_logits(logit, origin * 0.96 + 0.02)}
     if batch.n_pairs:
         pairs = logit[: 2 * batch.n_pairs].reshape(-1, 2)
         gap = pairs[:, 0] - pairs[:, 1]
-        losses["margin"] = settings.margin_weight * F.softplus(settings.margin - gap).mean()
+        losses["margin"] = settings.margin_weight * nn.functional.softplus(settings.margin - gap).mean()
     sdr = pick(targets.sdr)
     known = ~torch.isnan(sdr)
     if known.any():
-        losses["sdr"] = 0.3 * F.smooth_l1_loss(found["sdr"][known, 0], sdr[known])
+        losses["sdr"] = 0.3 * nn.functional.smooth_l1_loss(found["sdr"][known, 0], sdr[known])
     for name, values in (("processing", pick(targets.processing)), ("kind", pick(targets.kind))):
         if (values >= 0).any():
-            losses[name] = 0.3 * F.cross_entropy(found[name], values, ignore_index=-1)
+            losses[name] = 0.3 * nn.functional.cross_entropy(found[name], values, ignore_index=-1)
     effects = pick(targets.effects)
     known = ~torch.isnan(effects)
     if known.any():
-        losses["effects"] = 0.5 * F.binary_cross_entropy_with_logits(found["effects"][known], effects[known])
+        losses["effects"] = 0.5 * nn.functional.binary_cross_entropy_with_logits(
+            found["effects"][known], effects[known]
+        )
     layers = pick(targets.layers)
     known = ~torch.isnan(layers)
     if known.any():
-        losses["layers"] = 0.2 * F.binary_cross_entropy_with_logits(found["layers"][known, 0], layers[known])
+        losses["layers"] = 0.2 * nn.functional.binary_cross_entropy_with_logits(
+            found["layers"][known, 0], layers[known]
+        )
     return losses
 
 

@@ -112,6 +112,14 @@ def test_fewer_heads_are_fewer_fields(tmp_path: Path) -> None:
     assert (found.p_processing, found.sdr_ceiling_db) == (None, None)
 
 
+def test_a_folder_that_happens_to_be_here_is_not_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scoring in a folder that holds another ``stem-v1`` does not pick that one up unasked."""
+    tiny.write(tmp_path / bundle.DEFAULT_MODEL)
+    monkeypatch.chdir(tmp_path)
+    assert bundle.find(bundle.DEFAULT_MODEL).resolve() == tmp_path / bundle.DEFAULT_MODEL
+    assert bundle.find().resolve() != tmp_path / bundle.DEFAULT_MODEL
+
+
 @pytest.mark.parametrize("name", ["nothing", "/no/such/folder", ""])
 def test_a_missing_model_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder or name that is not there is an error that says what a model is."""

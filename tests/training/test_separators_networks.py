@@ -51,6 +51,20 @@ def test_every_variant_separates_any_length(name: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(mix, before)
 
 
+def test_every_variant_has_a_known_family() -> None:
+    """No variant is a family of its own by accident: each name is one the families' rules know."""
+    kinds = {}
+    for name in networks.VARIANTS:
+        variant = networks.VARIANTS[name]
+        network = networks.Network(torch.nn.Identity(), {"name": f"{name}-early", "architecture": variant.architecture})
+        assert network.family != f"{name}-early"
+        kinds[name] = network.kind
+    assert "unknown" not in kinds.values()
+    assert kinds["htdemucs-a"] == "hybrid"
+    assert kinds["roformer-a"] == "transformer"
+    assert kinds["tfc-tdf-a"] == "complex_mask"
+
+
 def test_estimates_follow_the_level_of_the_mix(tmp_path: Path) -> None:
     """A mix 20 dB lower gives the same estimates 20 dB lower, for the network sees a normalised mix."""
     save_untrained(tmp_path, "spleeter-a")

@@ -52,17 +52,18 @@ def kind_of(stem: str) -> str:
     return stem if stem in KINDS else "other"
 
 
-def gather(manifests: Sequence[Path], max_s: float = 30.0) -> Stems:
+def gather(manifests: Sequence[Path], flags: Sequence[Path] = (), max_s: float = 10.0) -> Stems:
     """Read the true stems of manifests.
 
     Args:
         manifests: as for :func:`training.catalogue.load`; sets ``dry`` and ``fx_pairs`` are left out.
-        max_s: of each file, in seconds.
+        flags: as for :func:`training.catalogue.load`.
+        max_s: kept of each file, in seconds: the loudest passage of the first minute.
 
     Raises:
         SeparatorError: stems of fewer than two kinds, of which no mix can be made.
     """
-    clips, left_out = catalogue.load(manifests)
+    clips, left_out = catalogue.load(manifests, flags)
     found = Stems({kind: [] for kind in KINDS}, [], [], {}, left_out)
     songs: set[str] = set()
     repositories: set[str] = set()
@@ -70,13 +71,13 @@ def gather(manifests: Sequence[Path], max_s: float = 30.0) -> Stems:
         if clip.origin != "studio" or clip.oracle or clip.set_name in ("dry", "fx_pairs", "rir"):
             continue
         try:
-            _, wave = audio.read(clip.path, max_s=max_s)
+            _, wave = audio.read(clip.path, max_s=60.0)
         except UnreadableAudio as error:
             found.failures.append(str(error))
             continue
         if len(wave) < RATE_HZ or float(np.abs(wave).max()) < 1e-3:
             continue
-        wave = wave if wave.shape[1] == 2 else np.repeat(wave, 2, 1)
+        wave = _loudest(wave if wave.shape[1] == 2 else np.repeat(wave, 2, 1), int(max_s * RATE_HZ))
         if clip.set_name == "pairs" and not is_trained_on(clip.song):
             found.held_out.setdefault(clip.song, {})[kind_of(clip.stem)] = wave
             continue
@@ -90,6 +91,14 @@ def gather(manifests: Sequence[Path], max_s: float = 30.0) -> Stems:
         )
     found.songs, found.repositories = sorted(songs), sorted(repositories - {""})
     return found
+
+
+def _loudest(wave: Wave, n: int) -> Wave:
+    if len(wave) <= n:
+        return wave
+    energy = np.concatenate([[0.0], np.cumsum(np.sum(wave.astype(np.float64) ** 2, 1))])
+    start = int(np.argmax(energy[n:] - energy[:-n]))
+    return wave[start : start + n].copy()
 
 
 def draw(stems: Stems, n_mixes: int, length: int, rng: np.random.Generator) -> torch.Tensor:

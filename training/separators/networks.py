@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from training.families import family_of
 from training.separators.errors import SeparatorError
 
 Wave = npt.NDArray[np.float32]
@@ -141,9 +142,19 @@ class Network:
     record: dict[str, Any]
 
     @property
-    def stems(self) -> tuple[str, ...]:
+    def sources(self) -> tuple[str, ...]:
         """Names of the stems, in the order of the output."""
         return tuple(self.record["stems"])
+
+    @property
+    def family(self) -> str:
+        """Name of its family of separators, as :func:`training.families.family_of` has it."""
+        return family_of(str(self.record.get("name", self.record["architecture"]))).name
+
+    @property
+    def kind(self) -> str:
+        """Kind of separator, such as ``hybrid`` or ``transformer``."""
+        return family_of(str(self.record.get("name", self.record["architecture"]))).kind
 
 
 def save(folder: Path, module: nn.Module, record: dict[str, Any]) -> None:
@@ -231,8 +242,8 @@ def run(network: Network, mix: Wave, device: str = "cpu", chunk_s: float = CHUNK
     wave = torch.from_numpy(np.ascontiguousarray(mix.T)).to(device)
     scale = float(wave.std()) + 1e-5
     with torch.no_grad():
-        out = _in_chunks(network.module.to(device), wave / scale, len(network.stems), int(chunk_s * RATE_HZ)) * scale
-    return {stem: np.ascontiguousarray(out[k].T.cpu().numpy(), np.float32) for k, stem in enumerate(network.stems)}
+        out = _in_chunks(network.module.to(device), wave / scale, len(network.sources), int(chunk_s * RATE_HZ)) * scale
+    return {stem: np.ascontiguousarray(out[k].T.cpu().numpy(), np.float32) for k, stem in enumerate(network.sources)}
 
 
 def as_written(wave: Wave) -> Wave:

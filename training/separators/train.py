@@ -172,6 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Train the named networks, or all; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.separators.train", description=__doc__)
     parser.add_argument("manifests", nargs="+", type=Path, help="manifests with true stems")
+    parser.add_argument("--flags", nargs="*", type=Path, default=[], help="CSV files of clips to leave out")
     parser.add_argument("--out", type=Path, required=True, help="folder of networks")
     parser.add_argument("--nets", nargs="*", default=list(networks.VARIANTS), help="which; all of them by default")
     parser.add_argument("--minutes", type=float, default=5.0, help="of computing for each")
@@ -184,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     try:
-        stems = gather(given.manifests)
+        stems = gather(given.manifests, given.flags)
         for failure in stems.failures:
             print(f"left out: {failure}", file=sys.stderr)
         for name in given.nets:

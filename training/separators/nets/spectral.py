@@ -190,7 +190,7 @@ class TfcTdf(nn.Module):
         as_mask: multiply the mixture's complex spectrum instead of drawing the stem's.
 
     Source: W. Choi et al., Investigating U-Nets with various intermediate blocks for spectrogram-based singing voice
-    separation, ISMIR 2020; M. Kim et al., KUIELab-MDX-Net, 2021.
+    separation, ISMIR 2020; M. Kim et al., KUIELab-MDX-Net, 2021, the ending as in its third version.
     """
 
     def __init__(
@@ -216,15 +216,16 @@ class TfcTdf(nn.Module):
         self.decoders = nn.ModuleList(
             _TfcTdf(widths[k], dim_f // 2**k, bottleneck // 2 ** min(k, 2)) for k in reversed(range(depth))
         )
-        self.out = nn.Conv2d(channels, 4 * n_stems, 1)
+        self.out = nn.Conv2d(channels + 4, 4 * n_stems, 1)
+        self.unit = n_fft**0.5 / 2  # about the level of a bin of a mix of unit power
 
     def forward(self, mix: torch.Tensor) -> torch.Tensor:
         """Separate mixes (batch, 2, n) into (batch, stems, 2, n)."""
-        spec = self.stft(mix)[:, :, : self.dim_f]
+        spec = self.stft(mix)[:, :, : self.dim_f] / self.unit
         frames = spec.shape[-1]
-        x = torch.view_as_real(spec).permute(0, 1, 4, 3, 2).flatten(1, 2)  # (batch, channel x part, frames, bins)
-        x = functional.pad(x, (0, 0, 0, -frames % 2**self.depth))
-        x = self.into(x)
+        parts = torch.view_as_real(spec).permute(0, 1, 4, 3, 2).flatten(1, 2)  # (batch, channel x part, frames, bins)
+        parts = functional.pad(parts, (0, 0, 0, -frames % 2**self.depth))
+        x = first = self.into(parts)
         skips = []
         for block, down in zip(self.encoders, self.down, strict=True):
             x = block(x)
@@ -233,10 +234,10 @@ class TfcTdf(nn.Module):
         x = self.middle(x)
         for block, up in zip(self.decoders, self.up, strict=True):
             x = block(up(x) * skips.pop())
-        x = self.out(x)[:, :, :frames]
+        x = self.out(torch.cat([parts, x * first], 1))[:, :, :frames]
         x = x.reshape(x.shape[0], self.n_stems, 2, 2, *x.shape[2:]).permute(0, 1, 2, 5, 4, 3)
-        drawn = torch.view_as_complex(x.contiguous())
+        drawn = torch.view_as_complex(x.contiguous()) * (1.0 if self.as_mask else self.unit)
         if self.as_mask:
-            drawn = drawn * spec[:, None]
+            drawn = drawn * spec[:, None] * self.unit
         rest = self.stft.n_fft // 2 + 1 - self.dim_f
         return self.stft.inverse(functional.pad(drawn, (0, 0, 0, rest)), mix.shape[-1])

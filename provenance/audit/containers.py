@@ -1,0 +1,224 @@
+"""Many files in one: WebDataset tars, and tables with a column of encoded audio as Hugging Face writes them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from provenance.audio import EXTENSIONS, Source
+from provenance.audit import stores
+from provenance.audit.errors import AuditError
+from provenance.audit.items import Claims, Item, choose_columns, read_claims
+from provenance.errors import UnreadableAudio
+
+MAX_BYTES = 2**31
+"""A member, object or cell above this is not read into memory."""
+
+
+def list_members(where: str, given: Mapping[str, str]) -> Iterator[Item]:
+    """Yield the audio members of a tar; a ``.json`` member of the same sample holds its claims.
+
+    Args:
+        where: path or URI of an uncompressed tar.
+        given: fields to keys of the ``.json`` members.
+
+    Raises:
+        AuditError: it is not such a tar.
+    """
+    try:
+        with stores.open_file(where) as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            sample, audio, claims = "", [], Claims()
+            for member in tar:
+                tar.members = []  # type: ignore[attr-defined]  # else a tar of a million members is held
+                if not member.isfile():
+                    continue
+                name = PurePosixPath(member.name)
+                key = str(name.parent / name.name.split(".")[0])
+                if key != sample:
+                    yield from _members(where, audio, claims)
+                    sample, audio, claims = key, [], Claims()
+                if name.suffix.lower() in EXTENSIONS:
+                    audio.append(member)
+                elif name.suffix.lower() == ".json":
+                    handle = tar.extractfile(member)
+                    claims = _sidecar(where, member.name, b"" if handle is None else handle.read(), given)
+            yield from _members(where, audio, claims)
+    except tarfile.TarError as error:
+        raise AuditError(f"{where}: {error}; needed: an uncompressed tar") from error
+
+
+def _members(where: str, members: list[tarfile.TarInfo], claims: Claims) -> Iterator[Item]:
+    for member in members:
+        yield Item(f"{where}#{member.name}", "member", where, member.offset_data, member.size, member.size, claims)
+
+
+def _sidecar(where: str, name: str, data: bytes, given: Mapping[str, str]) -> Claims:
+    try:
+        row = json.loads(data)
+        if not isinstance(row, dict):
+            raise ValueError("not an object")
+        return read_claims(row, choose_columns(list(row), {k: v for k, v in given.items() if v in row}))
+    except (ValueError, KeyError) as error:
+        raise AuditError(f"{where}#{name}: {error}; needed: a JSON object") from error
+
+
+def find_hub_files(name: str) -> list[str]:
+    """Return the Arrow files of a Hugging Face dataset, downloading it where it is not in the cache.
+
+    Args:
+        name: of the dataset, with ``@SPLIT`` if it is not ``train``.
+
+    Raises:
+        AuditError: the package ``datasets`` is missing, or it cannot load the dataset.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise AuditError(f"hf:{name}: needed: pip install datasets, or the dataset's Parquet files") from error
+    path, _, split = name.partition("@")
+    try:
+        data = datasets.load_dataset(path, split=split or "train")
+    except Exception as error:  # datasets raises many kinds
+        raise AuditError(f"hf:{name}: {error}; needed: a dataset that can be loaded") from error
+    return [entry["filename"] for entry in data.cache_files]
+
+
+def find_audio_column(where: str) -> str | None:
+    """Return the column of a table that holds encoded audio: a struct of bytes and path.
+
+    Args:
+        where: path or URI of a Parquet or Arrow file.
+
+    Raises:
+        AuditError: it is not such a file.
+    """
+    try:
+        schema = parquet.read_schema(stores.open_file(where)) if _is_parquet(where) else _arrow(where).schema
+    except (pa.ArrowInvalid, OSError) as error:
+        raise AuditError(f"{where}: {error}; needed: a Parquet or Arrow file") from error
+    for field in schema:
+        if pa.types.is_struct(field.type) and {"bytes", "path"} <= {inner.name for inner in field.type}:
+            return str(field.name)
+    return None
+
+
+def list_cells(where: str, given: Mapping[str, str]) -> Iterator[Item]:
+    """Yield the audio cells of a table without reading the audio.
+
+    Args:
+        where: path or URI of a Parquet or Arrow file with a column of audio.
+        given: fields to columns.
+    """
+    audio = find_audio_column(where)
+    if audio is None:
+        raise AuditError(f"{where}: found no column of audio; needed: a struct of bytes and path")
+    columns: dict[str, str] | None = None
+    n = 0
+    for group, place, row in _scalars(where, audio):
+        if columns is None:
+            try:
+                columns = choose_columns(list(row), given)
+            except KeyError as error:
+                raise AuditError(f"{where}: {error.args[0]}") from error
+        yield Item(f"{where}#{n}", "cell", where, group, place, -1, read_claims(row, columns))
+        n += 1
+
+
+def _scalars(where: str, audio: str) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    if not _is_parquet(where):
+        table = _arrow(where)
+        rest = table.drop_columns([audio])
+        names = table.column(audio).combine_chunks().field("path").to_pylist()
+        for i, name in enumerate(names):
+            yield 0, i, {"name": name, **{c: rest.column(c)[i].as_py() for c in rest.column_names}}
+        return
+    with stores.open_file(where) as file:
+        table = parquet.ParquetFile(file)
+        wanted = [f.name for f in table.schema_arrow if f.name != audio and not pa.types.is_nested(f.type)]
+        for group in range(table.num_row_groups):
+            i = 0
+            for batch in table.iter_batches(256, row_groups=[group], columns=[*wanted, f"{audio}.path"]):
+                for row in batch.to_pylist():
+                    name = row.pop(audio)["path"]
+                    yield group, i, {"name": name, **row}
+                    i += 1
+
+
+def fetch(item: Item) -> Source:
+    """Return what the scorer reads for an item: its path, or its bytes under its name.
+
+    Args:
+        item: to read.
+
+    Raises:
+        UnreadableAudio: it is not there, or too large to hold.
+    """
+    if item.kind == "file":
+        return item.where
+    if item.n_bytes > MAX_BYTES:
+        raise UnreadableAudio(item.path, "too_large", f"{item.n_bytes} bytes in a container", f"at most {MAX_BYTES}")
+    try:
+        if item.kind == "cell":
+            data = _read_cell(item)
+        elif item.kind == "member":
+            data = stores.read_bytes(item.where, item.start, item.length)
+        else:
+            data = stores.read_bytes(item.where)
+    except FileNotFoundError as error:
+        raise UnreadableAudio(item.path, "not_found", "no such file or object", "a readable audio file") from error
+    except (OSError, AuditError, pa.ArrowException) as error:
+        raise UnreadableAudio(item.path, "not_readable", str(error), "a readable audio file") from error
+    return _Named(data, item.path)
+
+
+class _Named(io.BytesIO):
+    """Bytes with a name, for messages."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        super().__init__(data)
+        self.name = name
+
+
+def _read_cell(item: Item) -> bytes:
+    column = _audio_cells(item.where, item.start)
+    cell = column[item.length].as_py()
+    data = cell and cell.get("bytes")
+    if data:
+        return bytes(data)
+    if not cell or not cell.get("path"):
+        raise UnreadableAudio(item.path, "empty_file", "a cell with neither bytes nor a path", "encoded audio")
+    base = item.where.rsplit("/", 1)[0]
+    return stores.read_bytes(stores.join(base, cell["path"]))
+
+
+@lru_cache(maxsize=1)
+def _audio_cells(where: str, group: int) -> Any:
+    """Return the audio column of a row group; the last one is kept, since a shard's items lie side by side."""
+    audio = find_audio_column(where)
+    if not _is_parquet(where):
+        return _arrow(where).column(audio)
+    with stores.open_file(where) as file:
+        return parquet.ParquetFile(file).read_row_group(group, columns=[audio]).column(0)
+
+
+@lru_cache(maxsize=1)
+def _arrow(where: str) -> Any:
+    source = stores.open_file(where) if stores.is_remote(where) else pa.memory_map(os.fspath(where))
+    try:
+        return pa.ipc.open_stream(source).read_all()
+    except pa.ArrowInvalid:
+        source.seek(0)
+        return pa.ipc.open_file(source).read_all()
+
+
+def _is_parquet(where: str) -> bool:
+    return Path(where).suffix.lower() == ".parquet"

@@ -1,0 +1,184 @@
+"""What an audit scores: items with a place to read them from and what the vendor claims of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+SHARD_SIZE = 64
+"""Files in a unit of work: small enough to lose without regret, large enough that its part costs nothing."""
+
+Kind = Literal["file", "object", "member", "cell"]
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What the vendor says of an item; None where nothing is said.
+
+    Args:
+        origin: ``studio``, ``separated`` or, as given, a word that is neither.
+        processing: ``dry``, ``hybrid``, ``wet`` or, as given, another word.
+        pair: links the dry and the wet version of a recording.
+        song: what is clustered by.
+        singer: who performs.
+        stem: ``vocals``, ``drums``, ...
+        extra: the other columns, as JSON.
+    """
+
+    origin: str | None = None
+    processing: str | None = None
+    pair: str | None = None
+    song: str | None = None
+    singer: str | None = None
+    stem: str | None = None
+    extra: str | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file to score.
+
+    Args:
+        path: how rows and reports name it; unique in an audit.
+        kind: ``file`` on this machine, ``object`` in a store, ``member`` of a tar, ``cell`` of a table.
+        where: the file, or the container it lies in: a path or a URI.
+        start: byte offset of a member, or row group (Parquet) or record batch (Arrow) of a cell.
+        length: bytes of a member, or row of a cell in its group.
+        n_bytes: size where it is known, else -1.
+        claims: of the vendor.
+    """
+
+    path: str
+    kind: Kind
+    where: str
+    start: int = 0
+    length: int = 0
+    n_bytes: int = -1
+    claims: Claims = Claims()
+
+    @property
+    def key(self) -> bytes:
+        """Eight bytes that stand for path and size."""
+        return hashlib.blake2b(f"{self.path}\0{self.n_bytes}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
+
+    def order(self, seed: int) -> int:
+        """Return its place in the random order of a seed: a number that no property of the file predicts.
+
+        Args:
+            seed: of the order.
+        """
+        text = f"{seed}\0{self.path}".encode("utf-8", "surrogateescape")
+        return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+
+    def to_json(self) -> list[Any]:
+        """Return it as a list for the plan."""
+        c = self.claims
+        claims = [c.origin, c.processing, c.pair, c.song, c.singer, c.stem, c.extra]
+        while claims and claims[-1] is None:
+            claims.pop()
+        return [self.path, self.kind, self.where, self.start, self.length, self.n_bytes, claims]
+
+    @classmethod
+    def from_json(cls, value: list[Any]) -> Item:
+        """Return the item that :meth:`to_json` wrote.
+
+        Args:
+            value: such a list.
+        """
+        *rest, claims = value
+        return cls(*rest, claims=Claims(*claims))
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A unit of work.
+
+    Args:
+        number: from 0, in the order of the plan.
+        items: about 64.
+    """
+
+    number: int
+    items: tuple[Item, ...]
+
+    @property
+    def name(self) -> str:
+        """How its part and its journal are named."""
+        return f"{self.number:07d}"
+
+
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "clip", "audio", "url", "uri"),
+    "origin": ("claimed_origin", "origin"),
+    "processing": ("claimed_processing", "claimed_wetness", "claimed_dry_wet", "dry_wet", "processing", "wetness"),
+    "pair": ("pair_id", "pair", "take_id", "recording_id"),
+    "song": ("song_id", "song", "track_id", "track"),
+    "singer": ("singer_id", "singer", "vocalist", "performer", "artist"),
+    "stem": ("stem", "instrument", "stem_type"),
+}
+FIELDS = tuple(_COLUMNS)
+"""What a column of a manifest can be: ``path`` and the claims."""
+_WORDS = {
+    "origin": {
+        "studio": "studio", "recorded": "studio", "original": "studio", "multitrack": "studio", "isolated": "studio",
+        "separated": "separated", "extracted": "separated", "separation": "separated", "ai": "separated",
+    },
+    "processing": {
+        "dry": "dry", "raw": "dry", "unprocessed": "dry", "hybrid": "hybrid", "partial": "hybrid",
+        "wet": "wet", "processed": "wet", "mixed": "wet", "produced": "wet",
+    },
+}  # fmt: skip
+
+
+def choose_columns(names: list[str], given: Mapping[str, str]) -> dict[str, str]:
+    """Return which column holds what.
+
+    Args:
+        names: the columns there are.
+        given: fields to columns, as the user says; the rest is found by usual names.
+
+    Raises:
+        KeyError: a given field is unknown, or a given column is not there; the message says which.
+
+    >>> choose_columns(["clip", "wetness", "licence"], {})
+    {'path': 'clip', 'processing': 'wetness'}
+    """
+    for field, column in given.items():
+        if field not in _COLUMNS:
+            raise KeyError(f"found the field {field!r}; needed: one of {', '.join(FIELDS)}")
+        if column not in names:
+            raise KeyError(f"found no column {column!r}; there are: {', '.join(names)}")
+    by_lower = {name.strip().lower(): name for name in reversed(names)}
+    out = {}
+    for field, usual in _COLUMNS.items():
+        found = given.get(field) or next((by_lower[name] for name in usual if name in by_lower), None)
+        if found is not None:
+            out[field] = found
+    return out
+
+
+def read_claims(row: Mapping[str, Any], columns: Mapping[str, str]) -> Claims:
+    """Return what a row of a manifest claims.
+
+    Args:
+        row: column names to values.
+        columns: as :func:`choose_columns` returns them.
+    """
+    known = {field: _word(field, row.get(columns[field])) if field in columns else None for field in FIELDS[1:]}
+    used = set(columns.values())
+    rest = {
+        name: value
+        for name, value in row.items()
+        if name not in used and value not in (None, "") and isinstance(value, (str, int, float, bool))
+    }
+    return Claims(**known, extra=json.dumps(rest, sort_keys=True) if rest else None)
+
+
+def _word(field: str, value: Any) -> str | None:
+    text = "" if value is None else str(value).strip()
+    if text.lower() in ("", "nan", "none", "null", "unknown", "n/a"):
+        return None
+    return _WORDS.get(field, {}).get(text.lower(), text)

@@ -1,0 +1,115 @@
+"""Manifests: one row a file, with the vendor's own claims as columns."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from provenance.audit import stores
+from provenance.audit.errors import AuditError
+from provenance.audit.items import Item, choose_columns, read_claims
+
+
+def list_rows(where: str, given: Mapping[str, str]) -> Iterator[Item]:
+    """Yield the items a manifest names; relative names start at its folder.
+
+    Args:
+        where: path or URI of a CSV, TSV, Parquet or JSON Lines file.
+        given: fields to columns.
+
+    Raises:
+        AuditError: there is no column of paths, a row has none, or the file is not what its name says.
+    """
+    base = where.rsplit("/", 1)[0] if stores.is_remote(where) else os.path.dirname(where)
+    columns: dict[str, str] = {}
+    n = 0
+    for n, row in enumerate(read_rows(where), start=1):
+        if not columns or any(name not in row for name in columns.values()):
+            columns = _columns(where, list(row), given)
+        path = row.get(columns["path"])
+        if not isinstance(path, str) or not path.strip():
+            raise AuditError(f"{where}: row {n} has no path in column {columns['path']!r}; needed: one in every row")
+        place = stores.join(base, path.strip())
+        remote = stores.is_remote(place)
+        yield Item(
+            path=path.strip(),
+            kind="object" if remote else "file",
+            where=place,
+            n_bytes=-1 if remote else _size(place),
+            claims=read_claims(row, columns),
+        )
+    if n == 0:
+        raise AuditError(f"{where}: no rows; needed: one row a file")
+
+
+def read_rows(where: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table as dictionaries.
+
+    Args:
+        where: path or URI of a CSV, TSV, Parquet or JSON Lines file.
+
+    Raises:
+        AuditError: the file is not what its name says.
+    """
+    ending = Path(where).suffix.lower()
+    with stores.open_file(where) as file:
+        if ending == ".parquet":
+            yield from _parquet(where, file)
+            return
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        try:
+            if ending in (".jsonl", ".ndjson"):
+                yield from _json_lines(where, text)
+            else:
+                yield from csv.DictReader(text, dialect="excel-tab" if ending == ".tsv" else "excel")
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise AuditError(f"{where}: {error}; needed: a table in UTF-8") from error
+
+
+def _columns(where: str, names: list[str], given: Mapping[str, str]) -> dict[str, str]:
+    try:
+        columns = choose_columns(names, given)
+    except KeyError as error:
+        raise AuditError(f"{where}: {error.args[0]}") from error
+    if "path" not in columns:
+        raise AuditError(
+            f"{where}: found the columns {', '.join(names)}; needed: one of paths, named path, file or clip, "
+            "or named with --column path=NAME"
+        )
+    return columns
+
+
+def _parquet(where: str, file: Any) -> Iterator[dict[str, Any]]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        for batch in parquet.ParquetFile(file).iter_batches(1024):
+            yield from batch.to_pylist()
+    except pa.ArrowInvalid as error:
+        raise AuditError(f"{where}: {error}; needed: a Parquet file") from error
+
+
+def _json_lines(where: str, text: io.TextIOWrapper) -> Iterator[dict[str, Any]]:
+    for n, line in enumerate(text, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise AuditError(f"{where}: line {n} is not JSON ({error}); needed: one object a line") from error
+        if not isinstance(row, dict):
+            raise AuditError(f"{where}: line {n} holds no object; needed: one object a line")
+        yield row
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return -1

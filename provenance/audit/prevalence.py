@@ -1,0 +1,225 @@
+"""How many stems of a set are what the detector calls them, given how often the detector errs.
+
+The share that is called separated, q, mixes two things: q = prevalence · sensitivity + (1 - prevalence) · false alarms.
+Solving for the prevalence is the estimate of W. J. Rogan and B. Gladen, "Estimating prevalence from the results of a
+screening test", Am. J. Epidemiol. 107 (1978). The interval holds every prevalence that the observed share does not
+contradict: the score test of each candidate, with the variance that candidate implies, so that it behaves near 0 and 1
+where a symmetric interval does not. The rates' own uncertainty is part of that variance; the dependence of stems of one
+song enters as a design effect with degrees of freedom, after E. L. Korn and B. I. Graubard, Survey Methodology 24 (1998).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+LEVEL = 0.95
+_GRID = 2001
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share measured in an evaluation.
+
+    Args:
+        value: 0..1.
+        n: independent files it is worth: fewer than were scored where they came in groups.
+    """
+
+    value: float
+    n: float
+
+    @property
+    def smoothed(self) -> float:
+        """The share with one more of each kind: a share of 0 or 1 of few is not taken for certain."""
+        return (self.value * self.n + 1) / (self.n + 2)
+
+    @property
+    def variance(self) -> float:
+        """Of its estimate, after A. Agresti and B. A. Coull (1998)."""
+        return self.smoothed * (1 - self.smoothed) / (self.n + 2)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was counted in a set, and how much it is worth.
+
+    Args:
+        share: of files called so.
+        n: files.
+        n_songs: groups of files that belong together.
+        n_effective: independent files it is worth.
+        degrees: of freedom of its variance.
+        fraction: of the set that was scored, 0..1.
+    """
+
+    share: float
+    n: int
+    n_songs: int
+    n_effective: float
+    degrees: float
+    fraction: float = 0.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A share of a set with its interval.
+
+    Args:
+        value: the estimate, 0..1.
+        low, high: ends of the 95 % interval.
+        fits: False if no prevalence explains what was seen: the set is unlike what the rates were measured on.
+    """
+
+    value: float
+    low: float
+    high: float
+    fits: bool = True
+
+
+def rate_from(value: float, n: int, interval: Sequence[float] | None, design: float = 1.0) -> Rate:
+    """Return a rate of an evaluation with the number of independent files its own interval speaks for.
+
+    Args:
+        value: the share.
+        n: files it was counted on.
+        interval: its 95 % interval, resampled by groups; None or of no width where it says nothing.
+        design: how many files one independent file takes, where the interval says nothing.
+    """
+    if interval is None or interval[1] <= interval[0] or not 0 < value < 1:
+        return Rate(value, max(1.0, n / design))
+    spread = (interval[1] - interval[0]) / (2 * _z(LEVEL))
+    return Rate(value, float(np.clip(value * (1 - value) / spread**2, 1.0, n)))
+
+
+def sample_from(called: npt.ArrayLike, songs: npt.ArrayLike, fraction: float = 0.0) -> Sample:
+    """Count files called so, and find what they are worth from how alike those of one song are.
+
+    Args:
+        called: shape (n_songs,), files of each song that are called so.
+        songs: shape (n_songs,), files of each song, at least 1.
+        fraction: of the set that was scored.
+
+    Returns:
+        The share, with the effective number of the linearised variance between songs.
+    """
+    k, m = np.asarray(called, np.float64), np.asarray(songs, np.float64)
+    n, groups = m.sum(), len(m)
+    share = float(k.sum() / n)
+    alike = float((m**2).sum() / n)
+    if groups < 2:
+        return Sample(share, int(n), groups, 1.0, 1.0, fraction)
+    if 0 < share < 1:
+        between = groups / (groups - 1) * float(((k - share * m) ** 2).sum()) / n**2
+        design = float(np.clip(between / (share * (1 - share) / n), 1.0, max(1.0, alike)))
+    else:
+        design = alike
+    return Sample(share, int(n), groups, n / design, groups - 1.0, fraction)
+
+
+def estimate(sample: Sample, sensitivity: Rate, false_alarms: Rate, level: float = LEVEL) -> Estimate:
+    """Estimate the prevalence in a set.
+
+    Args:
+        sample: what was called so.
+        sensitivity: share of those that are so which are called so.
+        false_alarms: share of the others which are called so; below the sensitivity.
+        level: of the interval.
+
+    Returns:
+        The estimate; from 0 to 1 where the detector cannot tell the two apart.
+    """
+    power = sensitivity.value - false_alarms.value
+    if power <= 0 or sample.n == 0:
+        return Estimate(float("nan"), 0.0, 1.0, fits=False)
+    value = float(np.clip((sample.share - false_alarms.value) / power, 0.0, 1.0))
+    grid = np.linspace(0.0, 1.0, _GRID)
+    score = _scores(grid, sample, sensitivity, false_alarms)
+    inside = np.flatnonzero(np.abs(score) <= t_quantile(0.5 + level / 2, sample.degrees))
+    if not len(inside):
+        nearest = float(grid[np.abs(score).argmin()])
+        return Estimate(value, min(value, nearest), max(value, nearest), fits=False)
+    step = 1 / (_GRID - 1)
+    low, high = grid[inside[0]], grid[inside[-1]]
+    return Estimate(
+        value,
+        float(max(0.0, low - step / 2)) if low > 0 else 0.0,
+        float(min(1.0, high + step / 2)) if high < 1 else 1.0,
+    )
+
+
+def upper_limit(sample: Sample, sensitivity: Rate, false_alarms: Rate, level: float = LEVEL) -> float:
+    """Return the prevalence that is not exceeded, at a one-sided level.
+
+    Args:
+        sample, sensitivity, false_alarms: as for :func:`estimate`.
+        level: such as 0.95.
+    """
+    found = estimate(sample, sensitivity, false_alarms, 2 * level - 1)
+    return found.high
+
+
+def observed(sample: Sample, level: float = LEVEL) -> Estimate:
+    """Return the share of a set that is called so, errors and all: certain where the whole set was scored.
+
+    Args:
+        sample: what was called so.
+        level: of the interval.
+    """
+    if sample.n == 0:
+        return Estimate(float("nan"), 0.0, 1.0, fits=False)
+    if sample.fraction >= 1:
+        return Estimate(sample.share, sample.share, sample.share)
+    t = t_quantile(0.5 + level / 2, sample.degrees)
+    n = sample.n_effective / (1 - sample.fraction)
+    centre = (sample.share + t**2 / (2 * n)) / (1 + t**2 / n)
+    half = t / (1 + t**2 / n) * np.sqrt(sample.share * (1 - sample.share) / n + t**2 / (4 * n**2))
+    return Estimate(sample.share, float(max(0.0, centre - half)), float(min(1.0, centre + half)))
+
+
+def t_quantile(p: float, degrees: float) -> float:
+    """Return a quantile of Student's t, by the expansion of Cornish and Fisher (exact for 1 and 2 degrees).
+
+    Args:
+        p: 0.5..1.
+        degrees: of freedom, at least 1.
+
+    >>> round(t_quantile(0.975, 10), 2), round(t_quantile(0.975, 1), 2)
+    (2.23, 12.71)
+    """
+    if degrees <= 1:
+        return float(np.tan(np.pi * (p - 0.5)))
+    if degrees <= 2:
+        a = 4 * p * (1 - p)
+        return float((2 * p - 1) * np.sqrt(2 / a))
+    z = NormalDist().inv_cdf(p)
+    v = degrees
+    return float(
+        z
+        + (z**3 + z) / (4 * v)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
+        + (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / (92160 * v**4)
+    )
+
+
+def _scores(
+    prevalence: npt.NDArray[np.float64], sample: Sample, sensitivity: Rate, false_alarms: Rate
+) -> npt.NDArray[np.float64]:
+    """Return how many standard errors the observed share lies above what each prevalence implies."""
+    se, fa = sensitivity.smoothed, false_alarms.smoothed
+    expected = prevalence * se + (1 - prevalence) * fa
+    drawn = prevalence * (1 - prevalence) * (se - fa) ** 2
+    errors = prevalence * se * (1 - se) + (1 - prevalence) * fa * (1 - fa)
+    chance = ((1 - sample.fraction) * drawn + errors) / sample.n_effective
+    rates = prevalence**2 * sensitivity.variance + (1 - prevalence) ** 2 * false_alarms.variance
+    out: npt.NDArray[np.float64] = (sample.share - expected) / np.sqrt(chance + rates + 1e-12)
+    return out
+
+
+def _z(level: float) -> float:
+    return NormalDist().inv_cdf(0.5 + level / 2)

@@ -1,0 +1,187 @@
+"""One row a file, whatever happens: the schema of a part, and how rows are made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from provenance.audit.items import Item
+from provenance.audit.measure import Measured
+from provenance.errors import UnreadableAudio
+from provenance.suitability import USES
+from provenance.verdict import Verdict
+
+ROWS_VERSION = "1"
+
+_SEGMENT = pa.struct([("start_s", pa.float64()), ("end_s", pa.float64()), ("p_separated", pa.float64())])
+_CUE = pa.struct(
+    [("cue", pa.string()), ("value", pa.float64()), ("unit", pa.string()), ("suggests", pa.string())]
+)
+SCHEMA = pa.schema(
+    [
+        ("path", pa.string()),
+        ("shard", pa.int32()),
+        ("position", pa.int32()),
+        ("status", pa.string()),
+        ("error_code", pa.string()),
+        ("error_found", pa.string()),
+        ("error_needed", pa.string()),
+        ("verdict_status", pa.string()),
+        ("origin", pa.string()),
+        ("p_separated", pa.float64()),
+        ("confidence", pa.float64()),
+        ("family", pa.string()),
+        ("sdr_db", pa.float64()),
+        ("sdr_low_db", pa.float64()),
+        ("sdr_high_db", pa.float64()),
+        ("processing", pa.string()),
+        ("p_dry", pa.float64()),
+        ("p_hybrid", pa.float64()),
+        ("p_wet", pa.float64()),
+        ("layers", pa.string()),
+        ("reasons", pa.list_(pa.string())),
+        ("suitable_for", pa.struct([(use, pa.string()) for use in USES])),
+        ("segments", pa.list_(_SEGMENT)),
+        ("evidence", pa.list_(_CUE)),
+        ("effects", pa.list_(pa.struct([("effect", pa.string()), ("p", pa.float64())]))),
+        ("duration_s", pa.float64()),
+        ("sample_rate_hz", pa.int32()),
+        ("n_channels", pa.int32()),
+        ("codec", pa.string()),
+        ("n_windows", pa.int32()),
+        ("n_silent", pa.int32()),
+        ("n_bytes", pa.int64()),
+        ("peak_db", pa.float64()),
+        ("rms_db", pa.float64()),
+        ("clipped", pa.int64()),
+        ("cutoff_hz", pa.float64()),
+        ("landmarks", pa.list_(pa.uint32())),
+        ("landmark_frames", pa.list_(pa.uint32())),
+        ("claimed_origin", pa.string()),
+        ("claimed_processing", pa.string()),
+        ("pair", pa.string()),
+        ("song", pa.string()),
+        ("singer", pa.string()),
+        ("stem", pa.string()),
+        ("extra", pa.string()),
+        ("kind", pa.string()),
+        ("source", pa.string()),
+        ("source_start", pa.int64()),
+        ("source_length", pa.int64()),
+        ("model", pa.string()),
+    ],
+    metadata={"stem_provenance_rows": ROWS_VERSION},
+)
+"""The columns of a part. A column is only ever added; ``stem_provenance_rows`` in the metadata is its version."""
+
+
+def ok_row(item: Item, verdict: Verdict, measured: Measured) -> dict[str, Any]:
+    """Return the row of a file with a verdict.
+
+    Args:
+        item: the file.
+        verdict: on it.
+        measured: what was measured beside.
+    """
+    sdr = verdict.sdr_ceiling_db
+    p = verdict.p_processing or {}
+    audio = verdict.audio
+    return _claimed(item, "ok") | {
+        "verdict_status": verdict.status,
+        "origin": verdict.origin,
+        "p_separated": verdict.p_separated,
+        "confidence": verdict.confidence,
+        "family": verdict.family,
+        "sdr_db": sdr and sdr.estimate,
+        "sdr_low_db": sdr and sdr.low,
+        "sdr_high_db": sdr and sdr.high,
+        "processing": verdict.processing,
+        "p_dry": p.get("dry"),
+        "p_hybrid": p.get("hybrid"),
+        "p_wet": p.get("wet"),
+        "layers": verdict.layers,
+        "reasons": list(verdict.reasons),
+        "suitable_for": {fit.use: fit.suitable for fit in verdict.suitable_for},
+        "segments": [
+            {"start_s": s.start_s, "end_s": s.end_s, "p_separated": s.p_separated} for s in verdict.segments
+        ],
+        "evidence": None
+        if verdict.evidence is None
+        else [{"cue": c.cue, "value": c.value, "unit": c.unit, "suggests": c.suggests} for c in verdict.evidence],
+        "effects": None
+        if verdict.effects is None
+        else [{"effect": name, "p": p} for name, p in sorted(verdict.effects.items())],
+        "duration_s": audio.duration_s,
+        "sample_rate_hz": audio.sample_rate_hz,
+        "n_channels": audio.n_channels,
+        "codec": audio.codec,
+        "n_windows": audio.n_windows,
+        "n_silent": audio.n_silent,
+        "peak_db": measured.peak_db,
+        "rms_db": measured.rms_db,
+        "clipped": measured.clipped,
+        "cutoff_hz": measured.cutoff_hz,
+        "landmarks": measured.landmarks,
+        "landmark_frames": measured.landmark_frames,
+        "model": verdict.model,
+    }
+
+
+def error_row(item: Item, error: Exception) -> dict[str, Any]:
+    """Return the row of a file that could not be read or scored.
+
+    Args:
+        item: the file.
+        error: why.
+    """
+    if isinstance(error, UnreadableAudio):
+        code, found, needed = error.code, error.found, error.needed
+    else:
+        code, found, needed = "internal", f"{type(error).__name__}: {error}", "a report of this error to the project"
+    return _claimed(item, "error") | {"error_code": code, "error_found": found, "error_needed": needed}
+
+
+def crashed_row(item: Item, how: str) -> dict[str, Any]:
+    """Return the row of a file that ended every process that opened it, alone as well.
+
+    Args:
+        item: the file.
+        how: the last one ended.
+    """
+    return _claimed(item, "crashed") | {
+        "error_code": "crashed",
+        "error_found": how,
+        "error_needed": "a file that the decoders survive; this one may be damaged or hostile",
+    }
+
+
+def to_table(rows: list[dict[str, Any]], shard: int) -> pa.Table:
+    """Return a part as a table.
+
+    Args:
+        rows: in the order of the shard.
+        shard: its number.
+    """
+    numbered = [row | {"shard": shard, "position": i} for i, row in enumerate(rows)]
+    return pa.Table.from_pylist(numbered, SCHEMA)
+
+
+def _claimed(item: Item, status: str) -> dict[str, Any]:
+    claims = item.claims
+    return {
+        "path": item.path.encode("utf-8", "backslashreplace").decode(),
+        "status": status,
+        "n_bytes": None if item.n_bytes < 0 else item.n_bytes,
+        "claimed_origin": claims.origin,
+        "claimed_processing": claims.processing,
+        "pair": claims.pair,
+        "song": claims.song,
+        "singer": claims.singer,
+        "stem": claims.stem,
+        "extra": claims.extra,
+        "kind": item.kind,
+        "source": item.where.encode("utf-8", "backslashreplace").decode(),
+        "source_start": item.start,
+        "source_length": item.length,
+    }

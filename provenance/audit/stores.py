@@ -1,0 +1,144 @@
+"""Files on this machine and objects in S3 behind one set of calls, through ``pyarrow.fs``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+from pyarrow import fs
+
+from provenance.audit.errors import AuditError
+
+_SCHEMES = ("s3://", "gs://", "gcs://", "abfs://", "hdfs://", "file://")
+
+
+def is_remote(where: str) -> bool:
+    """Return whether a place is a URI of a store.
+
+    Args:
+        where: a path or a URI.
+    """
+    return where.startswith(_SCHEMES)
+
+
+def locate(where: str) -> tuple[Any, str]:
+    """Return the file system of a place, and its path there.
+
+    Args:
+        where: a path or a URI. For S3 the endpoint may be given by ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL``.
+
+    Raises:
+        AuditError: the URI is of no store this build of pyarrow knows.
+    """
+    if not is_remote(where):
+        return fs.LocalFileSystem(), os.path.abspath(where)
+    if where.startswith("s3://"):
+        return _s3(), where[len("s3://") :].rstrip("/")
+    try:
+        found, path = fs.FileSystem.from_uri(where)
+    except Exception as error:  # pyarrow raises several kinds
+        raise AuditError(f"{where}: {error}; needed: a URI that pyarrow.fs can open") from error
+    return found, path
+
+
+@lru_cache(maxsize=1)
+def _s3() -> Any:
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    options: dict[str, Any] = {}
+    if endpoint:
+        parts = urlsplit(endpoint)
+        options = {"endpoint_override": parts.netloc, "scheme": parts.scheme}
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if region:
+        options["region"] = region
+    return fs.S3FileSystem(**options)
+
+
+def size_of(where: str) -> int | None:
+    """Return the size in bytes of a file or object, -1 for a folder, None where there is nothing.
+
+    Args:
+        where: a path or a URI.
+    """
+    store, path = locate(where)
+    info = _info(store, where, path)
+    if info.type == fs.FileType.NotFound:
+        return None
+    return -1 if info.type == fs.FileType.Directory else int(info.size)
+
+
+def walk(where: str) -> Iterator[tuple[str, int]]:
+    """Yield the files below a prefix of a store in order, as URI and size, holding one folder at a time.
+
+    Args:
+        where: a URI.
+    """
+    store, path = locate(where)
+    scheme = where.split("://", 1)[0]
+    waiting = [path]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            infos = store.get_file_info(fs.FileSelector(folder, recursive=False))
+        except OSError as error:
+            raise AuditError(f"{scheme}://{folder}: {error}; needed: a prefix that can be listed") from error
+        infos.sort(key=lambda info: info.path)
+        waiting.extend(info.path for info in reversed(infos) if info.type == fs.FileType.Directory)
+        for info in infos:
+            if info.type == fs.FileType.File:
+                yield f"{scheme}://{info.path}", int(info.size)
+
+
+def open_file(where: str) -> Any:
+    """Open a file or object for reading at any place in it.
+
+    Args:
+        where: a path or a URI.
+
+    Raises:
+        AuditError: it cannot be opened.
+    """
+    store, path = locate(where)
+    try:
+        return store.open_input_file(path)
+    except OSError as error:
+        raise AuditError(f"{where}: {error}; needed: a file that can be read") from error
+
+
+def read_bytes(where: str, start: int = 0, length: int | None = None) -> bytes:
+    """Read a file or object, or a range of it.
+
+    Args:
+        where: a path or a URI.
+        start: first byte.
+        length: bytes, or None for all that follow.
+    """
+    store, path = locate(where)
+    with store.open_input_file(path) as file:
+        file.seek(start)
+        data: bytes = file.read() if length is None else file.read(length)
+    return data
+
+
+def join(base: str, name: str) -> str:
+    """Return a name as seen from the folder of a manifest: absolute names and URIs stay.
+
+    Args:
+        base: folder, a path or a URI.
+        name: as the manifest says it.
+    """
+    if is_remote(name) or os.path.isabs(name):
+        return name
+    if is_remote(base):
+        return f"{base.rstrip('/')}/{name}"
+    return os.path.join(base, name)
+
+
+def _info(store: Any, where: str, path: str) -> Any:
+    try:
+        return store.get_file_info(path)
+    except OSError as error:
+        raise AuditError(f"{where}: {error}; needed: a place that can be read") from error

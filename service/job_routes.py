@@ -1,0 +1,264 @@
+"""The routes of jobs: make, look, follow, cancel, delete, and fetch results."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import uuid
+from collections.abc import AsyncIterable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import ValidationError
+from starlette.background import BackgroundTask
+from starlette.datastructures import FormData, UploadFile
+from starlette.responses import FileResponse, Response, StreamingResponse
+
+from service import manifests, results, webhook
+from service.access import Access, Caller
+from service.job_schemas import EXAMPLE, BodyOfJob, JobRequest, body_of
+from service.jobs import Jobs
+from service.problems import Problem, responses
+from service.settings import Settings
+from service.store import Job, NewJob
+from service.uploads import FORM, media_type, save
+
+_ID = re.compile(r"^[0-9a-f]{32}$")
+_JSON_BYTES = 16_000_000
+_LOOK_S = 0.3
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "Audio files in a form, or a list of files that the server may read.",
+        "content": {
+            FORM: {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}},
+                        "coverage": {"type": "string", "enum": ["full", "sparse"], "default": "full"},
+                        "webhook": {"type": "string", "format": "uri"},
+                    },
+                }
+            },
+            "application/json": {
+                "schema": JobRequest.model_json_schema(ref_template="#/components/schemas/{model}"),
+                "example": EXAMPLE,
+            },
+        },
+    }
+}
+
+
+async def find(request: Request, job_id: str, caller: Caller) -> Job:
+    """Return the caller's job of that id; a dependency.
+
+    Raises:
+        Problem: 404 where there is none, or another caller's.
+    """
+    jobs: Jobs = request.app.state.jobs
+    job = await asyncio.to_thread(jobs.store.job, job_id) if _ID.match(job_id) else None
+    if job is None or job.owner != _owner(request, caller):
+        raise Problem(404, "no_such_job", "found no job of that id; needed: one that was made here and is kept")
+    return job
+
+
+Found = Annotated[Job, Depends(find)]
+
+
+def router(settings: Settings) -> APIRouter:
+    """Return the routes.
+
+    Args:
+        settings: of the service.
+    """
+    routes = APIRouter(prefix="/v1/jobs", tags=["jobs"], max_body_size=settings.max_job_body_bytes)
+    made = {
+        202: {
+            "description": "Accepted; Location is the job's address.",
+            "headers": {"Location": {"description": "address of the job", "schema": {"type": "string"}}},
+        },
+        **responses(400, 401, 403, 413, 415, 422, 429, 503),
+    }
+    seen, changed = responses(401, 403, 404, 422, 429), responses(401, 403, 404, 409, 422, 429)
+    routes.post("", status_code=202, summary="Score many stems", openapi_extra=_BODY, responses=made)(make)
+    routes.get("/{job_id}", summary="How far a job is", responses=seen)(look)
+    routes.get(
+        "/{job_id}/events",
+        summary="Progress as server-sent events, until the job ends",
+        response_class=EventSourceResponse,
+        responses=seen,
+    )(follow)
+    routes.get(
+        "/{job_id}/results",
+        summary="What is finished, a row for each file",
+        response_class=Response,
+        responses={
+            200: {
+                "description": "The rows, in the order of the job's files.",
+                "content": {
+                    results.JSONL_TYPE: {"schema": {"type": "string"}},
+                    results.PARQUET_TYPE: {"schema": {"type": "string", "format": "binary"}},
+                },
+            },
+            **seen,
+        },
+    )(fetch)
+    routes.post("/{job_id}/cancel", summary="Score no more of a job's files", responses=changed)(cancel)
+    routes.delete("/{job_id}", status_code=204, summary="Forget an ended job", responses=changed)(forget)
+    return routes
+
+
+async def make(request: Request, response: Response, caller: Caller) -> BodyOfJob:
+    """Accept a job: files in a form's field ``file``, or as JSON a ``manifest`` or ``paths`` on the server."""
+    jobs: Jobs = request.app.state.jobs
+    settings: Settings = request.app.state.settings
+    if not jobs.ready:
+        raise Problem(503, "not_ready", "found a queue that takes no jobs now", {"Retry-After": "5"})
+    if sum((await asyncio.to_thread(jobs.store.count_unfinished)).values()) >= settings.max_jobs:
+        raise Problem(503, "queue_full", f"found {settings.max_jobs} jobs that have not ended", {"Retry-After": "30"})
+    job_id = uuid.uuid4().hex
+    kind = media_type(request)
+    if kind == FORM:
+        async with request.form(max_files=settings.max_job_uploads, max_fields=2) as form:
+            asked = _asked({k: v for k, v in form.items() if k != "file"})
+            job = _new(job_id, asked, _owner(request, caller), settings)
+            await _keep_uploads(form, jobs.folder_of(job_id), settings, partial(jobs.submit, job))
+    elif kind == "application/json":
+        asked = await _read_json(request)
+        job = _new(job_id, asked, _owner(request, caller), settings)
+        files = await asyncio.to_thread(_named, asked, settings)
+        await asyncio.to_thread(jobs.submit, job, files)
+    else:
+        found = f"content type {kind!r}" if kind else "no content type"
+        raise Problem(415, "unsupported_media_type", f"found {found}; needed: {FORM} or application/json")
+    kept = await asyncio.to_thread(jobs.store.job, job_id)
+    assert kept is not None  # just made; for the type checker
+    response.headers["Location"] = f"/v1/jobs/{job_id}"
+    return body_of(kept)
+
+
+async def look(job: Found) -> BodyOfJob:
+    """Tell how far a job is."""
+    return body_of(job)
+
+
+async def follow(request: Request, job: Found) -> AsyncIterable[ServerSentEvent]:
+    """Tell each change of a job: events ``progress``, then one ``ended``, each with the job."""
+    jobs: Jobs = request.app.state.jobs
+    seen: Job | None = None
+    now: Job | None = job
+    while now is not None:
+        if now != seen:
+            yield ServerSentEvent(data=body_of(now), event="ended" if now.ended else "progress", retry=1000)
+        if now.ended or not jobs.ready:  # a service that stops lets go of those who follow
+            return
+        seen = now
+        await asyncio.sleep(_LOOK_S)
+        now = await asyncio.to_thread(jobs.store.job, job.id)
+
+
+async def fetch(
+    request: Request,
+    job: Found,
+    form: Annotated[
+        Literal["jsonl", "parquet"] | None, Query(alias="format", description="unset: what Accept asks for, or jsonl")
+    ] = None,
+) -> Response:
+    """Return a row for each finished file, as JSON Lines or Parquet."""
+    jobs: Jobs = request.app.state.jobs
+    rows = jobs.store.results(job.id)
+    if form == "jsonl" or (form is None and results.PARQUET_TYPE not in request.headers.get("accept", "")):
+        return StreamingResponse(results.jsonl(rows), media_type=results.JSONL_TYPE)
+    file: Path = request.app.state.spool.folder / uuid.uuid4().hex
+    await asyncio.to_thread(results.write_parquet, rows, file)
+    gone = BackgroundTask(file.unlink, missing_ok=True)
+    return FileResponse(file, media_type=results.PARQUET_TYPE, filename=f"{job.id}.parquet", background=gone)
+
+
+async def cancel(request: Request, job: Found) -> BodyOfJob:
+    """Cancel a job: files that wait are not scored, those in flight are finished, rows that are there stay."""
+    jobs: Jobs = request.app.state.jobs
+    if not await asyncio.to_thread(jobs.store.cancel, job.id):
+        raise Problem(409, "ended", f"found a job that is {job.state}; needed: one that has not ended")
+    kept = await asyncio.to_thread(jobs.store.job, job.id)
+    return body_of(kept or job)
+
+
+async def forget(request: Request, job: Found) -> None:
+    """Delete an ended job with its rows."""
+    jobs: Jobs = request.app.state.jobs
+    if not job.ended:
+        raise Problem(409, "not_ended", f"found a job that is {job.state}; needed: one that has ended; cancel it first")
+    await asyncio.to_thread(jobs.delete, job.id)
+
+
+def _owner(request: Request, caller: str) -> str:
+    access: Access = request.app.state.access
+    return caller if access.keyed else ""
+
+
+def _new(job_id: str, asked: JobRequest, owner: str, settings: Settings) -> NewJob:
+    if asked.webhook is not None:
+        webhook.check(asked.webhook, settings)
+    return NewJob(job_id, owner, asked.coverage, asked.webhook)
+
+
+def _asked(fields: dict[str, Any]) -> JobRequest:
+    try:
+        return JobRequest.model_validate(fields)
+    except ValidationError as error:
+        raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from error
+
+
+async def _read_json(request: Request) -> JobRequest:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _JSON_BYTES:
+            raise Problem(413, "content_too_large", f"found a list of over {_JSON_BYTES} bytes; needed: a manifest")
+    try:
+        asked = JobRequest.model_validate_json(bytes(body))
+    except ValidationError as error:
+        raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from error
+    if (asked.manifest is None) == (asked.paths is None):
+        raise Problem(422, "manifest_or_paths", "found both or neither of 'manifest' and 'paths'; needed: one of them")
+    return asked
+
+
+def _named(asked: JobRequest, settings: Settings) -> list[tuple[str, str]]:
+    roots = tuple(str(root) for root in settings.manifest_roots)
+    if asked.manifest is not None:
+        return manifests.read(asked.manifest, roots, settings.max_job_files)
+    return manifests.checked(list(asked.paths or ()), Path("/"), roots, settings.max_job_files)
+
+
+async def _keep_uploads(form: FormData, folder: Path, settings: Settings, submit: Any) -> None:
+    uploads = [upload for upload in form.getlist("file") if isinstance(upload, UploadFile)]
+    if not uploads:
+        raise Problem(422, "no_file", "found a form without a file; needed: one or more in the field 'file'")
+    for upload in uploads:
+        if (upload.size or 0) > settings.max_body_mb * 1e6:
+            found = f"{upload.filename}: found {(upload.size or 0) / 1e6:.0f} MB"
+            raise Problem(413, "content_too_large", f"{found}; needed: at most {settings.max_body_mb:g} MB a file")
+    folder.mkdir(parents=True, mode=0o700)
+    try:
+        files = []
+        for n, upload in enumerate(uploads):
+            path = folder / str(n)
+            await save(upload, path)
+            files.append((_clean(upload.filename or f"file {n}"), str(path)))
+        await asyncio.to_thread(submit, files)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _clean(name: str) -> str:
+    return name.replace("\0", "")

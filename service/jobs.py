@@ -1,0 +1,310 @@
+"""Jobs: many files, scored in the background, kept through a killed service.
+
+The queue is DBOS Transact (MIT): durable workflows in SQLite or PostgreSQL, with a limit of what runs at once, and
+with recovery of what a killed process had begun. Looked at besides: procrastinate and pgqueuer speak PostgreSQL only;
+huey (through peewee) speaks both, but takes a task out of its queue before it runs, so a killed process loses it;
+APScheduler's data stores are in a pre-release; Celery's and Dramatiq's need a broker. A workflow here is one job;
+its files are rows of :mod:`service.store`, so 10,000 files do not make 10,000 queue entries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import sqlalchemy.exc
+from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID
+
+from service import webhook
+from service.errors import StartError
+from service.pool import Pool
+from service.settings import Settings
+from service.store import NewJob, Row, Store, engine_for
+from service.worker import Outcome, Refused, Task
+
+AT_ONCE = 2
+"""Jobs that run at once, so that a small one does not wait for a large one to end."""
+_QUEUE = "stem-jobs"
+_POLL_S = 0.2
+_SWEEP_S = 600.0
+_PATIENCE_S = 2.0
+_AGAIN_S = 5.0
+_log = logging.getLogger("service.jobs")
+
+
+class _Stopped(BaseException):
+    """The service stops: not an Exception, so that the queue keeps the job as begun and runs it at the next start."""
+
+
+@DBOS.dbos_class("Jobs")
+class Jobs(DBOSConfiguredInstance):
+    """The queue of jobs and what runs them.
+
+    Args:
+        settings: of the service.
+        pool: that scores.
+        note: told of every outcome, for the metrics.
+        stopping: set when the service is to stop.
+    """
+
+    def __init__(
+        self, settings: Settings, pool: Pool, note: Callable[[Outcome], None], stopping: threading.Event
+    ) -> None:
+        super().__init__("jobs")
+        self._settings, self._pool, self._note, self._stopping = settings, pool, note, stopping
+        self._folder = settings.state_folder / "jobs"
+        self._roots = tuple(str(root) for root in settings.manifest_roots)
+        self._running: set[str] = set()
+        self._all_stopped = threading.Condition()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+        self._open = self._launched = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether the queue takes jobs."""
+        return self._open and not self._stopping.is_set()
+
+    def reachable(self) -> bool:
+        """Return whether the database answers."""
+        try:
+            self.store.check()
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            _log.error("job database: %s", error)
+            return False
+        return True
+
+    async def start(self) -> None:
+        """Open the store, start the queue, and go on with what a former process left.
+
+        Raises:
+            StartError: the database cannot be used.
+        """
+        self._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self._launch)
+        self._open = True
+        self._sweeper = asyncio.create_task(self._sweep())
+
+    async def close(self) -> None:
+        """Finish the files in flight, leave the rest for the next start, and stop the queue."""
+        self._stopping.set()
+        self._open = False
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeper
+        if self._launched:
+            await asyncio.to_thread(self._wait_for_running)
+            await asyncio.to_thread(DBOS.destroy)
+            self.store.close()
+
+    def folder_of(self, job_id: str) -> Path:
+        """Return where the uploads of a job lie.
+
+        Args:
+            job_id: its id.
+        """
+        return self._folder / job_id
+
+    def submit(self, job: NewJob, files: Sequence[tuple[str, str]]) -> None:
+        """Keep a job and queue it.
+
+        Args:
+            job: what was accepted.
+            files: name and path of each.
+        """
+        self.store.create(job, files)
+        self._enqueue(job.id)
+
+    def delete(self, job_id: str) -> None:
+        """Forget an ended job: its rows, its queue entry, its uploads.
+
+        Args:
+            job_id: its id.
+        """
+        self.store.delete(job_id)
+        DBOS.delete_workflow(job_id)
+        shutil.rmtree(self.folder_of(job_id), ignore_errors=True)
+
+    @DBOS.workflow(name="run_job", max_recovery_attempts=1_000_000)  # a file in flight twice is given up, not a job
+    def run(self, job_id: str) -> None:
+        """Score the files of a job that are not finished, then tell its webhook.
+
+        Args:
+            job_id: its id.
+        """
+        with self._counted(job_id):
+            while True:
+                try:
+                    return self._run(job_id)
+                except Exception:  # the database is away, say; the queue would take it for the end of the job
+                    _log.exception("job interrupted", extra={"job": job_id})
+                    if self._stopping.wait(_AGAIN_S):
+                        raise _Stopped from None
+
+    def _run(self, job_id: str) -> None:
+        self.store.start(job_id, _error("crashed", "a file that was in flight when the service was killed twice"))
+        job = self.store.job(job_id)
+        if job is None:
+            return
+        rows = _Shared(self.store.waiting(job_id))
+        with ThreadPoolExecutor(self._pool.n_workers, thread_name_prefix="lane") as lanes:
+            for lane in [lanes.submit(self._lane, job_id, job.coverage, rows) for _ in range(self._pool.n_workers)]:
+                lane.result()
+        if self._stopping.is_set():
+            raise _Stopped
+        self.store.end(job_id)
+        shutil.rmtree(self.folder_of(job_id), ignore_errors=True)
+        if job.webhook_url and job.webhook_state == "waiting":
+            self._tell(job_id, job.webhook_url)
+
+    def _lane(self, job_id: str, coverage: str, rows: _Shared) -> None:
+        uploads = self.folder_of(job_id)
+        for row in iter(rows.take, None):
+            if self._stopping.is_set():
+                return
+            if not self.store.begin(job_id, row.n):
+                continue  # cancelled in the meantime
+            upload = Path(row.path).parent == uploads
+            task = Task(row.path, "sparse" if coverage == "sparse" else "full", None if upload else self._roots)
+            outcome = self._score(task)
+            if outcome is None:
+                self.store.finish(job_id, row.n, "waiting", None)
+                return
+            self._note(outcome)
+            if isinstance(outcome, Refused):
+                self.store.finish(job_id, row.n, "error", _error(outcome.code, outcome.found, outcome.needed, row.name))
+            else:
+                self.store.finish(job_id, row.n, "done", outcome.body.decode())
+            if upload:
+                Path(row.path).unlink(missing_ok=True)
+
+    def _score(self, task: Task) -> Outcome | None:
+        assert self._loop is not None  # started before the queue; for the type checker
+        while True:
+            try:
+                return asyncio.run_coroutine_threadsafe(self._pool.score(task, patient=True), self._loop).result()
+            except StartError as error:  # no worker can be started now; the file is not to blame
+                if self._stopping.wait(_PATIENCE_S):
+                    return None
+                _log.warning("job waits for a worker: %s", error)
+
+    def _tell(self, job_id: str, url: str) -> None:
+        job = self.store.job(job_id)
+        secret = self._settings.webhook_secret
+        if job is None or secret is None:  # deleted since, or restarted without a secret to sign with
+            self.store.note_webhook(job_id, "failed")
+            return
+        body = webhook.body_of(job)
+        for k in range(self._settings.webhook_tries):
+            fault = webhook.send(url, job_id, body, secret.get_secret_value())
+            if not fault:
+                self.store.note_webhook(job_id, "delivered")
+                return
+            _log.warning("webhook not delivered", extra={"job": job_id, "try": k + 1, "fault": fault})
+            last = k + 1 == self._settings.webhook_tries
+            if not last and self._stopping.wait(self._settings.webhook_wait_s * 2**k):
+                raise _Stopped
+        self.store.note_webhook(job_id, "failed")
+
+    def _launch(self) -> None:
+        folder, url = self._settings.state_folder, self._settings.database_url
+        instance = _instance(folder / "instance")
+        queue_url = url or f"sqlite:///{folder / 'queue.sqlite'}"
+        try:
+            engine = engine_for(url or f"sqlite:///{folder / 'jobs.sqlite'}")
+            self.store = Store(engine, instance)
+            DBOS(
+                config={
+                    "name": "stem-provenance",
+                    "system_database_url": queue_url,
+                    "application_version": instance,  # a queue entry is taken only by a process of its version
+                    "executor_id": instance,
+                    "use_listen_notify": False,
+                    "enable_otlp": False,
+                    "log_level": "WARNING",
+                }
+            )
+            DBOS.launch()
+            self._launched = True
+            DBOS.register_queue(_QUEUE, worker_concurrency=AT_ONCE, polling_interval_sec=_POLL_S)
+        except Exception as error:  # SQLAlchemy's, the driver's or the queue's: there is no common base
+            where = "STEM_DATABASE_URL" if url else str(folder)
+            raise StartError(
+                f"{where}: found no usable job database ({_first_line(error)}); needed: SQLite or PostgreSQL"
+            ) from error
+        for job_id in self.store.unfinished():
+            self._enqueue(job_id)  # nothing happens to those the queue knows
+        self._drop_orphans()
+
+    def _enqueue(self, job_id: str) -> None:
+        with SetWorkflowID(job_id):
+            DBOS.enqueue_workflow(_QUEUE, self.run, job_id)
+
+    def _drop_orphans(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        known = self.store.ids()
+        for folder in self._folder.iterdir():
+            if folder.name not in known:  # an upload that the end of the service cut short
+                shutil.rmtree(folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _counted(self, job_id: str) -> Iterator[None]:
+        with self._all_stopped:
+            if self._stopping.is_set():
+                raise _Stopped
+            self._running.add(job_id)
+        try:
+            yield
+        finally:
+            with self._all_stopped:
+                self._running.discard(job_id)
+                self._all_stopped.notify_all()
+
+    def _wait_for_running(self) -> None:
+        with self._all_stopped:
+            self._all_stopped.wait_for(lambda: not self._running, self._settings.shutdown_s)
+
+    async def _sweep(self) -> None:
+        while True:
+            for job_id in await asyncio.to_thread(self.store.expired, time.time() - self._settings.job_keep_s):
+                await asyncio.to_thread(self.delete, job_id)
+            await asyncio.sleep(_SWEEP_S)
+
+
+class _Shared:
+    """An iterator over rows for several threads."""
+
+    def __init__(self, rows: Iterator[Row]) -> None:
+        self._rows = rows
+        self._lock = threading.Lock()
+
+    def take(self) -> Row | None:
+        """Return the next row, or None at the end."""
+        with self._lock:
+            return next(self._rows, None)
+
+
+def _instance(file: Path) -> str:
+    with contextlib.suppress(FileNotFoundError):
+        return file.read_text(encoding="ascii").strip()
+    file.write_text(uuid.uuid4().hex, encoding="ascii")
+    return file.read_text(encoding="ascii")
+
+
+def _error(code: str, found: str, needed: str = "an undamaged file", name: str = "") -> str:
+    message = f"{name}: {found}; needed: {needed}" if name else f"{found}; needed: {needed}"
+    return json.dumps({"code": code, "found": found, "needed": needed, "message": message})
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

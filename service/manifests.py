@@ -1,0 +1,103 @@
+"""Manifests on the server: which files a job's list names."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from provenance.errors import UnreadableAudio
+from service.problems import Problem
+from service.worker import Task, open_file
+
+COLUMN = "path"
+MAX_BYTES = 64_000_000
+
+
+def read(manifest: str, roots: tuple[str, ...], limit: int) -> list[tuple[str, str]]:
+    """Return the files that a manifest names.
+
+    Args:
+        manifest: path of a CSV (``.csv``), JSON Lines (``.jsonl``) or Parquet (``.parquet``) file on the server, with a
+            column ``path``; paths in it that are not absolute start at its folder.
+        roots: folders below which it must lie. The files it names are checked when they are read.
+        limit: most files that it may name.
+
+    Returns:
+        Of each file its name in the manifest and its path.
+
+    Raises:
+        Problem: 422 for a manifest that cannot be read, lies elsewhere, or names none or too many.
+    """
+    if not roots:
+        raise Problem(422, "manifests_off", "found a manifest; needed: a service with STEM_MANIFEST_ROOTS")
+    if "\0" in manifest:
+        raise Problem(422, "bad_manifest", "found a path with a NUL character; needed: the path of a file")
+    try:
+        with open_file(Task(manifest, roots=roots)) as file:
+            if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                raise Problem(422, "bad_manifest", f"found over {MAX_BYTES} bytes; needed: several smaller manifests")
+            names = list(_names(file, Path(manifest).suffix.lower()))
+    except UnreadableAudio as error:
+        raise Problem(422, error.code, f"manifest: found {error.found}; needed: {error.needed}") from error
+    except (ValueError, KeyError, OSError) as error:  # pyarrow's and json's errors are ValueErrors
+        needed = f"CSV, JSON Lines or Parquet with a column {COLUMN!r}"
+        raise Problem(422, "bad_manifest", f"manifest: found {_said(error)}; needed: {needed}") from error
+    return checked(names, Path(manifest).parent, roots, limit)
+
+
+def checked(names: list[str], folder: Path, roots: tuple[str, ...], limit: int) -> list[tuple[str, str]]:
+    """Return names with their paths, if there are neither none nor too many.
+
+    Args:
+        names: as listed.
+        folder: where names that are not absolute start.
+        roots: folders below which files may lie.
+        limit: most names.
+
+    Raises:
+        Problem: 422.
+    """
+    if not roots:
+        raise Problem(422, "manifests_off", "found a list of paths; needed: a service with STEM_MANIFEST_ROOTS")
+    if not 1 <= len(names) <= limit:
+        raise Problem(422, "n_files", f"found {len(names)} files named; needed: 1 to {limit}")
+    if any("\0" in name or not name for name in names):
+        raise Problem(422, "bad_path", "found an empty path or one with a NUL character; needed: paths of files")
+    return [(name, str(folder / name)) for name in names]
+
+
+def _names(file: BinaryIO, suffix: str) -> Iterator[str]:
+    if suffix == ".parquet":
+        import pyarrow.parquet
+
+        table = pyarrow.parquet.read_table(file, columns=[COLUMN])
+        yield from (str(name) for name in table.column(COLUMN).to_pylist())
+        return
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    if suffix == ".csv":
+        for row in csv.DictReader(text):
+            yield _text(row[COLUMN])
+    elif suffix in (".jsonl", ".ndjson"):
+        for line in text:
+            if line.strip():
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise ValueError("a line that is no JSON object")
+                yield _text(row[COLUMN])
+    else:
+        raise ValueError(f"the file name ending {suffix!r}")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"a {COLUMN} that is no text")
+    return value
+
+
+def _said(error: Exception) -> str:
+    return f"no column {error}" if isinstance(error, KeyError) else (str(error).splitlines() or ["an error"])[0][:200]

@@ -1,0 +1,108 @@
+"""Webhooks in the manner of Standard Webhooks (standardwebhooks.com): signed, to allowed hosts only."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from urllib.parse import urlsplit
+
+import httpx
+
+from service.problems import Problem
+from service.settings import Settings
+from service.store import Job
+
+_TIMEOUT_S = 10.0
+
+
+def check(url: str, settings: Settings) -> None:
+    """Refuse a webhook that the settings do not allow.
+
+    Args:
+        url: as the client gave it.
+        settings: of the service.
+
+    Raises:
+        Problem: 422 for a URL that is none, a host that is not listed, or a service without a secret to sign with.
+    """
+    if not settings.webhook_hosts or settings.webhook_secret is None:
+        detail = "found a webhook; needed: a service with STEM_WEBHOOK_HOSTS and STEM_WEBHOOK_SECRET"
+        raise Problem(422, "webhooks_off", detail)
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port, parts = None, None, urlsplit("")
+    if parts.scheme not in ("http", "https") or not host or parts.username is not None or len(url) > 2000:
+        raise Problem(
+            422, "bad_webhook", "found a webhook that is no http or https URL; needed: such as https://HOST/PATH"
+        )
+    if not _listed(host, port, parts.scheme, settings.webhook_hosts):
+        raise Problem(422, "webhook_host", f"found webhook host {host!r}; needed: one that STEM_WEBHOOK_HOSTS lists")
+
+
+def body_of(job: Job) -> bytes:
+    """Return what a webhook says.
+
+    Args:
+        job: that has ended.
+    """
+    data = {"id": job.id, "state": job.state, "counts": job.counts, "results": f"/v1/jobs/{job.id}/results"}
+    return json.dumps({"type": "job.ended", "timestamp": _iso(job.finished_s), "data": data}).encode()
+
+
+def sign(secret: str, message_id: str, timestamp_s: int, body: bytes) -> str:
+    """Return the value of the header ``webhook-signature``.
+
+    Args:
+        secret: ``whsec_`` and base64, as Standard Webhooks has it, or any other text, whose UTF-8 is the key.
+        message_id: value of the header ``webhook-id``.
+        timestamp_s: value of the header ``webhook-timestamp``, Unix time.
+        body: what is sent.
+    """
+    key = base64.b64decode(secret[6:]) if secret.startswith("whsec_") else secret.encode()
+    signed = b".".join((message_id.encode(), str(timestamp_s).encode(), body))
+    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+
+
+def send(url: str, message_id: str, body: bytes, secret: str) -> str:
+    """Send a webhook once, following no redirect and no proxy setting.
+
+    Args:
+        url: that :func:`check` allowed.
+        message_id: the same for every try, so that a receiver knows a repetition.
+        body: what is sent.
+        secret: to sign with.
+
+    Returns:
+        '' where a 2xx came back, or what went wrong.
+    """
+    now_s = int(time.time())
+    headers = {
+        "Content-Type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(now_s),
+        "webhook-signature": sign(secret, message_id, now_s, body),
+    }
+    try:
+        with (
+            httpx.Client(trust_env=False, follow_redirects=False, timeout=_TIMEOUT_S) as client,
+            client.stream("POST", url, content=body, headers=headers) as answer,  # whose body is not read
+        ):
+            return "" if answer.is_success else f"status {answer.status_code}"
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def _listed(host: str, port: int | None, scheme: str, hosts: tuple[str, ...]) -> bool:
+    number = port or (443 if scheme == "https" else 80)
+    name = f"[{host}]" if ":" in host else host
+    usual = number == (443 if scheme == "https" else 80)
+    return f"{name}:{number}" in hosts or (usual and name in hosts)
+
+
+def _iso(time_s: float | None) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_s if time_s is not None else time.time()))

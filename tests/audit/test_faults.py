@@ -1,0 +1,128 @@
+"""Faults with real processes: no row lost, none twice, no innocent blamed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyarrow import parquet
+
+from provenance.audit.run import score_source
+from tests.audit import make
+from tests.audit.drive import LOADER
+
+linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds worker processes in /proc")
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    """Return all rows of an audit, by path."""
+    return sorted(parquet.read_table(out / "parts").to_pylist(), key=lambda row: row["path"])
+
+
+def workers_of(pid: int) -> list[int]:
+    """Return the worker processes whose parent is a process."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            command = (entry / "cmdline").read_bytes()
+        except (OSError, IndexError):
+            continue
+        if parent == pid and b"provenance.audit.worker" in command:
+            found.append(int(entry.name))
+    return found
+
+
+def test_poison_and_stuck_files_are_named_and_no_other(tmp_path: Path) -> None:
+    """A file that kills or stops every worker gets a row that says so; every other file gets its verdict."""
+    names = [f"{i:03d}.wav" for i in range(150)] + ["020_poison.wav", "021_poison.wav", "100_hang.wav"]
+    make.files(tmp_path / "in", names)
+    (tmp_path / "in" / "empty.wav").touch()
+    progress = score_source(str(tmp_path / "in"), tmp_path / "out", workers=2, loader=LOADER, file_timeout_s=1.5)
+    found = rows(tmp_path / "out")
+    assert progress.n_done == progress.n_planned == len(found) == 154
+    assert len({row["path"] for row in found}) == 154
+    by_status = {s: {Path(r["path"]).name for r in found if r["status"] == s} for s in ("crashed", "error")}
+    assert by_status["crashed"] == {"020_poison.wav", "021_poison.wav", "100_hang.wav"}
+    assert by_status["error"] == {"empty.wav"}
+    assert all("SIGSEGV" in r["error_found"] for r in found if "_poison" in r["path"])
+    assert not [p for p in (tmp_path / "out" / "journal").iterdir() if p.suffix == ".jsonl"]
+
+
+@linux
+def test_workers_killed_at_random_blame_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers killed at any moment cost no row, double none, and leave no innocent file as crashed."""
+    monkeypatch.setenv("FAULT_SLOW_S", "0.02")
+    make.files(tmp_path / "in", [f"slow{i:03d}.wav" for i in range(200)])
+    over = threading.Event()
+    killed = []
+
+    def kill() -> None:
+        chance = random.Random(3)
+        while not over.wait(chance.uniform(0.8, 1.4)) and len(killed) < 4:
+            for pid in chance.sample(found := workers_of(os.getpid()), k=min(1, len(found))):
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    progress = score_source(str(tmp_path / "in"), tmp_path / "out", workers=2, loader=LOADER)
+    over.set()
+    thread.join()
+    found = rows(tmp_path / "out")
+    assert len(killed) >= 2
+    assert progress.n_deaths >= 1
+    assert Counter(row["status"] for row in found) == {"ok": 200}
+    assert len({row["path"] for row in found}) == 200
+
+
+@linux
+def test_a_killed_driver_is_resumed_by_running_again(tmp_path: Path, root: Path) -> None:
+    """After kill -9 of the driver its workers go, a rerun scores only what is missing, and the rows are the same."""
+    make.files(tmp_path / "in", [f"slow{i:03d}.wav" for i in range(140)])
+    out = tmp_path / "out"
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "tests.audit.drive", str(tmp_path / "in"), str(out), "local"],
+        cwd=root,
+        env=os.environ | {"FAULT_SLOW_S": "0.03"},
+    )
+    deadline = time.monotonic() + 60
+    while len(list(out.glob("parts/*.parquet"))) < 1 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    orphans = workers_of(driver.pid)
+    driver.kill()
+    driver.wait()
+    assert orphans
+    kept = {p.name: p.stat().st_mtime_ns for p in out.glob("parts/*.parquet")}
+    assert 1 <= len(kept) < 3
+    while any(Path(f"/proc/{pid}").exists() for pid in orphans) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in orphans)
+    seen: list[int] = []
+    progress = score_source(str(tmp_path / "in"), out, workers=2, loader=LOADER, told=lambda p: seen.append(p.n_done))
+    found = rows(out)
+    assert progress.n_done == len(found) == len({row["path"] for row in found}) == 140
+    assert {row["status"] for row in found} == {"ok"}
+    assert all((out / "parts" / name).stat().st_mtime_ns == stamp for name, stamp in kept.items())
+    score_source(str(tmp_path / "in"), tmp_path / "once", workers=1, loader=LOADER)
+    assert rows(tmp_path / "once") == found
+
+
+def test_workers_that_cannot_start_end_the_audit_with_a_reason(tmp_path: Path) -> None:
+    """A scorer that cannot be loaded is one clear error, not a row for every file."""
+    from provenance.audit.errors import AuditError
+
+    make.files(tmp_path / "in", ["a.wav"])
+    with pytest.raises(AuditError, match="No module named 'nowhere'"):
+        score_source(str(tmp_path / "in"), tmp_path / "out", workers=1, loader="nowhere:load")

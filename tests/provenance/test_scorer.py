@@ -1,0 +1,208 @@
+"""The scorer: what must not change a verdict, what threads may do, how much it looks at."""
+
+from __future__ import annotations
+
+import csv
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soxr
+
+import provenance
+from provenance import audio
+from provenance.errors import UnreadableAudio
+from tests import sounds, tiny
+
+EXAMPLES = ("dry_voice", "wet_voice", "separated_voice", "mix")
+N_CORPUS = 60
+
+
+def corpus_clips(corpus: Path, n: int) -> list[Path]:
+    """Clips spread over the sets of the corpus, in an order that names alone decide."""
+    with (corpus / "manifest.csv").open(newline="", encoding="utf-8") as handle:
+        names = sorted(row["clip"] for row in csv.DictReader(handle) if row["set"] in ("pairs", "field", "true", "dry"))
+    files = [corpus / name for name in names[:: max(1, len(names) // (2 * n))]]
+    return [f for f in files if f.is_file()][:n]
+
+
+VARIANTS = {
+    "20 dB down": lambda w: w * np.float32(0.1),
+    "20 dB up": lambda w: w * np.float32(10),
+    "inverted": lambda w: -w,
+    "channels swapped": lambda w: w[:, ::-1].copy(),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_gain_polarity_and_channel_order_keep_the_verdict(
+    name: str, variant: str, shipped: provenance.Scorer, root: Path
+) -> None:
+    """Gain of 20 dB either way, polarity and a channel swap change no word of an example's verdict."""
+    _, wave = audio.read(root / "examples" / f"{name}.flac")
+    one, two = shipped.score((wave, 44_100)), shipped.score((VARIANTS[variant](wave), 44_100))
+    assert (one.status, one.origin, one.processing) == (two.status, two.origin, two.processing)
+    assert one.p_separated == pytest.approx(two.p_separated, abs=0.02)
+
+
+@pytest.mark.corpus
+def test_invariances_hold_on_real_clips(shipped: provenance.Scorer, corpus: Path) -> None:
+    """On real clips of every set the same changes keep every origin (a probability on a threshold may cross it)."""
+    limits = shipped.bundle.thresholds
+    n = 0
+    for file in corpus_clips(corpus, N_CORPUS // 2):
+        try:
+            _, wave = audio.read(file, max_s=8.0)
+            one = shipped.score((wave, 44_100))
+        except UnreadableAudio:
+            continue
+        if one.p_separated is None or one.status != "ok":
+            continue
+        n += 1
+        for name, change in VARIANTS.items():
+            two = shipped.score((change(wave), 44_100))
+            assert two.p_separated is not None
+            assert abs(one.p_separated - two.p_separated) < 0.05, (file.name, name)
+            near = min(abs(one.p_separated - t) for t in (limits.separated, limits.studio))
+            assert one.origin == two.origin or near < 0.01 or "outside_training" in {*one.reasons, *two.reasons}, (
+                file.name, name)  # fmt: skip
+    assert n >= N_CORPUS // 4
+
+
+@pytest.mark.corpus
+def test_a_trip_through_48_khz_moves_little(shipped: provenance.Scorer, corpus: Path) -> None:
+    """Resampling to 48 kHz and back moves p_separated by less than 0.1 on nine clips of ten."""
+    moved = []
+    for file in corpus_clips(corpus, N_CORPUS):
+        try:
+            info, wave = audio.read(file, max_s=8.0)
+            if info.sample_rate_hz != 44_100:
+                continue
+            there = soxr.resample(wave, 44_100, 48_000)
+            back = soxr.resample(there, 48_000, 44_100)
+            one, two = (shipped.score((np.ascontiguousarray(w, np.float32), 44_100)) for w in (wave, back))
+        except UnreadableAudio:
+            continue
+        if one.p_separated is not None and two.p_separated is not None:
+            moved.append(abs(one.p_separated - two.p_separated))
+    assert len(moved) >= N_CORPUS // 3
+    assert np.mean(np.array(moved) < 0.1) >= 0.9
+
+
+def test_the_array_that_was_given_is_as_it_was(scorer: provenance.Scorer) -> None:
+    """Scoring changes no sample of the caller's array, at 44.1 kHz and elsewhere, and takes one that is read-only."""
+    for rate in (44_100, 48_000):
+        wave = sounds.music(5.0, rate)
+        before = wave.copy()
+        wave.flags.writeable = False
+        scorer.score((wave, rate))
+        assert np.array_equal(wave, before)
+
+
+def test_a_file_its_bytes_and_its_samples_have_one_verdict(scorer: provenance.Scorer, tmp_path: Path) -> None:
+    """However audio is given, the numbers are the same; only the codec's name differs."""
+    path = sounds.write(tmp_path / "a.wav", sounds.music(9.0), subtype="FLOAT")
+    one = scorer.score(path)
+    for source in (str(path), path.read_bytes(), (sounds.music(9.0), 44_100)):
+        two = scorer.score(source)
+        assert (one.p_separated, one.segments, one.origin) == (two.p_separated, two.segments, two.origin)
+
+
+def test_lossless_containers_have_one_verdict(scorer: provenance.Scorer) -> None:
+    """The same 16-bit samples in WAV, FLAC, AIFF and CAF score alike."""
+    whole = np.round(sounds.music(3.0) * 32_767).astype(np.int16)
+    found = {scorer.score(sounds.encode(whole, fmt=f, subtype="PCM_16")).p_separated for f in ("WAV", "FLAC", "AIFF")}
+    assert len(found) == 1
+
+
+def test_threads_share_a_scorer(scorer: provenance.Scorer) -> None:
+    """Eight threads over one scorer give what one gives alone, each time."""
+    waves = [sounds.noise(1.5 + 0.3 * k, seed=k) for k in range(4)]
+    alone = [scorer.score((w, 44_100)) for w in waves]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda w: scorer.score((w, 44_100)), waves * 8))
+    assert together == alone * 8
+
+
+def test_maps_go_with_their_windows_through_the_batches(tmp_path: Path) -> None:
+    """A model that wants maps gives each window its own score, over several batches and for a short file."""
+    scorer = provenance.load(tiny.write(tmp_path / "m", with_map=True))
+    parts = [sounds.noise(4.0, level=0.05 * (k + 1), seed=k) for k in range(11)]
+    whole = scorer.score((np.concatenate(parts), 44_100))
+    apart = [scorer.score((p, 44_100)).segments[0].p_separated for p in parts]
+    assert [s.p_separated for s in whole.segments] == pytest.approx(apart, abs=2e-4)
+    assert len(set(apart)) > 3
+    assert scorer.score((parts[0][:60_000], 44_100)).status == "ok"
+
+
+def test_the_default_scorer_loads_once(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``provenance.score`` from many threads at once loads its model and answers as the scorer does."""
+    monkeypatch.setattr(provenance.bundle, "find", lambda model=None: tiny_model)
+    provenance._default.cache_clear()
+    try:
+        found: list[provenance.Verdict] = []
+        threads = [
+            threading.Thread(target=lambda: found.append(provenance.score((sounds.music(4.0), 44_100))))
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(found) == 4
+        assert len(set(map(repr, found))) == 1
+        assert found[0].model.startswith("tiny@")
+    finally:
+        provenance._default.cache_clear()
+
+
+def test_full_coverage_sees_what_sparse_coverage_skips(scorer: provenance.Scorer) -> None:
+    """Full coverage has a segment for every four seconds, sparse coverage for every sixteen."""
+    wave = sounds.noise(34.0)
+    full, sparse = scorer.score((wave, 44_100)), scorer.score((wave, 44_100), "sparse")
+    assert [s.start_s for s in full.segments] == [0, 4, 8, 12, 16, 20, 24, 28, 30]
+    assert [s.start_s for s in sparse.segments] == [0, 16, 30]
+    assert full.audio.duration_s == sparse.audio.duration_s == 34.0
+    assert sparse.segments[1] == full.segments[4]
+
+
+def test_a_spliced_file_shows_where(scorer: provenance.Scorer) -> None:
+    """The timeline of two sounds after one another is the timelines of each."""
+    one, two = sounds.music(8.0), sounds.noise(8.0)
+    joined = scorer.score((np.concatenate([one, two]), 44_100)).segments
+    apart = [s.p_separated for w in (one, two) for s in scorer.score((w, 44_100)).segments]
+    assert [s.p_separated for s in joined] == pytest.approx(apart, abs=1e-3)
+
+
+@pytest.mark.parametrize("rate", [44_100, 48_000, 192_000])
+def test_too_long_is_refused_while_decoding(scorer: provenance.Scorer, rate: int) -> None:
+    """A limit on decoded seconds holds at every rate, and names itself."""
+    with pytest.raises(UnreadableAudio, match=r"more than 5 s of audio; needed: at most 5 s"):
+        scorer.score((sounds.noise(6.0, rate), rate), max_s=5)
+    scorer.score((sounds.noise(5.0, rate), rate), max_s=5)
+
+
+def test_another_coverage_is_refused(scorer: provenance.Scorer) -> None:
+    """A coverage nobody knows is a ValueError that lists the two."""
+    with pytest.raises(ValueError, match="needed: 'full' or 'sparse'"):
+        scorer.score((sounds.noise(), 44_100), "half")  # type: ignore[arg-type]
+
+
+def test_clipping_is_named_and_does_not_change_the_rest(scorer: provenance.Scorer) -> None:
+    """A stem driven far into full scale says ``clipped``; the same stem left whole does not."""
+    wave = sounds.music(5.0)
+    assert "clipped" in scorer.score((np.clip(wave * 8, -1, 1), 44_100)).reasons
+    assert "clipped" not in scorer.score((wave, 44_100)).reasons
+
+
+def test_scoring_does_not_depend_on_what_came_before(scorer: provenance.Scorer) -> None:
+    """A verdict is the same after refused, broken and other files."""
+    first = scorer.score((sounds.music(5.0), 44_100))
+    scorer.score((sounds.noise(5.0) * 0, 44_100))
+    with pytest.raises(UnreadableAudio):
+        scorer.score(b"no audio")
+    scorer.score((sounds.noise(9.0), 48_000))
+    assert scorer.score((sounds.music(5.0), 44_100)) == first

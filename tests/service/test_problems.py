@@ -1,0 +1,168 @@
+"""Every error is a problem (RFC 9457) that says what was found and what is needed."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.service import sounds
+from tests.service.server import Server
+
+
+def is_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """Check an answer, and return the problem."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert body["status"] == status
+    assert body["code"] == code
+    assert body["title"]
+    assert body["detail"]
+    assert body["todo"]
+    assert body["request_id"] == answer.headers["x-request-id"]
+    return body
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nowhere", 404, "not_found"),
+        ("GET", "/v1/jobs/0", 404, "no_such_job"),
+        ("GET", "/v1/verdicts", 405, "method_not_allowed"),
+        ("DELETE", "/", 405, "method_not_allowed"),
+        ("POST", "/v1/verdicts", 415, "unsupported_media_type"),
+        ("POST", "/v1/verdicts?coverage=half", 422, "invalid_request"),
+        ("POST", "/v1/jobs", 415, "unsupported_media_type"),
+    ],
+)
+def test_the_frameworks_own_errors_are_problems(server: Server, method: str, path: str, status: int, code: str) -> None:
+    """404, 405, 415 and 422 come as problems whichever layer finds them."""
+    with server.client() as client:
+        is_problem(client.request(method, path), status, code)
+
+
+def test_a_405_says_what_is_allowed(server: Server) -> None:
+    """A problem keeps the headers that its status must have."""
+    with server.client() as client:
+        assert client.get("/v1/verdicts").headers["allow"] == "POST"
+
+
+def test_a_foreign_host_header_is_refused(server: Server) -> None:
+    """On loopback only loopback names are answered, so that a page elsewhere cannot rebind a name."""
+    with server.client() as client:
+        is_problem(client.get("/healthz", headers={"Host": "evil.example"}), 400, "bad_request")
+
+
+def test_a_foreign_page_is_refused(server: Server, wav: bytes) -> None:
+    """A page of another site cannot use the service through a visitor's browser."""
+    headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+    with server.client() as client:
+        answer = client.post("/v1/verdicts", files={"file": wav}, headers=headers)
+    is_problem(answer, 403, "foreign_origin")
+
+
+@pytest.mark.parametrize("name", list(sounds.hostile()))
+def test_a_file_without_a_verdict_is_a_problem(server: Server, name: str) -> None:
+    """A broken or foreign file is answered with 415 or 422, whatever is wrong with it, and what is needed."""
+    data = sounds.hostile()[name]
+    with server.client() as client:
+        for way in ({"files": {"file": data}}, {"content": data, "headers": {"Content-Type": "audio/wav"}}):
+            answer = client.post("/v1/verdicts", **way)  # type: ignore[arg-type]
+            assert answer.status_code in (415, 422), answer.text
+            problem = is_problem(answer, answer.status_code, answer.json()["code"])
+            assert problem["detail"].startswith("found ")
+            assert "; needed: " in problem["detail"]
+            assert str(server.state) not in answer.text
+
+
+def test_forms_must_hold_one_file(server: Server, wav: bytes) -> None:
+    """A form without the field, with text in it, or with two files is refused."""
+    with server.client() as client:
+        is_problem(client.post("/v1/verdicts", files={"other": wav}), 422, "no_file")
+        two = client.post("/v1/verdicts", files=[("file", wav), ("file", wav)])
+        is_problem(two, 400, "bad_request")
+        headers = {"Content-Type": "multipart/form-data"}
+        is_problem(client.post("/v1/verdicts", content=b"--x", headers=headers), 400, "bad_request")
+
+
+def test_limits_are_settings(serve: Callable[..., Server]) -> None:
+    """Body size, decoded length, channels and rate have limits with their own statuses, and the message names them."""
+    server = serve(max_body_mb=1, max_job_body_mb=2, max_duration_s=5, max_channels=1, max_sample_rate_hz=48_000)
+    big = bytes(1_100_000)
+
+    def chunks() -> Any:
+        for _ in range(30):
+            yield bytes(50_000)
+
+    with server.client() as client:
+        kind = {"Content-Type": "audio/wav"}
+        for answer in (
+            client.post("/v1/verdicts", content=big, headers=kind),
+            client.post("/v1/verdicts", content=chunks(), headers=kind),
+            client.post("/v1/verdicts", files={"file": big}),
+            client.post("/v1/jobs", files={"file": bytes(2_100_000)}),
+        ):
+            assert "1 MB for a file and 2 MB for a job" in is_problem(answer, 413, "content_too_large")["detail"]
+        is_problem(client.post("/v1/jobs", files={"file": big}), 413, "content_too_large")
+        stereo = client.post("/v1/verdicts", files={"file": sounds.stem("mp3", 2.0)})
+        assert "2 channels" in is_problem(stereo, 422, "too_many_channels")["detail"]
+
+    from tests.sounds import encode, music
+
+    with server.client() as client:
+        long = client.post("/v1/verdicts", files={"file": encode(music(7.0, channels=1), fmt="FLAC")})
+        assert "at most 5 s" in is_problem(long, 413, "too_long")["detail"]
+        fast = client.post("/v1/verdicts", files={"file": encode(music(1.0, 96_000, 1), 96_000)})
+        assert "96000 Hz" in is_problem(fast, 422, "bad_rate")["detail"]
+        good = client.post("/v1/verdicts", files={"file": encode(music(4.0, channels=1))})
+        assert good.status_code == 200
+    assert list((server.state / "spool").iterdir()) == []
+
+
+def test_the_rate_is_limited_by_429(serve: Callable[..., Server]) -> None:
+    """Over the rate a caller gets 429 with Retry-After, and after that wait an answer again."""
+    server = serve(rate_limit="3/2second")
+    with server.client() as client:
+        statuses = [client.get("/v1/verdict.schema.json").status_code for _ in range(3)]
+        assert 429 not in statuses
+        over = client.get("/v1/verdict.schema.json")
+        is_problem(over, 429, "rate_limited")
+        assert client.get("/healthz").status_code == 200
+        time.sleep(int(over.headers["retry-after"]))
+        assert client.get("/v1/verdict.schema.json").status_code != 429
+
+
+def test_a_full_queue_is_503(serve: Callable[..., Server]) -> None:
+    """When every worker is busy and no more may wait, the answer is 503 with Retry-After at once, not a wait."""
+    server = serve(workers=1, queue_size=1)
+    long = sounds.stem("flac", 90.0)
+    with server.client() as client, ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: client.post("/v1/verdicts", files={"file": long}), range(8)))
+    full = [a for a in answers if a.status_code == 503]
+    assert 2 <= sum(a.status_code == 200 for a in answers) < 8
+    assert len(full) == 8 - sum(a.status_code == 200 for a in answers)
+    for answer in full:
+        is_problem(answer, 503, "queue_full")
+        assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_a_body_that_stops_halfway_holds_nothing_up(server: Server, wav: bytes) -> None:
+    """A client that leaves in the middle of its upload leaves no file behind and no worker busy."""
+    with socket.create_connection(("127.0.0.1", server.port)) as raw:
+        fields = f"Host: 127.0.0.1\r\nContent-Type: audio/wav\r\nContent-Length: {len(wav)}"
+        head = f"POST /v1/verdicts HTTP/1.1\r\n{fields}\r\n\r\n"
+        raw.sendall(head.encode() + wav[: len(wav) // 2])
+        time.sleep(0.3)
+    deadline = time.monotonic() + 10
+    while list((server.state / "spool").iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list((server.state / "spool").iterdir()) == []
+    with server.client() as client:
+        assert client.post("/v1/verdicts", files={"file": wav}).status_code == 200
+    assert "Traceback" not in server.log

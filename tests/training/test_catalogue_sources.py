@@ -1,0 +1,272 @@
+"""Catalogue sources: every kind gives the same table, songs keep one name, and what is broken is named once."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.training import songs
+from training import catalogue
+from training.catalogue import CatalogueError, fingerprint, inspect, sources, table
+from training.catalogue.__main__ import main
+from training.splits import folds, unit_of
+
+RATE_HZ = 44_100
+
+
+def musdb_hq(root: Path, names: tuple[str, ...], seconds: float = 2.5, first_seed: int = 0) -> Path:
+    """Write a data set in the layout of MUSDB18-HQ."""
+    for k, name in enumerate(names):
+        folder = songs.write_song(root / ("train" if k % 2 == 0 else "test") / name, seconds, first_seed + k)
+        mix = sum(songs.stem(kind, seconds, first_seed + k) for kind in songs.STEMS)
+        soundfile.write(folder / "mixture.wav", mix / 2, RATE_HZ, "PCM_16")
+    return root
+
+
+def moisesdb(root: Path, name: str, seed: int, seconds: float = 2.5) -> Path:
+    """Write a song in the layout of MoisesDB."""
+    folder = root / "moisesdb_v0.1" / f"id-{seed}"
+    stems = []
+    for kind in ("vocals", "drums", "guitar"):
+        (folder / kind).mkdir(parents=True)
+        wave = songs.stem("other" if kind == "guitar" else kind, seconds, seed)
+        soundfile.write(folder / kind / f"{kind}-1.wav", wave, RATE_HZ, "PCM_16")
+        track = {"id": f"{kind}-1", "extension": "wav", "trackType": f"lead {kind}", "has_bleed": kind == "drums"}
+        stems.append({"stemName": kind, "tracks": [track]})
+    artist, _, song = name.partition(" - ")
+    (folder / "data.json").write_text(json.dumps({"artist": artist, "song": song, "stems": stems}))
+    return root
+
+
+def medleydb(root: Path, seed: int, seconds: float = 2.5) -> Path:
+    """Write a song in the layout of MedleyDB, with a raw track to one of its stems."""
+    song = "SomeBand_SomeSong"
+    folder = root / "Audio" / song
+    for sub in ("STEMS", "RAW"):
+        (folder / f"{song}_{sub}").mkdir(parents=True)
+    lines = ["artist: Some Band", "title: Some Song", "has_bleed: 'no'", f"mix_filename: {song}_MIX.wav"]
+    lines += [f"stem_dir: {song}_STEMS", f"raw_dir: {song}_RAW", "stems:"]
+    for k, (kind, instrument) in enumerate((("vocals", "male singer"), ("bass", "electric bass"))):
+        stem, raw = f"{song}_STEM_0{k + 1}.wav", f"{song}_RAW_0{k + 1}_01.wav"
+        soundfile.write(folder / f"{song}_STEMS" / stem, songs.stem(kind, seconds, seed), RATE_HZ, "PCM_16")
+        soundfile.write(folder / f"{song}_RAW" / raw, songs.stem(kind, seconds, seed) * 0.7, RATE_HZ, "PCM_16")
+        lines += [f"  S0{k + 1}:", f"    filename: {stem}", f"    instrument: {instrument}", "    raw:", "      R01:"]
+        lines += [f"        filename: {raw}", f"        instrument: {instrument}"]
+    (folder / f"{song}_METADATA.yaml").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def rows_of(out: Path) -> list[dict[str, str]]:
+    """Read a manifest's rows."""
+    with out.open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_every_layout_is_told_and_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """MUSDB18-HQ, MoisesDB, MedleyDB, plain folders and manifests end in one manifest that the catalogue loads."""
+    hq = musdb_hq(tmp_path / "hq", ("Ann - First Light", "Bob - Second Wind"), first_seed=100)
+    moises = moisesdb(tmp_path / "moises", "Cleo - Third Rail", 10)
+    medley = medleydb(tmp_path / "medley", 20)
+    plain = tmp_path / "plain"
+    songs.write_song(plain / "Fourth Wall", 2.5, 30)
+    manifest = songs.write_manifest(tmp_path / "made", ("fifth column",))
+    for path, kind in ((hq, "musdb-hq"), (moises, "moisesdb"), (medley, "medleydb"), (plain, "folder")):
+        assert sources.detect(path) == kind
+    out = tmp_path / "made" / "all.csv"
+    given = [str(hq), str(moises), f"medleydb:{medley}", f"{plain}#licence=CC-BY-4.0,wetness=wet", str(manifest)]
+    assert main([*given, "--out", str(out)]) == 0
+    rows = rows_of(out)
+    assert {row["song_id"] for row in rows} >= {"Ann - First Light", "Cleo - Third Rail", "Some Band - Some Song"}
+    assert {row["licence"] for row in rows if row["song_id"] == "Fourth Wall"} == {"CC-BY-4.0"}
+    raw = [row for row in rows if row["set"] == "dry"]
+    assert {row["wetness"] for row in raw} == {"dry"}
+    assert {row["stem"] for row in raw} == {"vocals", "bass"}
+    assert any("bleed" in row["note"] for row in rows if row["song_id"].startswith("Cleo"))
+    assert all(row["clip"].startswith("fifth column/") for row in rows if row["song_id"] == "fifth column")
+    clips, left_out = catalogue.load([out])
+    assert len(clips) == 4 * 2 + 3 + 4 + 4 + 4
+    assert len(left_out) == 2
+    assert all("origin is unknown" in line for line in left_out)
+    assert capsys.readouterr().out.startswith("25 stems of 6 songs: ")
+
+
+def test_no_song_lies_in_two_folds(tmp_path: Path) -> None:
+    """The same recording under two names, in two data sets, at another level and cut elsewhere, is held out as one."""
+    hq = musdb_hq(tmp_path / "hq", ("Ann - First Light", "Bob - Second Wind", "Dee - Slow Burn"), 5.0)
+    other = tmp_path / "vendor"
+    for kind in songs.STEMS:
+        wave = songs.stem(kind, 5.0, 1)[30_000:] * np.float32(0.5)  # Bob's song, later and quieter
+        (other / "Untitled Jam").mkdir(parents=True, exist_ok=True)
+        soundfile.write(other / "Untitled Jam" / f"{kind}.flac", wave, RATE_HZ, "PCM_16")
+    songs.write_song(other / "bob_second-wind", 5.0, 77)  # the name alone is the same
+    made = table.gather([str(hq), f"folder:{other}"])
+    by_source: dict[str, set[str]] = {}
+    for row in made.rows:
+        by_source.setdefault(row["source_path"].split("/")[0], set()).add(row["song_id"])
+    assert by_source["Untitled Jam"] == {"Bob - Second Wind"}
+    assert by_source["bob_second-wind"] == {"Bob - Second Wind"}
+    assert by_source["Dee - Slow Burn"] == {"Dee - Slow Burn"}
+    assert sum("the same song as" in line and "its sound" in line for line in made.problems) == 1
+    table.write(made, tmp_path / "all.csv")
+    clips, _ = catalogue.load([tmp_path / "all.csv"])
+    unit_fold, _ = folds(clips)
+    seen: dict[str, set[int]] = {}
+    for clip in clips:
+        seen.setdefault(clip.song, set()).add(unit_fold[unit_of(clip)])
+    assert all(len(numbers) == 1 for numbers in seen.values())
+    assert len({n for numbers in seen.values() for n in numbers}) > 1
+
+
+def test_bland_names_are_no_song(tmp_path: Path) -> None:
+    """Two different songs that two vendors call "Track 01" stay two."""
+    songs.write_song(tmp_path / "one" / "Track 01", 4.0, 1)
+    songs.write_song(tmp_path / "two" / "Track 01", 4.0, 2)
+    made = table.gather([f"folder:{tmp_path / 'one'}", f"folder:{tmp_path / 'two'}"])
+    assert {row["song_id"] for row in made.rows} == {"one Track 01", "two Track 01"}
+
+
+def test_fingerprints_hold_after_a_codec_and_differ_between_songs() -> None:
+    """A song matches itself after noise at -25 dB, gain and a cut; two songs do not match."""
+
+    def mix(seed: int) -> fingerprint.Wave:
+        return np.asarray(sum(songs.stem(kind, 6.0, seed) for kind in songs.STEMS), np.float32)
+
+    first, second = mix(1), mix(2)
+    noise = np.random.default_rng(0).standard_normal(first.shape).astype(np.float32)
+    changed = (first + noise * np.float32(np.std(first) * 10 ** (-25 / 20)))[20_000:] * np.float32(0.3)
+    prints = {"first": fingerprint.compute(first), "second": fingerprint.compute(second)}
+    prints["changed"] = fingerprint.compute(changed)
+    assert list(fingerprint.pairs(prints)) == [("first", "changed")]
+
+
+def test_what_is_broken_is_named_once_and_the_rest_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A missing stem, odd lengths and rates, silence, NaN, cut and empty files give one line each; the rest goes on."""
+    root = tmp_path / "songs"
+    for seed in range(3):
+        songs.write_song(root / f"good song {seed}", 2.0, seed)
+    songs.write_song(root / "gap", 2.0, 4, ("drums", "bass", "other"))
+    bad = songs.write_song(root / "bad takes", 2.0, 5)
+    soundfile.write(bad / "drums.wav", np.zeros((RATE_HZ * 2, 2)), RATE_HZ)
+    with_nan = songs.stem("bass", 2.0, 5)
+    with_nan[5000] = np.nan
+    soundfile.write(bad / "bass.wav", with_nan, RATE_HZ, "FLOAT")
+    (bad / "other.wav").write_bytes(b"")
+    mixed = songs.write_song(root / "mixed bag", 2.0, 6)
+    soundfile.write(mixed / "vocals.wav", songs.stem("vocals", 1.5, 6), 48_000)
+    (mixed / "bass.wav").write_bytes((mixed / "bass.wav").read_bytes()[:200_000])
+    songs.write_song(root / "all gone", 2.0, 7, ("bass",))
+    (root / "all gone" / "bass.wav").write_bytes(b"no audio at all")
+    out = tmp_path / "m.csv"
+    assert main([str(root), "--out", str(out)]) == 0
+    lines = capsys.readouterr().err.splitlines()
+
+    def told(*words: str) -> int:
+        return sum(all(word in line for word in words) for line in lines)
+
+    assert told("gap", "found no vocals") == 1
+    assert told("bad takes/drums.wav", "silent") == 1
+    assert told("bad takes/bass.wav", "NaN") == 1
+    assert told("bad takes/other.wav", "0 bytes") == 1
+    assert told("mixed bag", "stems of") == 1
+    assert told("mixed bag", "44100, 48000") == 1
+    assert told("mixed bag/bass.wav", "shorter than") == 1
+    assert told("all gone", "the song is left out") == 1
+    assert told("good song") == 0
+    rows = rows_of(out)
+    assert len([row for row in rows if row["song_id"].startswith("good song")]) == 12
+    assert {row["stem"] for row in rows if row["song_id"] == "songs gap"} | {"vocals"} == set(songs.STEMS)
+    assert main([str(root), "--out", str(out), "--strict"]) == 1
+
+
+def test_a_second_run_reads_only_what_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files seen before are not read whole again; one that changed is, and a journal cut off by a kill is no harm."""
+    root = tmp_path / "songs"
+    songs.write_song(root / "alpha one", 1.5, 1)
+    songs.write_song(root / "beta two", 1.5, 2)
+    journal = tmp_path / "seen.jsonl"
+    first = table.gather([str(root)], journal)
+    with journal.open("a") as handle:
+        handle.write('{"key": "cut o')
+    read: list[str] = []
+    real = inspect.examine
+    monkeypatch.setattr(inspect, "examine", lambda path: (read.append(path.name), real(path))[1])
+    assert table.gather([str(root)], journal).rows == first.rows
+    assert read == []
+    soundfile.write(root / "beta two" / "bass.wav", songs.stem("bass", 1.4, 9), RATE_HZ)
+    table.gather([str(root)], journal)
+    assert read == ["bass.wav"]
+
+
+def test_a_source_that_is_none_says_what_is_needed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A missing path, an empty folder, a manifest without its columns and a wrong option stop with one line and 2."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "m.csv").write_text("file,label\na.wav,1\n")
+    for given, text in (
+        (str(tmp_path / "nowhere"), "no such file or folder"),
+        (str(tmp_path / "empty"), "SONG/STEM.wav"),
+        (str(tmp_path / "m.csv"), "found no column clip"),
+        (f"{tmp_path / 'empty'}#colour=red", "found option colour"),
+    ):
+        assert main([given, "--out", str(tmp_path / "out.csv")]) == 2
+        assert text in capsys.readouterr().err
+    broken = moisesdb(tmp_path / "moises", "Ann - Light", 3)
+    next(broken.glob("*/*/data.json")).write_text("{")
+    found = sources.read(str(broken))
+    assert len(found.problems) == 1
+    assert "not a MoisesDB description" in found.problems[0]
+
+
+def test_separated_rows_keep_their_reference(tmp_path: Path) -> None:
+    """A manifest with extractions comes through with separator, SDR and a reference that can still be followed."""
+    songs.write_song(tmp_path / "in" / "s", 2.0, 1)
+    text = "clip,song_id,stem,origin,separator,sdr_db,reference\n"
+    text += "s/vocals.wav,long song name,vocals,studio,,,\n"
+    text += "s/other.wav,long song name,vocals,separated,htdemucs,7.5,s/vocals.wav\n"
+    text += "s/gone.wav,long song name,bass,studio,,,\n"
+    (tmp_path / "in" / "m.csv").write_text(text)
+    made = table.gather([str(tmp_path / "in" / "m.csv")])
+    assert any("found no s/gone.wav" in line for line in made.problems)
+    table.write(made, tmp_path / "out.csv")
+    separated = next(row for row in rows_of(tmp_path / "out.csv") if row["origin"] == "separated")
+    assert (separated["separator"], separated["sdr_db"], separated["reference"]) == (
+        "htdemucs",
+        "7.5",
+        "in/s/vocals.wav",
+    )
+
+
+def test_musdb_stems_come_through_the_package(tmp_path: Path) -> None:
+    """A .stem.mp4 of five streams is decoded once, into four stems in the right order."""
+    pytest.importorskip("musdb", reason="the musdb package is not installed, or has no ffmpeg", exc_type=Exception)
+    import stempeg
+
+    stems = np.stack([np.zeros_like(songs.stem("drums", 2.0, 1)), *(songs.stem(kind, 2.0, 1) for kind in songs.STEMS)])
+    stems[0] = stems[1:].sum(0) / 2
+    (tmp_path / "train").mkdir()
+    path = tmp_path / "train" / "Ann - First Light.stem.mp4"
+    stempeg.write_stems(str(path), stems, RATE_HZ, writer=stempeg.StreamsWriter(codec="aac"))
+    (tmp_path / "train" / "Broken - One.stem.mp4").write_bytes(b"nothing")
+    for _ in range(2):
+        found = sources.read(str(tmp_path))
+        assert [song.name for song in found.songs] == ["Ann - First Light"]
+        assert len(found.problems) == 1
+        assert "Broken - One" in found.problems[0]
+    for part in found.songs[0].parts:
+        wave, _ = soundfile.read(part.path, dtype="float32")
+        truth = songs.stem(part.stem, 2.0, 1)
+        n = min(len(wave), len(truth))
+        assert np.corrcoef(wave[:n].mean(1), truth[:n].mean(1))[0, 1] > 0.8
+
+
+def test_musdb_without_the_package_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compressed stems without the package that reads them stop with a line that names it."""
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "a.stem.mp4").write_bytes(b"x")
+    monkeypatch.setitem(__import__("sys").modules, "musdb", None)
+    with pytest.raises(CatalogueError, match="pip install musdb"):
+        sources.read(str(tmp_path))

@@ -1,0 +1,77 @@
+"""MUSDB18 as compressed stems, through the ``musdb`` package."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+from training.catalogue.clips import CatalogueError
+
+if TYPE_CHECKING:
+    from training.catalogue.sources import Found
+
+STEMS = ("drums", "bass", "other", "vocals")
+_STREAM = {"mixture": 0, "drums": 1, "bass": 2, "other": 3, "vocals": 4}
+
+
+def read(root: Path, options: dict[str, str]) -> Found:
+    """List the songs, decoding what has not been decoded yet.
+
+    Args:
+        root: folder with ``train`` and ``test``, each of ``SONG.stem.mp4`` files.
+        options: ``name`` of the source.
+
+    Raises:
+        CatalogueError: the package or ffmpeg is missing.
+    """
+    from training.catalogue.sources import Found, Part, Song
+
+    try:
+        import musdb
+        import stempeg
+    except ImportError as error:
+        raise CatalogueError(
+            f"{root}: found .stem.mp4 files; needed to read them: pip install musdb, and ffmpeg"
+        ) from error
+    except Exception as error:  # stempeg raises a plain RuntimeError where it finds no ffmpeg
+        raise CatalogueError(
+            f"{root}: the musdb package does not start ({error}); needed: ffmpeg on the PATH"
+        ) from error
+    found = Found()
+    names = sorted(p.name for subset in ("train", "test") for p in (root / subset).glob("*.stem.mp4"))
+    bar = tqdm(names, desc="MUSDB18", unit="song")
+    for name in bar:
+        subset = next(s for s in ("train", "test") if (root / s / name).is_file())
+        song = name.removesuffix(".stem.mp4")
+        folder = root / "flac" / subset / song
+        missing = [kind for kind in STEMS if not (folder / f"{kind}.flac").is_file()]
+        if missing:
+            try:
+                track = musdb.MultiTrack(
+                    path=str(root / subset / name), name=song, subset=subset, is_wav=False, stem_id=0
+                )
+                waves, rate = stempeg.read_stems(
+                    track.path, stem_id=[_STREAM[kind] for kind in missing], info=track.info, ffmpeg_format="s16le"
+                )
+            except Exception as error:  # stempeg wraps ffmpeg, whose failures come as many kinds
+                found.problems.append(f"{root / subset / name}: cannot be decoded ({_brief(error)}); left out")
+                continue
+            waves = np.asarray(waves, np.float32).reshape(len(missing), -1, 2)
+            folder.mkdir(parents=True, exist_ok=True)
+            for kind, wave in zip(missing, waves, strict=True):
+                part = folder / f".{kind}.{os.getpid()}.flac"
+                soundfile.write(part, wave, int(rate), "PCM_16")
+                os.replace(part, folder / f"{kind}.flac")
+        parts = tuple(Part(kind, folder / f"{kind}.flac", "wet", f"{subset} part; AAC") for kind in STEMS)
+        found.songs.append(Song(song, options.get("name", "MUSDB18"), parts, "non-commercial/share-alike"))
+    return found
+
+
+def _brief(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1][:200] if lines else type(error).__name__

@@ -1,0 +1,302 @@
+"""Where songs come from: MUSDB18-HQ, MUSDB18, MoisesDB, MedleyDB, folders of song folders, manifests."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from provenance.audio import EXTENSIONS
+from training.catalogue.clips import REQUIRED, CatalogueError
+
+_KIND_RULES: tuple[tuple[str, str], ...] = (
+    (r"mixture|^mix$|(^|[^a-z])mix([^a-z]|$)|master|full.?song", "mix"),
+    (r"vocal|vox|voice|voix|singer|sung|choir|lead.?v|back(ing|ground).?v|rap|beat.?box", "vocals"),
+    (r"drum|kick|snare|hi.?hat|cymbal|tom\b|toms|overhead|percussion|conga|bongo|tambourine|shaker|clap", "drums"),
+    (r"bass(?!oon|.?clarinet|.?drum)|808", "bass"),
+    (r"other|accompaniment|^rest$|no.?vocals|instrumental", "other"),
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stem of a song.
+
+    Args:
+        stem: ``vocals``, ``drums``, ``bass``, ``other``, ``mix`` or an instrument's name.
+        path: the audio file.
+        wetness: ``dry``, ``hybrid``, ``wet`` or ``unknown``.
+        note: what else is known, such as bleed.
+        row: for a part out of a manifest, its row.
+    """
+
+    stem: str
+    path: Path
+    wetness: str = "unknown"
+    note: str = ""
+    row: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Song:
+    """A song and its stems, not yet looked at.
+
+    Args:
+        name: as its source names it.
+        source: name of the data set or folder.
+        parts: its stems, and its mix where there is one.
+        licence: of the recording.
+        missing: stems that the source promises and that are not there.
+    """
+
+    name: str
+    source: str
+    parts: tuple[Part, ...]
+    licence: str = ""
+    missing: tuple[str, ...] = ()
+
+
+@dataclass
+class Found:
+    """What a source holds.
+
+    Args:
+        songs: in the order of their names.
+        problems: one line for each thing that cannot be used.
+    """
+
+    songs: list[Song] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def kind_of(name: str) -> str:
+    """Return which stem a file's or an instrument's name tells of; a name no rule knows is returned tidied.
+
+    >>> kind_of("01_LeadVox"), kind_of("electric bass"), kind_of("bassoon"), kind_of("Drum Set")
+    ('vocals', 'bass', 'bassoon', 'drums')
+    """
+    text = name.lower()
+    for pattern, kind in _KIND_RULES:
+        if re.search(pattern, text):
+            return kind
+    return re.sub(r"[^a-z0-9]+", "_", text).strip("_") or "other"
+
+
+def read(spec: str) -> Found:
+    """List the songs of a source.
+
+    Args:
+        spec: ``PATH`` or ``KIND:PATH``, with KIND one of :data:`KINDS`; without one it is told from what lies there.
+            After a ``#`` may follow ``wetness=...,licence=...,name=...`` for folders.
+
+    Raises:
+        CatalogueError: no such path, an unknown kind, or nothing that looks like songs.
+    """
+    spec, _, text = spec.partition("#")
+    options = dict(part.split("=", 1) for part in text.split(",") if "=" in part)
+    unknown = set(options) - {"wetness", "licence", "name"}
+    if unknown:
+        raise CatalogueError(f"{spec}: found option {', '.join(sorted(unknown))}; needed: wetness, licence or name")
+    kind, _, rest = spec.partition(":")
+    path = Path(rest) if kind in KINDS else Path(spec)
+    if not path.exists():
+        raise CatalogueError(
+            f"{path}: no such file or folder; needed: a data set, a folder of song folders or a manifest"
+        )
+    kind = kind if kind in KINDS else detect(path)
+    found = KINDS[kind](path, options)
+    if not found.songs and not found.problems:
+        raise CatalogueError(f"{path}: found no songs; needed: what a source of kind {kind} holds ({_NEEDED[kind]})")
+    return found
+
+
+def detect(path: Path) -> str:
+    """Tell the kind of a source from what lies there.
+
+    Args:
+        path: a file or folder.
+    """
+    if path.is_file():
+        return "manifest"
+    if next(path.glob("t*/*.stem.mp4"), None) or next(path.glob("*.stem.mp4"), None):
+        return "musdb"
+    if any(
+        (path / subset).is_dir() and next((path / subset).glob("*/mixture.wav"), None) for subset in ("train", "test")
+    ):
+        return "musdb-hq"
+    if next(path.glob("*/*_METADATA.yaml"), None) or next(path.glob("Audio/*/*_METADATA.yaml"), None):
+        return "medleydb"
+    if next(path.glob("*/data.json"), None) or next(path.glob("*/*/data.json"), None):
+        return "moisesdb"
+    return "folder"
+
+
+def _audio_in(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in EXTENSIONS and not p.name.startswith("."))
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    yield from sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
+
+
+def read_musdb_hq(root: Path, options: dict[str, str]) -> Found:
+    """MUSDB18-HQ: ``train`` and ``test``, each with folders of five WAV files."""
+    found = Found()
+    needed = ("drums", "bass", "other", "vocals")
+    for subset in ("train", "test"):
+        if not (root / subset).is_dir():
+            continue
+        for folder in _folders(root / subset):
+            files = {p.stem: p for p in _audio_in(folder)}
+            parts = tuple(Part(kind, files[kind], "wet", f"{subset} part") for kind in needed if kind in files)
+            if "mixture" in files:
+                parts += (Part("mix", files["mixture"], "wet"),)
+            missing = tuple(kind for kind in needed if kind not in files)
+            found.songs.append(
+                Song(folder.name, options.get("name", "MUSDB18-HQ"), parts, "non-commercial/share-alike", missing)
+            )
+    return found
+
+
+def read_moisesdb(root: Path, options: dict[str, str]) -> Found:
+    """MoisesDB: folders (below a provider's) with ``data.json`` and a folder of tracks for each stem."""
+    found = Found()
+    for description in sorted([*root.glob("*/data.json"), *root.glob("*/*/data.json")]):
+        folder = description.parent
+        try:
+            data = json.loads(description.read_text(encoding="utf-8"))
+            name = " - ".join(str(data[key]) for key in ("artist", "song") if data.get(key)) or folder.name
+            tracks = [(str(s["stemName"]), t) for s in data["stems"] for t in s["tracks"]]
+            files = [(s, folder / s / f"{t['id']}.{t['extension']}", t) for s, t in tracks]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            found.problems.append(f"{description}: not a MoisesDB description ({error!r}); the song is left out")
+            continue
+        parts = tuple(
+            Part(
+                kind_of(stem), path, "wet",
+                "; ".join(filter(None, (str(track.get("trackType", "")), "bleed" if track.get("has_bleed") else ""))),
+            )
+            for stem, path, track in files
+            if path.is_file()
+        )  # fmt: skip
+        missing = tuple(f"{stem}/{path.name}" for stem, path, _ in files if not path.is_file())
+        found.songs.append(Song(name, options.get("name", "MoisesDB"), parts, "non-commercial/share-alike", missing))
+    return found
+
+
+def read_medleydb(root: Path, options: dict[str, str]) -> Found:
+    """MedleyDB: ``Audio/SONG`` with ``SONG_METADATA.yaml``, a folder of stems and one of raw tracks, which are dry."""
+    try:
+        import yaml
+    except ImportError as error:
+        raise CatalogueError("MedleyDB's descriptions need PyYAML; pip install 'stem-provenance[train]'") from error
+    found = Found()
+    for description in sorted([*root.glob("*/*_METADATA.yaml"), *root.glob("Audio/*/*_METADATA.yaml")]):
+        folder = description.parent
+        song = description.name.removesuffix("_METADATA.yaml")
+        try:
+            data = yaml.safe_load(description.read_text(encoding="utf-8"))
+            bleed = "bleed" if str(data.get("has_bleed", "no")).lower() in ("yes", "true") else ""
+            stems_dir = folder / str(data.get("stem_dir") or f"{song}_STEMS")
+            raw_dir = folder / str(data.get("raw_dir") or f"{song}_RAW")
+            parts: list[Part] = []
+            for stem in data["stems"].values():
+                note = "; ".join(filter(None, (str(stem["instrument"]), bleed)))
+                parts.append(Part(kind_of(str(stem["instrument"])), stems_dir / str(stem["filename"]), "wet", note))
+                for raw in (stem.get("raw") or {}).values() if raw_dir.is_dir() else ():
+                    note = "; ".join(filter(None, ("raw track", str(raw["instrument"]), bleed)))
+                    parts.append(Part(kind_of(str(raw["instrument"])), raw_dir / str(raw["filename"]), "dry", note))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+            found.problems.append(f"{description}: not a MedleyDB description ({error!r}); the song is left out")
+            continue
+        mix = folder / str(data.get("mix_filename") or f"{song}_MIX.wav")
+        there = tuple(part for part in parts if part.path.is_file())
+        missing = tuple(part.path.name for part in parts if not part.path.is_file())
+        there += (Part("mix", mix, "wet"),) if mix.is_file() else ()
+        name = " - ".join(str(data[key]) for key in ("artist", "title") if data.get(key)) or song
+        found.songs.append(Song(name, options.get("name", "MedleyDB"), there, "non-commercial/share-alike", missing))
+    return found
+
+
+def read_folder(root: Path, options: dict[str, str]) -> Found:
+    """Any folder of song folders, each with one audio file for each stem; stems that most songs have are expected."""
+    found = Found()
+    folders = [folder for folder in _folders(root) if _audio_in(folder)]
+    kinds = [[kind_of(p.stem) for p in _audio_in(folder)] for folder in folders]
+    usual = [k for k in ("drums", "bass", "other", "vocals") if sum(k in names for names in kinds) * 2 > len(kinds) > 1]
+    for folder, names in zip(folders, kinds, strict=True):
+        parts = tuple(
+            Part(kind, path, options.get("wetness", _wetness_of(path.stem)))
+            for kind, path in zip(names, _audio_in(folder), strict=True)
+        )
+        missing = tuple(kind for kind in usual if kind not in names)
+        found.songs.append(
+            Song(folder.name, options.get("name", root.name), parts, options.get("licence", ""), missing)
+        )
+    return found
+
+
+def _wetness_of(name: str) -> str:
+    match = re.search(r"(^|[^a-z])(dry|raw|wet|fx)([^a-z]|$)", name.lower())
+    return {"dry": "dry", "raw": "dry", "wet": "wet", "fx": "wet"}[match[2]] if match else "unknown"
+
+
+def read_manifest(file: Path, options: dict[str, str]) -> Found:
+    """Any manifest: each row is a part, grouped by its ``song_id``; separated clips stay with their song."""
+    found = Found()
+    with file.open(newline="", encoding="utf-8") as handle:
+        reader = csv.DictReader(handle)
+        lacking = [c for c in REQUIRED if c not in (reader.fieldnames or ())]
+        if lacking:
+            raise CatalogueError(f"{file}: found no column {', '.join(lacking)}; needed: {', '.join(REQUIRED)}")
+        songs: dict[tuple[str, str], list[Part]] = {}
+        missing: dict[tuple[str, str], list[str]] = {}
+        licences: dict[tuple[str, str], str] = {}
+        for number, row in enumerate(reader, 2):
+            if not row.get("song_id") or not row.get("clip"):
+                found.problems.append(f"{file}, line {number}: found no clip or song_id; the row is left out")
+                continue
+            key = (row["song_id"], row.get("source_repo") or options.get("name", file.stem))
+            path = file.parent / row["clip"]
+            if row.get("reference"):
+                row["reference"] = str((file.parent / row["reference"]).resolve())
+            if path.is_file():
+                part = Part(row["stem"], path, row.get("wetness") or "unknown", row.get("note") or "", dict(row))
+                songs.setdefault(key, []).append(part)
+            else:
+                songs.setdefault(key, [])
+                missing.setdefault(key, []).append(row["clip"])
+            licences.setdefault(key, row.get("licence") or "")
+    for (name, source), parts in songs.items():
+        key = (name, source)
+        found.songs.append(Song(name, source, tuple(parts), licences[key], tuple(missing.get(key, ()))))
+    return found
+
+
+def read_musdb(root: Path, options: dict[str, str]) -> Found:
+    """MUSDB18: ``.stem.mp4`` files, decoded by the ``musdb`` package into FLAC files beside them (folder ``flac``)."""
+    from training.catalogue import musdb18
+
+    return musdb18.read(root, options)
+
+
+KINDS: dict[str, Callable[[Path, dict[str, str]], Found]] = {
+    "musdb-hq": read_musdb_hq,
+    "musdb": read_musdb,
+    "moisesdb": read_moisesdb,
+    "medleydb": read_medleydb,
+    "folder": read_folder,
+    "manifest": read_manifest,
+}
+"""Kinds of source by name."""
+_NEEDED = {
+    "musdb-hq": "train/SONG/{mixture,drums,bass,other,vocals}.wav",
+    "musdb": "train/SONG.stem.mp4",
+    "moisesdb": "PROVIDER/ID/data.json",
+    "medleydb": "Audio/SONG/SONG_METADATA.yaml",
+    "folder": "SONG/STEM.wav",
+    "manifest": f"a CSV file with {', '.join(REQUIRED)}",
+}

@@ -1,0 +1,334 @@
+"""What the protocol found: figures by family, repository, stem, SDR and degradation, tables and plots."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
+
+from provenance.model import EFFECTS, KINDS, PROCESSINGS
+from training import calibrate as fitting
+from training import evaluate, labels
+from training.config import Config
+from training.dataset import Table
+from training.examples import DEGRADED
+from training.heads import Outputs
+
+MIN_GROUP = 5
+SDR_EDGES_DB = (-20.0, 0.0, 3.0, 6.0, 9.0, 12.0, 60.0)
+FALSE_ALARMS = (0.01, 0.02, 0.05)
+
+
+def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
+    """Return all figures of the unseen protocol.
+
+    Args:
+        table: all rows, described.
+        held: what the folds' models said.
+        config: bounds of the thresholds.
+    """
+    meta = table.meta
+    pooled = evaluate.files(meta, held, evaluate.judged_rows(meta, config.n_folds))
+    of_fold = evaluate.limits(pooled, config)
+    scored = evaluate.decisions(pooled, of_fold)
+    called = lambda part, origin: evaluate.figures(part)[f"{origin}_called_separated"]  # noqa: E731
+    out: dict[str, Any] = {
+        "unseen": evaluate.figures(scored)
+        | {
+            "auc_interval": evaluate.interval(scored, evaluate.auc, config.seed),
+            "studio_called_separated_interval": evaluate.interval(scored, lambda p: called(p, "studio"), config.seed),
+            "separated_called_separated_interval": evaluate.interval(
+                scored, lambda p: called(p, "separated"), config.seed
+            ),
+            "ece": round(fitting.ece(scored["p_separated"], scored["separated"]), 4),
+            "undecided": round(float((scored["called"] == "undecided").mean()), 4),
+            "right_of_decided": _right(scored),
+            "caught_at_false_alarm": caught_at(scored),
+        },
+        "by_manifest": _by(scored, "manifest"),
+        "by_set": _by(scored, "set"),
+        "by_stem": _by(scored, "stem"),
+        "by_codec": _by(scored, "codec"),
+        "by_family": {k: v for k, v in _by(scored, "family").items() if k},
+        "by_repository": _by(scored, "repo", least=3),
+        "by_sdr": _by_sdr(scored),
+        "accused": scored[~scored["separated"] & (scored["called"] == "separated")]["clip"].tolist(),
+        "reliability": fitting.reliability(scored["p_separated"], scored["separated"]),
+        "risk": _risk(scored),
+        "metadata_only_auc": metadata_probe(scored),
+        "degraded": _degraded(meta, held, config, of_fold),
+    }
+    known = _seen_family(meta, held, config)
+    out["seen_family_unseen_song_auc"] = evaluate.auc(known)
+    out["pairs_unseen_song_auc"] = evaluate.auc(known[known["set"] == "pairs"])
+    near = evaluate.files(
+        meta, held, (meta["kind"] == "clean").to_numpy() & meta["oracle"].to_numpy(bool) & np.isfinite(held["logit"])
+    )
+    out["near_oracle"] = {"n": len(near), "mean_logit": round(float(near["logit"].mean()), 3) if len(near) else None}
+    out["processing"] = _processing(meta, held)
+    out["effects"] = _effects(meta, held)
+    out["kind"] = _kind(meta, held, config)
+    out["layers"] = _layers(meta, held)
+    out["sdr"] = _sdr(scored)
+    out["sdr_seen_family"] = _sdr(known)
+    return out
+
+
+def _by(scored: pd.DataFrame, column: str, least: int = MIN_GROUP) -> dict[str, Any]:
+    return {str(name): evaluate.figures(part) for name, part in scored.groupby(column) if len(part) >= least}
+
+
+def _right(scored: pd.DataFrame) -> float | None:
+    decided = scored[scored["called"] != "undecided"]
+    return round(float((decided["called"] == decided["origin"]).mean()), 4) if len(decided) else None
+
+
+def caught_at(scored: pd.DataFrame) -> dict[str, float]:
+    """Return the share of extractions above the score that so many true stems lie above, mean over folds.
+
+    Args:
+        scored: held-out files.
+    """
+    out = {}
+    for rate in FALSE_ALARMS:
+        shares = []
+        for _, part in scored.groupby("fold"):
+            true, fake = part[~part["separated"]]["logit"], part[part["separated"]]["logit"]
+            if len(true) and len(fake):
+                shares.append(float((fake > np.quantile(true, 1 - rate)).mean()))
+        out[f"{rate:g}"] = round(float(np.mean(shares)), 4) if shares else float("nan")
+    return out
+
+
+def _seen_family(meta: pd.DataFrame, held: Outputs, config: Config) -> pd.DataFrame:
+    """Files of unseen songs whose separator's family was trained on, and the studio stems."""
+    clean = (meta["kind"] == "clean").to_numpy() & ~meta["oracle"].to_numpy(bool)
+    separated = (meta["origin"] == "separated").to_numpy()
+    seen = separated & ~evaluate.unseen_rows(meta, config.n_folds)
+    return evaluate.files(meta, held, clean & (seen | ~separated) & np.isfinite(held["logit"]))
+
+
+def _by_sdr(scored: pd.DataFrame) -> list[dict[str, Any]]:
+    fake = scored[scored["separated"] & scored["sdr_db"].notna()]
+    out = []
+    for low, high in pairwise(SDR_EDGES_DB):
+        part = fake[(fake["sdr_db"] >= low) & (fake["sdr_db"] < high)]
+        if len(part):
+            out.append(
+                {
+                    "from_db": low,
+                    "to_db": high,
+                    "n": len(part),
+                    "called_separated": round(float((part["called"] == "separated").mean()), 4),
+                    "called_studio": round(float((part["called"] == "studio").mean()), 4),
+                }
+            )
+    return out
+
+
+def _risk(scored: pd.DataFrame) -> list[dict[str, float]]:
+    """Share of wrong calls among the surest files, at growing coverage."""
+    sure = np.abs(scored["p_separated"] - 0.5).to_numpy()
+    wrong = ((scored["p_separated"] > 0.5) != scored["separated"]).to_numpy()
+    order = np.argsort(-sure)
+    out = []
+    for coverage in (0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0):
+        n = max(1, int(coverage * len(order)))
+        out.append({"coverage": coverage, "risk": round(float(wrong[order[:n]].mean()), 4)})
+    return out
+
+
+def metadata_probe(scored: pd.DataFrame) -> float | None:
+    """Return the area under the curve of a model that sees only a file's coding and length, by the same folds.
+
+    Args:
+        scored: held-out files.
+    """
+    columns = pd.DataFrame(
+        {
+            "codec": scored["codec"].astype("category").cat.codes,
+            "n_frames": scored["n_frames"],
+        }
+    ).to_numpy(float)
+    probe = scored.copy()
+    for fold in scored["fold"].unique():
+        here = (scored["fold"] == fold).to_numpy()
+        if scored["separated"][~here].nunique() < 2:
+            return None
+        model = HistGradientBoostingClassifier(max_iter=60, random_state=0)
+        model.fit(columns[~here], scored["separated"][~here])
+        probe.loc[here, "logit"] = model.decision_function(columns[here])
+    return evaluate.auc(probe)
+
+
+def _degraded(meta: pd.DataFrame, held: Outputs, config: Config, of_fold: dict[int, evaluate.Limits]) -> dict[str, Any]:
+    """Figures after each degradation, beside the same clips as they are."""
+    unseen = evaluate.unseen_rows(meta, config.n_folds)
+    kinds = sorted(k for k in meta["kind"].unique() if str(k).startswith(DEGRADED))
+    if not kinds:
+        return {}
+    clips = set(meta[meta["kind"].isin(kinds)]["clip"])
+    same = (meta["kind"] == "clean").to_numpy() & meta["clip"].isin(clips).to_numpy() & unseen
+    out = {"as they are": evaluate.figures(evaluate.decisions(evaluate.files(meta, held, same), of_fold))}
+    for kind in kinds:
+        rows = (meta["kind"] == kind).to_numpy() & unseen
+        name = kind.removeprefix(DEGRADED)
+        out[name] = evaluate.figures(evaluate.decisions(evaluate.files(meta, held, rows), of_fold))
+    return out
+
+
+def _processing(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
+    known = meta["processing"].isin(PROCESSINGS).to_numpy() & np.isfinite(held["p_processing"][:, 0])
+    studio = (meta["origin"] == "studio").to_numpy()
+    made = meta["kind"].isin(["clean", "processed"]).to_numpy() & (meta["set"] == "dry").to_numpy()
+    clean = (meta["kind"] == "clean").to_numpy()
+    out: dict[str, Any] = {"classes": list(PROCESSINGS)}
+    groups = {
+        "made": known & studio & made,
+        "made_and_separated": known & ~studio & meta["set"].eq("dry").to_numpy(),
+        "fx_pairs": known & clean & meta["set"].eq("fx_pairs").to_numpy(),
+        "dry_against_wet_recordings": known & clean & studio & meta["set"].isin(["dry", "true"]).to_numpy(),
+    }
+    for name, here in groups.items():
+        if not here.any():
+            continue
+        truth = meta["processing"][here].map(PROCESSINGS.index).to_numpy()
+        found = held["p_processing"][here].argmax(1)
+        matrix = confusion_matrix(truth, found, labels=range(len(PROCESSINGS)))
+        present = np.unique(truth)
+        out[name] = {
+            "n": int(here.sum()),
+            "confusion": matrix.tolist(),
+            "macro_f1": round(float(f1_score(truth, found, labels=present, average="macro")), 4),
+            "dry_against_rest_auc": _auc(truth > 0, 1 - held["p_processing"][here][:, 0]),
+        }
+    return out
+
+
+def _auc(truth: npt.NDArray[Any], score: npt.NDArray[Any]) -> float | None:
+    return round(float(roc_auc_score(truth, score)), 4) if len(np.unique(truth)) == 2 else None
+
+
+def _effects(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
+    if "p_effects" not in held:
+        return {}
+    out: dict[str, Any] = {}
+    truth = labels.effects(meta)
+    for group, here in (
+        ("studio", meta["kind"].isin(["clean", "processed"]) & (meta["origin"] == "studio")),
+        ("separated", meta["origin"] == "separated"),
+    ):
+        rows = here.to_numpy() & np.isfinite(held["p_effects"][:, 0]) & (meta["set"] == "dry").to_numpy()
+        found: dict[str, Any] = {}
+        for k, name in enumerate(EFFECTS):
+            known = rows & np.isfinite(truth[:, k])
+            if known.sum() >= 20 and 0 < truth[known, k].sum() < known.sum():
+                y, p = truth[known, k] > 0.5, held["p_effects"][known, k]
+                found[name] = {"n": int(known.sum()), "auc": _auc(y, p), "f1": round(float(f1_score(y, p >= 0.5)), 4)}
+        if found:
+            found["macro_f1"] = round(float(np.mean([v["f1"] for v in found.values()])), 4)
+            out[group] = found
+    return out
+
+
+def _kind(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, Any]:
+    """Kind of separator on extractions of families that were not trained on."""
+    if "p_kind" not in held:
+        return {}
+    truth = labels.kind(meta)
+    rows = evaluate.judged_rows(meta, config.n_folds) & (truth >= 0) & np.isfinite(held["p_kind"][:, 0])
+    if not rows.any():
+        return {}
+    found = held["p_kind"][rows].argmax(1)
+    stated = held["p_kind"][rows].max(1) >= config.family_threshold
+    right = found == truth[rows]
+    return {
+        "n": int(rows.sum()),
+        "classes": list(KINDS),
+        "confusion": confusion_matrix(truth[rows], found, labels=range(len(KINDS))).tolist(),
+        "accuracy": round(float(right.mean()), 4),
+        "most_common": round(float(np.bincount(truth[rows]).max() / rows.sum()), 4),
+        "stated": round(float(stated.mean()), 4),
+        "right_of_stated": round(float(right[stated].mean()), 4) if stated.any() else None,
+    }
+
+
+def _layers(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
+    if "p_submix" not in held:
+        return {}
+    truth = labels.layers(meta)
+    rows = np.isfinite(truth) & np.isfinite(held["p_submix"]) & meta["kind"].isin(["clean", "submix"]).to_numpy()
+    if not rows.any():
+        return {}
+    out = {"n": int(rows.sum()), "auc": _auc(truth[rows], held["p_submix"][rows])}
+    for stem in ("vocals", "other", "drums"):
+        here = rows & (meta["stem"] == stem).to_numpy()
+        if here.any():
+            out[f"auc_{stem}"] = _auc(truth[here], held["p_submix"][here])
+    return out
+
+
+def _sdr(scored: pd.DataFrame) -> dict[str, Any]:
+    known = scored[scored["separated"] & scored["sdr_db"].notna() & scored["sdr_found_db"].notna()]
+    if len(known) < 10:
+        return {"n": len(known)}
+    truth = known["sdr_db"].clip(labels.MIN_SDR_DB, labels.MAX_SDR_DB).to_numpy(float)
+    residual = known["sdr_found_db"].to_numpy(float) - truth
+    covered = np.zeros(len(known), bool)
+    fold = known["fold"].to_numpy()
+    for k in np.unique(fold):
+        if (fold != k).sum() >= 10:
+            half = fitting.conformal_half_width(residual[fold != k])
+            covered[fold == k] = np.abs(residual[fold == k]) <= half
+    return {
+        "n": len(known),
+        "mae_db": round(float(np.abs(residual).mean()), 3),
+        "mae_of_the_median_db": round(float(np.abs(truth - np.median(truth)).mean()), 3),
+        "bias_db": round(float(residual.mean()), 3),
+        "correlation": round(float(np.corrcoef(truth, known["sdr_found_db"])[0, 1]), 3),
+        "half_width_db": round(fitting.conformal_half_width(residual), 3),
+        "coverage_on_other_folds": round(float(covered.mean()), 4),
+    }
+
+
+def write(out: Path, figures: dict[str, Any], meta: pd.DataFrame, held: Outputs, config: Config) -> None:
+    """Write ``evaluation.json``, a table of files, and plots.
+
+    Args:
+        out: folder.
+        figures: of :func:`report`.
+        meta: all rows, described.
+        held: what the folds' models said.
+        config: bounds of the thresholds.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "evaluation.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    pooled = evaluate.files(meta, held, evaluate.judged_rows(meta, config.n_folds))
+    scored = evaluate.decisions(pooled, evaluate.limits(pooled, config))
+    scored.to_csv(out / "files.csv", index=False)
+    fig, axes = plt.subplots(1, 3, figsize=(15, 4.5))
+    bins = figures["reliability"]
+    axes[0].plot([0, 1], [0, 1], color="0.7")
+    axes[0].plot([b["mean_p"] for b in bins], [b["share_separated"] for b in bins], "o-")
+    axes[0].set(xlabel="stated p_separated", ylabel="share separated", title="reliability, both classes weighted alike")
+    axes[1].plot([r["coverage"] for r in figures["risk"]], [r["risk"] for r in figures["risk"]], "o-")
+    axes[1].set(xlabel="coverage", ylabel="share wrong", title="risk against coverage")
+    for origin, part in scored.groupby("origin"):
+        axes[2].hist(part["p_separated"], bins=25, range=(0, 1), alpha=0.6, label=str(origin))
+    axes[2].set(xlabel="p_separated", ylabel="files", title="held-out files")
+    axes[2].legend()
+    fig.tight_layout()
+    fig.savefig(out / "protocol.png", dpi=110)
+    plt.close(fig)
