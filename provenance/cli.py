@@ -7,8 +7,8 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,9 +22,10 @@ import provenance
 from provenance.audio import EXTENSIONS
 from provenance.errors import ModelError, UnreadableAudio
 from provenance.explain import command as explain_command
-from provenance.verdict import Verdict
+from provenance.mix import command as mix_command
+from provenance.table import Row, show
 
-EXIT_FINDING, EXIT_ERROR = 1, 2
+EXIT_FINDING, EXIT_ERROR, EXIT_STOPPED = 1, 2, 130
 FINDINGS = ("separated", "undecided", "studio", "dry", "hybrid", "wet")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -43,31 +44,6 @@ class Windows(StrEnum):
 
     full = "full"
     sparse = "sparse"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One input and what came of it.
-
-    Args:
-        path: as given or found in a folder.
-        verdict: what it is, or None.
-        error: why it could not be read, or None.
-    """
-
-    path: str
-    verdict: Verdict | None
-    error: UnreadableAudio | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the row as it is printed in JSON."""
-        if self.verdict is not None:
-            return {"path": self.path, **self.verdict.to_dict()}
-        error = self.error
-        found = {"code": "unknown", "found": "", "needed": "", "message": ""}
-        if error is not None:
-            found = {"code": error.code, "found": error.found, "needed": error.needed, "message": str(error)}
-        return {"path": self.path, "status": "error", "error": found}
 
 
 @app.callback()
@@ -94,20 +70,25 @@ def score(
         raise typer.Exit(EXIT_ERROR) from None
     files = list(_walk(paths))
     rows: list[Row] = []
-    with _progress(len(files)) as progress:
-        task = progress.add_task("scoring", total=len(files))
-        for file in files:
-            row = _score(scorer, file, windows)
-            if row.error is not None:
-                progress.console.print(str(row.error), style="red", markup=False, highlight=False, soft_wrap=True)
-            if output is Format.jsonl:
-                print(json.dumps(row.to_dict()), flush=True)
-            rows.append(row)
-            progress.advance(task)
+    try:
+        with _progress(len(files)) as progress:
+            task = progress.add_task("scoring", total=len(files))
+            for file in files:
+                row = _score(scorer, file, windows)
+                if row.error is not None:
+                    message = str(row.error).encode("utf-8", "backslashreplace").decode()
+                    progress.console.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+                if output is Format.jsonl:
+                    print(json.dumps(row.to_dict()), flush=True)
+                rows.append(row)
+                progress.advance(task)
+    except KeyboardInterrupt:
+        _say(f"stopped after {len(rows)} of {len(files)} files")
+        raise typer.Exit(EXIT_STOPPED) from None
     if output is Format.json:
         print(json.dumps([row.to_dict() for row in rows], indent=2))
     elif output is Format.table:
-        _print_table(rows)
+        show(rows)
     if not files or any(row.error for row in rows):
         raise typer.Exit(EXIT_ERROR)
     if any(row.verdict and findings & {row.verdict.origin, row.verdict.processing} for row in rows):
@@ -169,6 +150,7 @@ def serve(
 
 
 app.command("explain")(explain_command.command)
+app.command("against")(mix_command.command)
 
 
 def main() -> None:
@@ -196,27 +178,45 @@ def _findings(values: list[str]) -> set[str]:
 
 
 def _walk(paths: list[str]) -> Iterator[str]:
-    """Yield files as given; of a folder the audio below it, in order. A folder without audio stays, to be named."""
+    """Yield files as given; of a folder the audio below it, in order, but for hidden files (macOS leaves ``._a.wav``).
+
+    A folder without audio, or one that cannot be listed, is yielded itself, to be named as an error.
+    """
     for path in paths:
         if not os.path.isdir(path):  # unlike Path.is_dir, it takes names that no file can have
             yield path
             continue
-        found = sorted(
+        closed: list[str] = []
+        walk = os.walk(path, onerror=partial(_note, closed))
+        found = [
             os.path.join(folder, name)
-            for folder, _, names in os.walk(path)
+            for folder, _, names in walk
             for name in names
-            if Path(name).suffix.lower() in EXTENSIONS
-        )
-        yield from found or [path]
+            if Path(name).suffix.lower() in EXTENSIONS and not name.startswith(".")
+        ]
+        yield from sorted(found + closed) or [path]
 
 
 def _score(scorer: provenance.Scorer, path: str, windows: Windows) -> Row:
     try:
         if os.path.isdir(path):
-            raise UnreadableAudio(path, "no_audio_in_folder", "a directory without audio files", "at least one")
+            _refuse_folder(path)
         return Row(path, scorer.score(path, "sparse" if windows is Windows.sparse else "full"), None)
     except UnreadableAudio as error:
         return Row(path, None, error)
+
+
+def _note(closed: list[str], error: OSError) -> None:
+    closed.append(str(error.filename))
+
+
+def _refuse_folder(path: str) -> None:
+    try:
+        os.scandir(path).close()
+    except OSError as error:
+        needed = "permission to list the directory"
+        raise UnreadableAudio(path, "not_readable", f"a directory: {error.strerror}", needed) from error
+    raise UnreadableAudio(path, "no_audio_in_folder", "a directory without audio files", "at least one audio file")
 
 
 def _progress(n_files: int) -> Progress:
@@ -230,32 +230,3 @@ def _progress(n_files: int) -> Progress:
         disable=not console.is_terminal or n_files < 2,
         transient=True,
     )
-
-
-_STYLES = {"studio": "green", "separated": "red", "undecided": "yellow"}
-
-
-def _print_table(rows: list[Row]) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)
-    table = Table()
-    for name in ("file", "origin", "confidence", "p_separated", "SDR ceiling (90 %)", "processing", "reasons"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        verdict = row.verdict
-        if verdict is None:
-            table.add_row(row.path, "[red]error[/red]", "", "", "", "", row.error.found if row.error else "")
-            continue
-        sdr = verdict.sdr_ceiling_db
-        style = _STYLES[verdict.origin]
-        table.add_row(
-            row.path,
-            f"[{style}]{verdict.origin}[/{style}]",
-            "" if verdict.confidence is None else f"{verdict.confidence:.2f}",
-            "" if verdict.p_separated is None else f"{verdict.p_separated:.2f}",
-            "" if sdr is None else f"{sdr.estimate:.1f} dB ({sdr.low:.1f} to {sdr.high:.1f})",
-            verdict.processing,
-            ", ".join(r for r in verdict.reasons if r != "not_in_this_model"),
-        )
-    console.print(table)

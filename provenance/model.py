@@ -16,7 +16,8 @@ from provenance.errors import ModelError
 
 PROCESSINGS = ("dry", "hybrid", "wet")
 EFFECTS = (
-    "reverb", "delay", "compression", "eq", "de_essing", "saturation", "modulation", "pitch_correction", "stereo_imaging",
+    "reverb", "delay", "compression", "eq", "de_essing", "saturation", "modulation", "pitch_correction",
+    "stereo_imaging",
 )  # fmt: skip
 KINDS = ("waveform", "hybrid", "spectrogram_mask", "complex_mask", "transformer", "classical")
 """Kinds of separator a model may name; anything else is ``unknown``."""

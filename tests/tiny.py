@@ -13,16 +13,17 @@ from onnx import TensorProto, helper, numpy_helper
 
 from provenance import frontend
 
-HEADS = ("origin", "processing", "sdr", "distance")
+HEADS = ("origin", "processing", "sdr", "distance", "effects", "family", "layers")
 
 
-def write(folder: Path, seed: int = 0, outputs: tuple[str, ...] = (), **changes: Any) -> Path:
+def write(folder: Path, seed: int = 0, outputs: tuple[str, ...] = (), with_map: bool = False, **changes: Any) -> Path:
     """Write a model folder.
 
     Args:
         folder: to be made.
         seed: of the weights.
         outputs: names of the graph's outputs to leave out.
+        with_map: whether the model also looks at the windows' maps.
         changes: keys of ``config.json`` to replace.
 
     Returns:
@@ -31,28 +32,33 @@ def write(folder: Path, seed: int = 0, outputs: tuple[str, ...] = (), **changes:
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     n = frontend.N_FEATURES
-    constants = [
-        numpy_helper.from_array((rng.standard_normal((n, 1)) * 3e-3).astype(np.float32), "w_origin"),
-        numpy_helper.from_array((rng.standard_normal((n, 3)) * 3e-3).astype(np.float32), "w_processing"),
-        numpy_helper.from_array((rng.standard_normal((n, 1)) * 3e-3).astype(np.float32), "w_sdr"),
-        numpy_helper.from_array(np.full((n, 1), 1e-6, np.float32), "w_distance"),
-        numpy_helper.from_array(np.array([-1], np.int64), "flat"),
-    ]
-    nodes = [
-        helper.make_node("MatMul", ["features", "w_processing"], ["z"]),
-        helper.make_node("Softmax", ["z"], ["p_processing"], axis=1),
-    ]
-    for weights, output in (("w_origin", "logit"), ("w_sdr", "sdr_db"), ("w_distance", "distance")):
-        nodes.append(helper.make_node("MatMul", ["features", weights], [f"{output}_2d"]))
-        nodes.append(helper.make_node("Reshape", [f"{output}_2d", "flat"], [output]))
-    shapes: dict[str, list[str | int]] = {"logit": ["n"], "p_processing": ["n", 3], "sdr_db": ["n"], "distance": ["n"]}
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", n])],
-        [helper.make_tensor_value_info(k, TensorProto.FLOAT, s) for k, s in shapes.items() if k not in outputs],
-        constants,
-    )
+    widths = {"logit": 1, "p_processing": 3, "sdr_db": 1, "distance": 1, "p_effects": 9, "p_kind": 6, "p_submix": 1}
+    last = {"p_processing": "Softmax", "p_kind": "Softmax", "p_effects": "Sigmoid", "p_submix": "Sigmoid"}
+    constants, nodes, shown = [numpy_helper.from_array(np.array([-1], np.int64), "flat")], [], []
+    for output, width in widths.items():
+        weights = np.full((n, 1), 1e-6) if output == "distance" else rng.standard_normal((n, width)) * 3e-3
+        constants.append(numpy_helper.from_array(weights.astype(np.float32), f"w_{output}"))
+        steps = [("MatMul", ["features", f"w_{output}"])]
+        if output in last:
+            steps.append((last[output], []))
+        if width == 1:
+            steps.append(("Reshape", ["flat"]))
+        if output == "logit" and with_map:
+            constants.append(numpy_helper.from_array(np.array([1, 2, 3], np.int64), "map_axes"))
+            nodes.append(helper.make_node("ReduceMean", ["map", "map_axes"], ["map_mean"], keepdims=0))
+            steps.append(("Add", ["map_mean"]))
+        value = ""
+        for k, (op, inputs) in enumerate(steps):
+            name = output if k == len(steps) - 1 else f"{output}_{k}"
+            nodes.append(helper.make_node(op, ([value] if value else []) + inputs, [name]))
+            value = name
+        if output not in outputs:
+            shape: list[str | int] = ["n"] if width == 1 else ["n", width]
+            shown.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, shape))
+    given = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", n])]
+    if with_map:
+        given.append(helper.make_tensor_value_info("map", TensorProto.FLOAT, ["n", 2, "frames", frontend.N_MAP_BINS]))
+    graph = helper.make_graph(nodes, "tiny", given, shown, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model)
     data = model.SerializeToString()
@@ -63,7 +69,14 @@ def write(folder: Path, seed: int = 0, outputs: tuple[str, ...] = (), **changes:
         "sha256": hashlib.sha256(data).hexdigest(),
         "heads": list(HEADS),
         "calibration": {"slope": 1.0, "intercept": 0.0},
-        "thresholds": {"separated": 0.8, "studio": 0.2, "processing": 0.5, "distance": 100.0},
+        "thresholds": {
+            "separated": 0.8,
+            "studio": 0.2,
+            "processing": 0.5,
+            "distance": 100.0,
+            "family": 0.3,
+            "layers": 0.6,
+        },
         "sdr_half_width_db": 6.0,
         "licence": "Apache-2.0",
         "frontend": frontend.contract(),

@@ -32,6 +32,8 @@ MAP_SHAPE = (2, N_MAP_FRAMES, frontend.N_MAP_BINS)
 SILENT_RMS = 1e-5
 DEGRADED = "degraded:"
 """Kinds of rows that are judged and never learnt from begin with it."""
+LEAST_NETWORK_GAIN_DB = 2.0
+"""By how much an output of a small network must be nearer to its target than the mix was."""
 SEPARABLE = ("vocals", "drums", "bass", "other")
 META = (
     "clip", "kind", "window", "pair", "origin", "family", "separator_kind", "sdr_db", "processing", "oracle", "fold",
@@ -139,11 +141,11 @@ def layers_of(clip: Clip) -> str:
     """Return whether a clip holds one performance or several, or nothing where nobody knows.
 
     Args:
-        clip: a dry clip is one voice, one instrument or one hit; a drum stem is a whole kit.
+        clip: a dry clip is one voice, one instrument or one hit; a drum stem of a song is a whole kit.
     """
     if clip.set_name == "dry":
         return "individual"
-    return "submix" if clip.stem == "drums" and clip.set_name in ("pairs", "true", "multitrack") else ""
+    return "submix" if clip.stem == "drums" and clip.set_name == "pairs" else ""
 
 
 @dataclass(frozen=True)
@@ -171,10 +173,11 @@ class Context:
 
 @dataclass(frozen=True)
 class Part:
-    """A kind of example: who makes it and which settings of the recipe it depends on."""
+    """A kind of example: who makes it, the settings of the recipe it depends on, and how often that was changed."""
 
     make: Callable[[Context], None]
     settings: tuple[str, ...]
+    version: int = 1
 
 
 def make(clip: Clip, samples: Wave, part: str, pool: list[Clip], recipe: Recipe, rooms: tuple[str, ...] = ()) -> Rows:
@@ -267,8 +270,9 @@ def _with_effects(wave: Wave, c: Context) -> tuple[Wave, str]:
     if c.clip.wetness == "dry" or c.rng.random() >= c.recipe.p_effects:
         return wave, ""
     made = effects.produce(wave, str(c.rng.choice(["hybrid", "wet"])), c.rng, read_rooms(c.rooms))
-    used = made.wave.mean(1, keepdims=True) if wave.shape[1] == 1 else made.wave
-    return used, json.dumps(made.effects)
+    if wave.shape[1] == 1:
+        return made.wave.mean(1, keepdims=True), json.dumps(effects.folded(made.effects))
+    return made.wave, json.dumps(made.effects)
 
 
 def stereo(wave: Wave) -> Wave:
@@ -365,8 +369,18 @@ def _add(
     c.rows.add(fit(augment.apply(wave, chain) if chain else wave), kind, number, pair, **known)
 
 
-def _by_separator(c: Context, kind: str, n: int, run: Callable[[Wave, Wave], tuple[Wave, str, str] | None]) -> None:
-    """Rows of a separator that hears the mix only, each beside its true twin through the same chain."""
+def _by_separator(
+    c: Context,
+    kind: str,
+    n: int,
+    run: Callable[[Wave, Wave], tuple[Wave, str, str] | None],
+    least_gain_db: float = -np.inf,
+) -> None:
+    """Rows of a separator that hears the mix only, each beside its true twin through the same chain.
+
+    An estimate that is not so much nearer to the target than the mix was is left out: it would teach that a mix is an
+    extraction.
+    """
     if c.clip.origin != "studio" or c.clip.oracle:
         return
     for number in range(n):
@@ -380,6 +394,8 @@ def _by_separator(c: Context, kind: str, n: int, run: Callable[[Wave, Wave], tup
         if made is None:
             continue
         estimate, family, separator_kind = made
+        if surrogate.sdr_db(target, estimate) < surrogate.sdr_db(target, target + other) + least_gain_db:
+            continue
         chain = augment.draw(c.rng) if c.rng.random() < 0.5 else None
         about = {"origin": "separated", "family": family, "separator_kind": separator_kind,
                  "sdr_db": surrogate.sdr_db(target, estimate)}  # fmt: skip
@@ -445,7 +461,8 @@ def _networks(c: Context) -> None:
         family = family_of(str(network.record["architecture"]))
         return _direct_or_residual(c, stems, stem, target + other), family.name, family.kind
 
-    _by_separator(c, "network", recipe.n_networks if c.clip.set_name != "dry" else 1, run)
+    n = recipe.n_networks if c.clip.set_name != "dry" else 1
+    _by_separator(c, "network", n, run, LEAST_NETWORK_GAIN_DB)
 
 
 def _processed(c: Context) -> None:
@@ -456,7 +473,8 @@ def _processed(c: Context) -> None:
             made = effects.produce(crop(c.samples, c.rng), processing, c.rng, read_rooms(c.rooms))
             chain = augment.draw(c.rng) if c.rng.random() < 0.5 else None
             mono = c.samples.shape[1] == 1 and c.rng.random() < 0.5
-            known: dict[str, object] = {"processing": processing, "effects": json.dumps(made.effects)}
+            used = effects.folded(made.effects) if mono else made.effects
+            known: dict[str, object] = {"processing": processing, "effects": json.dumps(used)}
             _add(c, made.wave, "processed", number, "", mono, chain, known)
 
 
@@ -512,8 +530,8 @@ PARTS: dict[str, Part] = {
     "surrogate": Part(_surrogate, ("n_surrogates", *_COMMON)),
     "demucs": Part(_demucs, ("n_demucs", "demucs_models", *_COMMON)),
     "classical": Part(_classical, ("n_classical", *_COMMON)),
-    "network": Part(_networks, ("n_networks", "network_names", *_COMMON)),
-    "processed": Part(_processed, ("n_processed",)),
+    "network": Part(_networks, ("n_networks", "network_names", *_COMMON), 2),
+    "processed": Part(_processed, ("n_processed",), 2),
     "degraded": Part(_degraded, ("degraded_share",)),
     "submix": Part(_submixes, ("n_submixes",)),
 }

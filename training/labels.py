@@ -67,4 +67,4 @@ def effects(meta: pd.DataFrame) -> npt.NDArray[np.float32]:
 def layers(meta: pd.DataFrame) -> npt.NDArray[np.float32]:
     """Return 1 for several performances, 0 for one, NaN where nobody knows."""
     out = meta["layers"].map({"submix": 1.0, "individual": 0.0}).to_numpy(float)
-    return np.asarray(out, np.float32)
+    return np.where(meta["set"].isin(["dry", "pairs"]), out, np.nan).astype(np.float32)

@@ -39,7 +39,8 @@ class Network:
     Args:
         channels: of the four stages.
         width: of the layer before the heads.
-        n_epochs: passes over the rows; 0 leaves the network out.
+        n_epochs: checkpoints; 0 leaves the network out.
+        n_steps: steps an epoch.
         batch: units a step, where a unit is an extraction with its twin or a row alone.
         rate: highest learning rate.
         weight_decay: of AdamW.
@@ -51,7 +52,8 @@ class Network:
 
     channels: tuple[int, int, int, int] = (16, 32, 64, 64)
     width: int = 128
-    n_epochs: int = 8
+    n_epochs: int = 5
+    n_steps: int = 400
     batch: int = 24
     rate: float = 2e-3
     weight_decay: float = 0.02
@@ -191,7 +193,7 @@ def fit(
     net = TextureNet(settings).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     targets = Targets.of(meta)
     n_frames = meta["n_frames"].to_numpy()
-    n_steps = max(1, round(len(rows) / (1.6 * settings.batch)))
+    n_steps = settings.n_steps
     decayed = [p for p in net.parameters() if p.ndim > 1]
     plain = [p for p in net.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(

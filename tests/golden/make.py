@@ -55,7 +55,10 @@ def verdicts(scorer: provenance.Scorer) -> dict[str, dict[str, Any]]:
 
 def _pinned(verdict: provenance.Verdict) -> dict[str, Any]:
     whole = verdict.to_dict()
-    out = {k: whole[k] for k in ("status", "origin", "processing", "p_separated", "sdr_ceiling_db", "p_processing", "reasons")}
+    out = {
+        k: whole[k]
+        for k in ("status", "origin", "processing", "p_separated", "sdr_ceiling_db", "p_processing", "reasons")
+    }
     return out | {"n_windows": verdict.audio.n_windows, "segments": [s.p_separated for s in verdict.segments]}
 
 

@@ -197,8 +197,12 @@ def test_a_truncated_file_is_either_named_so_or_refused(fmt: str, share: float) 
     try:
         info, found = audio.read(data[: int(len(data) * share)])
     except UnreadableAudio as error:
-        assert error.code == "broken"
-        assert "decoder error after" in error.found
+        refused = error
+    else:
+        refused = None
+    if refused:
+        assert refused.code == "broken"
+        assert "decoder error after" in refused.found
         return
     assert 3.5 < len(found) / sounds.RATE_HZ < 4.5
     assert info.is_short or fmt == "AIFF"  # libsndfile corrects an AIFF header to what the file holds
@@ -215,7 +219,7 @@ def test_a_whole_file_is_never_called_short() -> None:
 
 
 def test_flat_runs_at_full_scale_are_counted() -> None:
-    """Clipping leaves equal neighbours at full scale; a loud sine that only touches it, and a square far below, do not."""
+    """Clipping leaves equal neighbours at full scale; a sine that only touches it, and a square far below, do not."""
     loud = np.clip(sounds.tone(220, 2.0, level=1.6), -1, 1)
     quiet = np.sign(sounds.tone(220, 2.0)) * np.float32(0.5)
     shares = []

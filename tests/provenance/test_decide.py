@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from provenance.audio import AudioInfo
 from provenance.bundle import Bundle, Calibration
 from provenance.containers import Counts
 from provenance.decide import CLIPPED_SHARE, Spans, calibrate, decide, refuse, scored
-from provenance.model import WindowScores
+from provenance.model import EFFECTS, HEADS, WindowScores
 from provenance.verdict import Thresholds, Verdict
 
-LIMITS = Thresholds(separated=0.8, studio=0.2, processing=0.6, distance=1.5)
+LIMITS = Thresholds(separated=0.8, studio=0.2, processing=0.6, distance=1.5, family=0.5, layers=0.7)
 
 
 def bundle(slope: float = 1.0, intercept: float = 0.0) -> Bundle:
@@ -127,6 +128,43 @@ def test_a_missing_head_is_null_and_named() -> None:
     found = verdict([0.95], p_processing=None, sdr_db=None, distance=None)
     assert (found.processing, found.p_processing, found.sdr_ceiling_db) == ("undecided", None, None)
     assert "not_in_this_model" in found.reasons
+
+
+def test_a_kind_is_named_only_for_what_is_separated_and_likely() -> None:
+    """The nearest kind of separator stands on a separated stem; unlikely, it is ``unknown``; on others it is null."""
+    likely = np.float32([[0.1, 0.6, 0.1, 0.1, 0.05, 0.05]])
+    assert verdict([0.95], p_kind=likely).family == "hybrid"
+    assert verdict([0.95], p_kind=np.full((1, 6), 1 / 6, np.float32)).family == "unknown"
+    assert verdict([0.05], p_kind=likely).family is None
+    assert verdict([0.95]).family is None
+
+
+@pytest.mark.parametrize(
+    ("p", "layers"), [(0.9, "submix"), (0.1, "individual"), (0.5, "undecided"), (0.65, "undecided")]
+)
+def test_layers_are_stated_from_their_threshold(p: float, layers: str) -> None:
+    """Several performances, one, or undecided between; null without the head."""
+    assert verdict([0.05], p_submix=np.float32([p])).layers == layers
+    assert verdict([0.05]).layers is None
+
+
+def test_effects_are_the_mean_of_the_windows_that_count() -> None:
+    """Each effect has its own probability, pooled over windows that are not silent."""
+    p = np.zeros((2, 9), np.float32)
+    p[:, 0], p[:, 8] = (0.2, 0.6), (1.0, 0.5)
+    found = verdict([0.05, 0.05], p_effects=p).effects
+    assert found is not None
+    assert list(found) == list(EFFECTS)
+    assert (found["reverb"], found["delay"], found["stereo_imaging"]) == pytest.approx((0.4, 0.0, 0.75), abs=1e-3)
+
+
+def test_a_model_with_every_head_misses_nothing() -> None:
+    """``not_in_this_model`` is said exactly where a head is missing."""
+    raw = WindowScores(np.zeros(1, np.float32), None, None, None)
+    whole = replace(bundle(), heads=HEADS)
+    assert "not_in_this_model" not in decide(raw, spans([0.1]), audio_info(), whole).reasons
+    part = replace(bundle(), heads=HEADS - {"layers"})
+    assert "not_in_this_model" in decide(raw, spans([0.1]), audio_info(), part).reasons
 
 
 def test_reasons_tell_what_the_file_was() -> None:

@@ -220,9 +220,22 @@ def test_the_contract_names_every_number() -> None:
     """Every public constant of the front end stands in the contract, so that no change goes unnoticed."""
     contract = frontend.contract()
     constants = {k.lower(): v for k, v in vars(frontend).items() if k.isupper() and not k.startswith("_")}
+    names = {"n_map_bins": "map_bins"}
     for key, value in constants.items():
         expected = list(value) if isinstance(value, tuple) else value
-        assert contract[key] == expected, key
+        assert contract[names.get(key, key)] == expected, key
+
+
+def test_the_map_is_the_texture_and_the_level() -> None:
+    """The map has a frame each 1024 samples and 1024 bins, the same statistics beside it, and packs into eight bits."""
+    wave = sounds.music(4.0)
+    statistics, spectrum = frontend.compute_with_map(wave)
+    assert np.array_equal(statistics, frontend.compute(wave))
+    assert spectrum.shape == (2, frontend.n_map_frames(len(wave)), frontend.N_MAP_BINS)
+    assert spectrum.dtype == np.float32
+    packed = frontend.to_bytes(spectrum).astype(np.float32)
+    assert np.abs(packed[0] / 4 + frontend.TEXTURE_RANGE_DB[0] - spectrum[0] * 16).max() <= 0.126
+    assert np.abs(packed[1] / 2 + frontend.LEVEL_RANGE_DB[0] - (spectrum[1] * 30 - 60)).max() <= 0.251
 
 
 def test_librosa_agrees_on_the_log_spectrum() -> None:

@@ -14,7 +14,7 @@ import soxr
 import provenance
 from provenance import audio
 from provenance.errors import UnreadableAudio
-from tests import sounds
+from tests import sounds, tiny
 
 EXAMPLES = ("dry_voice", "wet_voice", "separated_voice", "mix")
 N_CORPUS = 60
@@ -127,9 +127,18 @@ def test_threads_share_a_scorer(scorer: provenance.Scorer) -> None:
     assert together == alone * 8
 
 
-def test_the_default_scorer_loads_once(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_maps_go_with_their_windows_through_the_batches(tmp_path: Path) -> None:
+    """A model that wants maps gives each window its own score, over several batches and for a short file."""
+    scorer = provenance.load(tiny.write(tmp_path / "m", with_map=True))
+    parts = [sounds.noise(4.0, level=0.05 * (k + 1), seed=k) for k in range(11)]
+    whole = scorer.score((np.concatenate(parts), 44_100))
+    apart = [scorer.score((p, 44_100)).segments[0].p_separated for p in parts]
+    assert [s.p_separated for s in whole.segments] == pytest.approx(apart, abs=2e-4)
+    assert len(set(apart)) > 3
+    assert scorer.score((parts[0][:60_000], 44_100)).status == "ok"
+
+
+def test_the_default_scorer_loads_once(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``provenance.score`` from many threads at once loads its model and answers as the scorer does."""
     monkeypatch.setattr(provenance.bundle, "find", lambda model=None: tiny_model)
     provenance._default.cache_clear()

@@ -58,7 +58,8 @@ def test_a_verdict_of_the_shipped_model_is_valid(
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("origin", "recorded"), ("p_separated", "0.5"), ("segments", None), ("status", "fine"), ("audio", {}), ("schema_version", "0")],
+    [("origin", "recorded"), ("p_separated", "0.5"), ("segments", None), ("status", "fine"), ("audio", {}),
+     ("schema_version", "0")],
 )  # fmt: skip
 def test_the_schema_refuses_what_is_no_verdict(
     key: str, value: object, scorer: provenance.Scorer, validator: jsonschema.Draft202012Validator

@@ -14,7 +14,8 @@ from types import TracebackType
 import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
-START_S = 60.0
+START_S = 180.0
+"""Far more than it takes, for a machine that is busy with other things."""
 
 
 class Server:

@@ -12,7 +12,7 @@ import pytest
 
 from service.errors import StartError
 from service.settings import Settings, check_exposure
-from tests.service.server import ROOT, Server
+from tests.service.server import ROOT, START_S, Server
 from tests.service.test_problems import is_problem
 
 
@@ -114,7 +114,7 @@ def test_what_cannot_start_says_why_in_a_line(
 ) -> None:
     """A wrong setting ends the start with status 2 and a message, not a traceback."""
     server = serve(start=False, **settings)
-    assert server.spawn().wait(60) == 2
+    assert server.spawn().wait(START_S) == 2
     assert said in server.log
     assert "Traceback" not in server.log
 
@@ -122,7 +122,7 @@ def test_what_cannot_start_says_why_in_a_line(
 def test_two_services_do_not_share_a_state_folder(server: Server, tmp_path: Path, tiny_model: Path) -> None:
     """A second service on the same folder refuses to start, and the first is not disturbed."""
     second = Server(tmp_path / "second", state_dir=server.state, model=tiny_model)
-    assert second.spawn().wait(60) == 2
+    assert second.spawn().wait(START_S) == 2
     assert "another service that uses it" in second.log
     assert "Traceback" not in second.log
     with server.client() as client:

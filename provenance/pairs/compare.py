@@ -1,0 +1,236 @@
+"""Two files side by side: one performance or two, how far apart, which is dry, and whether a chain links them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from provenance import audio
+from provenance.audio import SAMPLE_RATE_HZ, Samples, Source
+from provenance.errors import UnreadableAudio
+from provenance.pairs import relate
+from provenance.pairs.align import align, fold, overlap
+from provenance.scorer import Scorer
+
+MAX_S = 60.0
+"""So much of each file is compared."""
+MIN_OVERLAP_S = 1.5
+
+_SURE_PEAK, _SURE_RATIO = 60.0, 1.5
+_ENVELOPE_CORRELATION, _ENVELOPE_PEAK = 0.3, 7.0
+_NO_PEAK, _NO_ENVELOPE = 20.0, 0.2
+_COPY_DB = -60.0
+_FILTERED = 0.97
+_CHAIN_LINEAR, _CHAIN_UNEXPLAINED = 0.9, 0.1
+_ALIEN_LINEAR, _ALIEN_UNEXPLAINED = 0.6, 0.25
+
+Answer = Literal["yes", "no", "undecided"]
+Which = Literal["first", "second", "neither", "undecided"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """What was found on one of two files.
+
+    Args:
+        path: as given.
+        duration_s: length.
+        level_spread_db: standard deviation of its short-time level: compression and reverberation lower it.
+        mean_level_db: mean of that level below the loudest.
+        width: side relative to middle.
+        origin: of the verdict, or null without a model.
+        p_separated: likewise.
+        p_wet: likewise.
+    """
+
+    path: str
+    duration_s: float
+    level_spread_db: float | None
+    mean_level_db: float | None
+    width: float | None
+    origin: str | None = None
+    p_separated: float | None = None
+    p_wet: float | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What two files are to each other.
+
+    Args:
+        same_performance: whether they hold the same performance.
+        offset_samples: what the first holds at sample n the second holds at n + offset, at 44.1 kHz; null if unknown.
+        offset_s: the same in seconds.
+        inverted: whether the second has the opposite polarity.
+        overlap_s: how long they sound together.
+        peak: of the whitened correlation, in standard deviations.
+        runner_up: its next peak.
+        envelope_correlation: of how both rise and fall.
+        copy: whether the second is the first but for gain.
+        difference_db: energy of the second that is no scaled copy of the first.
+        gain_db: of that copy.
+        second_from_first: share of the second that a fixed filter makes from the first.
+        first_from_second: the other way.
+        unexplained: share of the second's energy where the first has had nothing.
+        chain: whether the second can be the first through an effects chain.
+        dry: which of the two is the drier.
+        dry_score: from -4 (the second) to 4 (the first).
+        why: in words.
+        first, second: what was found on each.
+    """
+
+    same_performance: Answer
+    offset_samples: int | None
+    offset_s: float | None
+    inverted: bool | None
+    overlap_s: float
+    peak: float
+    runner_up: float
+    envelope_correlation: float
+    copy: bool
+    difference_db: float | None
+    gain_db: float | None
+    second_from_first: float | None
+    first_from_second: float | None
+    unexplained: float | None
+    chain: Answer
+    dry: Which
+    dry_score: float | None
+    why: tuple[str, ...]
+    first: Side
+    second: Side
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, ready for JSON."""
+        return dataclasses.asdict(self) | {"why": list(self.why)}
+
+
+def compare(first: Source, second: Source, scorer: Scorer | None = None) -> Pair:
+    """Compare the first minute of two files.
+
+    Args:
+        first, second: paths, encoded bytes, binary files, or ``(samples, rate)``.
+        scorer: of whose verdicts origin and wetness are used; None goes by the signals alone.
+
+    Raises:
+        UnreadableAudio: one of them cannot be read.
+    """
+    a, b = (audio.read(source, MAX_S)[1] for source in (first, second))
+    names = audio.name_of(first), audio.name_of(second)
+    for name, samples in zip(names, (a, b), strict=True):
+        if len(samples) < MIN_OVERLAP_S * SAMPLE_RATE_HZ:
+            raise UnreadableAudio(
+                name, "too_short", f"{len(samples) / SAMPLE_RATE_HZ:.2f} s of audio", f"at least {MIN_OVERLAP_S} s"
+            )
+    sides = tuple(_side(name, samples, scorer) for name, samples in zip(names, (a, b), strict=True))
+    return compare_samples(a, b, sides[0], sides[1])
+
+
+def compare_samples(a: Samples, b: Samples, first: Side, second: Side) -> Pair:
+    """Compare samples at 44.1 kHz that are at hand.
+
+    Args:
+        a, b: float32, shape (n, 1 or 2), at least 1.5 s.
+        first, second: what is known of each.
+    """
+    wave_a, wave_b = fold(a), fold(b)
+    found = align(wave_a, wave_b)
+    shape = relate.envelope(wave_a, wave_b)
+    phased = found.peak >= _SURE_PEAK and found.peak >= _SURE_RATIO * found.runner_up
+    shaped = shape.correlation >= _ENVELOPE_CORRELATION and shape.peak >= _ENVELOPE_PEAK
+    offset = found.offset_samples if phased else shape.offset_samples
+    x, y = overlap(a, b, offset)
+    together_s = len(x) / SAMPLE_RATE_HZ
+    same: Answer = "undecided"
+    if (phased or shaped) and together_s >= MIN_OVERLAP_S:
+        same = "yes"
+    elif found.peak < _NO_PEAK and shape.correlation < _NO_ENVELOPE:
+        same = "no"
+    blank = Pair(same, None, None, None, together_s if same == "yes" else 0.0, round(found.peak, 1),
+                 round(found.runner_up, 1), round(shape.correlation, 3), False, None, None, None, None, None,
+                 "no" if same == "no" else "undecided", "neither" if same == "no" else "undecided", None,
+                 (_WHY[same],), first, second)  # fmt: skip
+    if same != "yes":
+        return blank
+    return _describe(blank, x, y, offset, found.inverted if phased else None, phased)
+
+
+_WHY = {
+    "yes": "the waveforms or their rise and fall agree at one offset",
+    "no": "neither the waveforms nor their rise and fall agree at any offset",
+    "undecided": "some likeness, too little to be sure",
+}
+
+
+def _describe(blank: Pair, x: Samples, y: Samples, offset: int, inverted: bool | None, phased: bool) -> Pair:
+    wave_x, wave_y = fold(x), fold(y)
+    apart_db, gain_db = relate.difference_db(x, y)
+    forwards, backwards = relate.linear_share(wave_x, wave_y)
+    alien = relate.unexplained(wave_x, wave_y)
+    why = [_WHY["yes"] if phased else "their rise and fall agree at one offset, their waveforms do not"]
+    copy = phased and bool(apart_db <= _COPY_DB)
+    chain: Answer = "undecided"
+    if copy or forwards >= _CHAIN_LINEAR or (phased and alien <= _CHAIN_UNEXPLAINED):
+        chain = "yes"
+    elif forwards < _ALIEN_LINEAR and alien > _ALIEN_UNEXPLAINED:
+        chain = "no"
+        why.append(f"{alien:.0%} of the second's energy sounds where the first is silent")
+    score, reasons = _dryness(blank.first, blank.second, wave_x, wave_y, x, y, min(forwards, backwards))
+    dry: Which = "neither" if copy else "first" if score >= 1 else "second" if score <= -1 else "undecided"
+    if copy:
+        why.append("the second is the first but for gain")
+    return dataclasses.replace(
+        blank,
+        offset_samples=offset,
+        offset_s=round(offset / SAMPLE_RATE_HZ, 5),
+        inverted=inverted,
+        copy=copy,
+        difference_db=round(apart_db, 1),
+        gain_db=round(gain_db, 2),
+        second_from_first=round(forwards, 3),
+        first_from_second=round(backwards, 3),
+        unexplained=round(alien, 3),
+        chain=chain,
+        dry=dry,
+        dry_score=round(score, 2),
+        why=(*why, *(reasons if not copy else ())),
+    )
+
+
+def _dryness(
+    first: Side, second: Side, wave_x: audio.Samples, wave_y: audio.Samples, x: Samples, y: Samples, linear: float
+) -> tuple[float, list[str]]:
+    """Weigh the signs of a chain: dynamics squeezed, pauses filled, the image widened, and the model's opinion."""
+    score, why = 0.0, []
+    (mean_x, spread_x), (mean_y, spread_y) = relate.dynamics(wave_x), relate.dynamics(wave_y)
+    if linear < _FILTERED:
+        squeezed, filled = (float(np.clip(v / 2, -1, 1)) for v in (spread_x - spread_y, mean_y - mean_x))
+        score += squeezed + filled
+        if abs(squeezed + filled) >= 1:
+            which = "second" if squeezed + filled > 0 else "first"
+            why.append(f"the {which} has the smaller dynamics ({spread_x:.1f} and {spread_y:.1f} dB)")
+    else:
+        why.append("a fixed filter makes one from the other: dynamics say nothing on which came first")
+    wide_x, wide_y = relate.width(x), relate.width(y)
+    widened = float(np.clip((wide_y - wide_x) / 0.1, -1, 1))
+    score += widened
+    if abs(widened) >= 0.5:
+        why.append(f"the {'second' if widened > 0 else 'first'} is wider ({wide_x:.2f} and {wide_y:.2f})")
+    if first.p_wet is not None and second.p_wet is not None:
+        score += float(np.clip((second.p_wet - first.p_wet) / 0.5, -1, 1))
+        why.append(f"the model's probability of wet is {first.p_wet:.2f} and {second.p_wet:.2f}")
+    return score, why
+
+
+def _side(name: str, samples: Samples, scorer: Scorer | None) -> Side:
+    mean, spread = relate.dynamics(fold(samples))
+    side = Side(name, round(len(samples) / SAMPLE_RATE_HZ, 3), round(spread, 2), round(mean, 2),
+                round(relate.width(samples), 3))  # fmt: skip
+    if scorer is None:
+        return side
+    verdict = scorer.score((samples, SAMPLE_RATE_HZ))
+    p_wet = None if verdict.p_processing is None else verdict.p_processing.get("wet")
+    return dataclasses.replace(side, origin=verdict.origin, p_separated=verdict.p_separated, p_wet=p_wet)

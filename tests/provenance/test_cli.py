@@ -1,0 +1,297 @@
+"""The command line: data on stdout, progress on stderr, exit codes 0, 1 and 2."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+import provenance
+from provenance.cli import app
+from tests import sounds, tiny
+
+ENV = os.environ | {"COLUMNS": "160", "PYTHONPATH": str(Path(provenance.__file__).parent.parent)}
+COMMAND = [sys.executable, "-c", "from provenance.cli import main; main()"]
+
+
+def run(*arguments: object) -> Result:
+    """Run the command line in this process; stdout and stderr are kept apart."""
+    return CliRunner(env={"COLUMNS": "160"}).invoke(app, [*map(str, arguments)])
+
+
+def spawn(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, with nothing that is a terminal."""
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, env=ENV, timeout=120, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Models that call everything separated, studio and undecided."""
+    folder = tmp_path_factory.mktemp("calls")
+    limits = {"processing": 0.0, "distance": 100.0, "family": 0.0, "layers": 0.5}
+    return {
+        "separated": tiny.write(folder / "separated", thresholds=limits | {"separated": 0.0, "studio": 0.0}),
+        "studio": tiny.write(folder / "studio", thresholds=limits | {"separated": 2.0, "studio": 1.0}),
+        "undecided": tiny.write(folder / "undecided", thresholds=limits | {"separated": 2.0, "studio": -1.0}),
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two stems, one below another folder, beside files that are not audio."""
+    top = tmp_path_factory.mktemp("stems")
+    (top / "b").mkdir()
+    sounds.write(top / "a.wav", sounds.music(2.0))
+    sounds.write(top / "b" / "c.FLAC", sounds.music(2.0, seed=1), fmt="FLAC")
+    (top / "notes.txt").write_text("no audio")
+    (top / "._a.wav").write_bytes(b"\x00\x05\x16\x07 a resource fork")
+    return top
+
+
+@pytest.mark.parametrize("call", ["separated", "studio", "undecided"])
+def test_fail_on_gives_exit_code_one(call: str, model: dict[str, Path], folder: Path) -> None:
+    """A verdict that --fail-on names gives 1; another gives 0."""
+    file = folder / "a.wav"
+
+    def at(wanted: str) -> int:
+        return run("score", file, "--model", model[call], "--fail-on", wanted, "--format", "json").exit_code
+
+    assert at(call) == 1
+    assert at(f"dry,hybrid,wet,{call}") == 1
+    others = {"separated", "studio", "undecided"} - {call}
+    assert at(",".join(sorted(others))) == 0
+
+
+def test_an_error_outweighs_a_finding(model: dict[str, Path], folder: Path) -> None:
+    """An unreadable input gives 2, whatever else was found."""
+    arguments = [str(folder / "a.wav"), str(folder / "gone.wav"), "--model", str(model["separated"])]
+    assert CliRunner().invoke(app, ["score", *arguments, "--fail-on", "separated"]).exit_code == 2
+
+
+WRONG = (
+    "score",
+    "score a.wav --fail-on fake",
+    "score a.wav --format xml",
+    "score a.wav --windows some",
+    "score a.wav --model no-such-model",
+    "score a.wav --no-such-option",
+    "sing",
+)
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_a_wrong_call_is_an_error_of_the_caller(line: str) -> None:
+    """Unknown options, values and models give 2 and a message on stderr, and nothing on stdout."""
+    done = run(*line.split())
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert done.stderr.strip()
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_finding_lists_the_right_ones() -> None:
+    """The message of --fail-on says what was found and what is needed."""
+    done = run("score", "a.wav", "--fail-on", "fake,separated")
+    assert re.search(r"found fake; needed:\s+separated", re.sub(r"[│\s]+", " ", done.stderr))
+
+
+def test_folders_are_walked_in_order_and_only_for_audio(model: dict[str, Path], folder: Path) -> None:
+    """A folder gives its audio files, those in folders below too, in order, and neither notes nor resource forks."""
+    done = spawn("score", folder, "--format", "jsonl", "--model", model["studio"])
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["path"] for row in rows] == [str(folder / "a.wav"), str(folder / "b" / "c.FLAC")]
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+def test_a_folder_that_may_not_be_entered_is_named(
+    model: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that cannot be listed is an error row, and does not pass for an empty one."""
+    sounds.write(tmp_path / "a.wav", sounds.music(1.5))
+    (tmp_path / "locked").mkdir()
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if os.fspath(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    done = CliRunner().invoke(app, ["score", str(tmp_path), "--format", "jsonl", "--model", str(model["studio"])])
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["status"] for row in rows] == ["ok", "error"]
+    assert rows[1]["error"]["code"] == "not_readable"
+    assert done.exit_code == 2
+
+
+def test_json_is_one_list_and_json_lines_are_rows(model: dict[str, Path], folder: Path) -> None:
+    """--format json is one array, jsonl one object a line, of the same rows: the verdict plus its path as given."""
+    arguments = ("score", folder / "a.wav", folder / "gone.wav", "--model", model["studio"])
+    whole = json.loads(run(*arguments, "--format", "json").stdout)
+    lines = [json.loads(line) for line in run(*arguments, "--format", "jsonl").stdout.splitlines()]
+    assert whole == lines
+    assert whole[0] == {"path": str(folder / "a.wav"), **json.loads(
+        json.dumps(provenance.load(model["studio"]).score(folder / "a.wav").to_dict()))}  # fmt: skip
+    assert whole[1]["error"].keys() == {"code", "found", "needed", "message"}
+
+
+def test_paths_are_printed_as_given(model: dict[str, Path], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path stays relative, and a name that is not UTF-8 is printed so that it can be read again."""
+    odd = folder.parent / os.fsdecode(b"latin-\xe9.wav")
+    odd.write_bytes((folder / "a.wav").read_bytes())
+    monkeypatch.chdir(folder)
+    done = spawn("score", "a.wav", "b/../a.wav", odd, "--format", "jsonl", "--model", model["studio"])
+    assert done.returncode == 0, done.stderr
+    paths = [json.loads(line)["path"] for line in done.stdout.splitlines()]
+    assert paths == ["a.wav", "b/../a.wav", str(odd)]
+    table = spawn("score", odd, odd.with_name("gone-" + odd.name), "--model", model["studio"])
+    assert table.returncode == 2
+    assert "Traceback" not in table.stderr
+    assert "latin-" in table.stdout
+
+
+def test_stdout_is_data_and_stderr_is_messages(model: dict[str, Path], folder: Path) -> None:
+    """Messages about unreadable files go to stderr alone, in every format."""
+    for fmt in ("jsonl", "table"):
+        done = spawn("score", folder / "a.wav", folder / "gone.wav", "--model", model["studio"], "--format", fmt)
+        assert "no such file; needed: a readable audio file" in done.stderr.replace("\n", " ")
+        assert "needed: a readable audio file" not in done.stdout or fmt != "table"
+
+
+def test_the_table_says_what_matters(model: dict[str, Path], folder: Path) -> None:
+    """The table has a line for each file with its origin, confidence, processing, and for an error what was found."""
+    done = run("score", folder / "a.wav", folder / "gone.wav", "--model", model["separated"])
+    lines = done.stdout.splitlines()
+    row = next(line for line in lines if "a.wav" in line)
+    assert "separated" in row
+    assert re.search(r"\d\.\d\d", row)
+    assert re.search(r"-?\d+\.\d dB|-?\d+\.\d \(", row)
+    bad = next(line for line in lines if "gone.wav" in line)
+    assert "error" in bad
+    assert "no such file" in bad
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 200])
+def test_the_table_fits_its_terminal(
+    columns: int, model: dict[str, Path], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On any usual width the words of a verdict stand whole in their cells, and no line is too long."""
+    from rich.console import Console
+
+    from provenance import cli, table
+
+    sounds.write(folder / f"a rather long name of a stem of {columns}.wav", sounds.music(1.5))
+    scorer = provenance.load(model["separated"])
+    rows = [cli._score(scorer, str(path), cli.Windows.full) for path in sorted(folder.glob("*.wav"))]
+    console = Console(width=columns, force_terminal=True, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    table.show(rows, console)
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= columns
+    assert "separated" in text
+    assert "processing" in text
+    assert "..." not in text
+
+
+def test_rows_come_while_files_are_scored(model: dict[str, Path], folder: Path) -> None:
+    """JSON Lines are written file by file: the first row is there before the last file is read."""
+    many = [str(folder / "a.wav")] * 40
+    process = subprocess.Popen(
+        [*COMMAND, "score", *many, "--format", "jsonl", "--model", str(model["studio"])],
+        stdout=subprocess.PIPE, text=True, env=ENV,
+    )  # fmt: skip
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    running = process.poll() is None
+    rest = process.stdout.read()
+    assert process.wait(60) == 0
+    assert json.loads(first)["status"] == "ok"
+    assert running
+    assert len(rest.splitlines()) == 39
+
+
+def test_a_closed_pipe_is_no_traceback(model: dict[str, Path], folder: Path) -> None:
+    """``| head`` ends the command quietly."""
+    many = " ".join([str(folder / "a.wav")] * 30)
+    command = f"{sys.executable} -c 'from provenance.cli import main; main()'"
+    line = f"{command} score {many} --format jsonl --model {model['studio']} | head -n 1"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=ENV, timeout=120, check=False)
+    assert json.loads(done.stdout)["status"] == "ok"
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupt_is_neither_done_nor_a_finding(model: dict[str, Path], folder: Path) -> None:
+    """Ctrl-C ends with 130 and says how far it came."""
+    many = [str(folder / "a.wav")] * 400
+    process = subprocess.Popen(
+        [*COMMAND, "score", *many, "--format", "jsonl",
+         "--model", str(model["studio"])], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV,
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.search(r"stopped after \d+ of 400 files", messages)
+    assert "Traceback" not in messages
+
+
+def test_sparse_windows_look_at_less(model: dict[str, Path], tmp_path: Path) -> None:
+    """--windows sparse scores one window of four."""
+    file = sounds.write(tmp_path / "long.wav", sounds.noise(34.0))
+    rows = {
+        windows: json.loads(
+            run("score", file, "--format", "jsonl", "--windows", windows, "--model", model["studio"]).stdout
+        )
+        for windows in ("full", "sparse")
+    }
+    assert rows["full"]["audio"]["n_windows"] == 9
+    assert rows["sparse"]["audio"]["n_windows"] == 3
+
+
+def test_info_prints_model_thresholds_licences_and_versions(model: dict[str, Path]) -> None:
+    """``info`` names the model by checksum, its heads, thresholds and licence, and every library's version."""
+    facts = json.loads(run("info", "--format", "json", "--model", model["studio"]).stdout)
+    bundle = provenance.load(model["studio"]).bundle
+    assert facts["model"] == bundle.reference
+    assert facts["heads"] == sorted(tiny.HEADS)
+    assert facts["thresholds"]["separated"] == 2.0
+    assert facts["code licence"] == "Apache-2.0"
+    assert facts["model licence"] == bundle.licence
+    assert facts["versions"]["stem-provenance"] == provenance.__version__
+    assert facts["versions"]["numpy"]
+    table = run("info", "--model", model["studio"])
+    assert table.exit_code == 0
+    assert bundle.reference in table.stdout
+
+
+def test_help_names_every_command() -> None:
+    """``--help`` lists the commands and leaves with 0."""
+    done = run("--help")
+    assert done.exit_code == 0
+    for name in ("score", "info", "serve"):
+        assert name in done.stdout
+
+
+@pytest.mark.corpus
+def test_the_whole_field_is_scored_without_a_crash(corpus: Path, tmp_path: Path) -> None:
+    """Every tenth clip of the field set gets a verdict or an error row, one for each file."""
+    with (corpus / "manifest.csv").open(newline="", encoding="utf-8") as handle:
+        files = [corpus / row["clip"] for row in csv.DictReader(handle) if row["set"] == "field"][::10]
+    done = run("score", *files, "--format", "jsonl", "--model", tiny.write(tmp_path / "tiny"), "--windows", "sparse")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == len(files)
+    assert done.exit_code in (0, 2)
+    assert "Traceback" not in done.stderr
+    assert sum(row["status"] == "ok" for row in rows) > 0.9 * len(rows)

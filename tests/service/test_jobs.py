@@ -1,0 +1,347 @@
+"""Jobs: many files in the background, each there once, whatever is killed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.service import sounds
+from tests.service.server import Server, wait_until
+from tests.service.test_problems import is_problem
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that manifests may name files of: twelve stems, a broken one, and links."""
+    folder = tmp_path_factory.mktemp("root")
+    for k in range(12):
+        (folder / f"{k:02}.flac").write_bytes(sounds.stem("flac", 8.0, seed=k))
+    (folder / "broken.wav").write_bytes(b"no audio at all")
+    (folder / "link inside").symlink_to(folder / "00.flac")
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "secret.flac").write_bytes(sounds.stem("flac", 4.0))
+    (folder / "link outside").symlink_to(outside / "secret.flac")
+    (folder / "folder outside").symlink_to(outside)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, root: Path, tiny_model: Path) -> Iterator[Server]:
+    """A server that may read the folder."""
+    state = tmp_path_factory.mktemp("jobs") / "state"
+    with Server(state, model=tiny_model, manifest_roots=root, max_job_files=600) as running:
+        yield running
+
+
+def manifest(folder: Path, names: list[str], kind: str = "csv") -> Path:
+    """Write a manifest."""
+    file = folder / f"manifest-{len(list(folder.iterdir()))}.{kind}"
+    if kind == "csv":
+        out = io.StringIO()
+        writer = csv.writer(out)
+        writer.writerows([["title", "path"], *([f"song {n}", n] for n in names)])
+        file.write_text(out.getvalue(), encoding="utf-8")
+    elif kind == "jsonl":
+        file.write_text("".join(json.dumps({"path": n, "bpm": 120}) + "\n" for n in names), encoding="utf-8")
+    else:
+        pq.write_table(pa.table({"path": names, "bpm": [120] * len(names)}), file)
+    return file
+
+
+def ended(client: httpx.Client, job: dict[str, Any], timeout_s: float = 90) -> dict[str, Any]:
+    """Wait until a job has ended and return it."""
+    now: dict[str, Any] = {}
+
+    def over() -> bool:
+        now.update(client.get(f"/v1/jobs/{job['id']}").json())
+        return now["state"] in ("done", "cancelled")
+
+    wait_until(over, timeout_s, 0.1)
+    return now
+
+
+def rows(client: httpx.Client, job: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of a job."""
+    answer = client.get(job["results"])
+    assert answer.headers["content-type"].startswith("application/jsonl")
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def test_uploads_become_a_job_with_a_row_each(server: Server, wav: bytes) -> None:
+    """202 and Location at once; then a row for each file in order: its verdict as alone, or why it has none."""
+    with server.client() as client:
+        alone = client.post("/v1/verdicts", files={"file": wav}).json()
+        mp3 = sounds.stem("mp3")
+        files = [("file", ("a.wav", wav)), ("file", ("b.wav", b"no audio")), ("file", ("a.wav", mp3))]
+        made = client.post("/v1/jobs", files=files, data={"coverage": "full"})
+        assert made.status_code == 202
+        assert made.headers["location"] == f"/v1/jobs/{made.json()['id']}"
+        assert made.json()["files"]["total"] == 3
+        job = ended(client, made.json())
+        assert job["state"] == "done"
+        assert (job["files"]["done"], job["files"]["error"]) == (2, 1)
+        found = rows(client, job)
+        assert found[0] == {"path": "a.wav", **alone}
+        assert found[1]["status"] == "error"
+        assert found[1]["error"]["code"] == "not_audio"
+        assert found[1]["error"]["message"].startswith("b.wav: ")
+        assert found[2] == {"path": "a.wav", **client.post("/v1/verdicts", files={"file": mp3}).json()}
+    assert not (server.state / "jobs" / job["id"]).exists()
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_manifest_names_files_below_allowed_folders(served: Server, root: Path, kind: str) -> None:
+    """Relative and absolute paths work; what really lies elsewhere is refused, links resolved, there or not."""
+    inside = ["00.flac", str(root / "01.flac"), "link inside", "broken.wav", "missing.wav"]
+    outside = ["link outside", "folder outside/secret.flac", "folder outside/missing.flac", "../x.wav", "/etc/passwd"]
+    with served.client() as client:
+        file = manifest(root, inside + outside, kind)
+        made = client.post("/v1/jobs", json={"manifest": str(file)})
+        assert made.status_code == 202, made.text
+        job = ended(client, made.json())
+        found = rows(client, job)
+    assert [row["path"] for row in found] == inside + outside
+    assert [row["status"] for row in found[:3]] == ["ok"] * 3
+    assert {k: v for k, v in found[0].items() if k != "path"} == {k: v for k, v in found[2].items() if k != "path"}
+    codes = [row["error"]["code"] for row in found[3:]]
+    assert codes == ["not_audio", "not_readable", *["outside_roots"] * 5]
+
+
+def test_parquet_has_the_rows_of_json_lines(served: Server, root: Path) -> None:
+    """Both forms hold the same rows; Accept chooses as well as the query."""
+    with served.client() as client:
+        job = client.post("/v1/jobs", json={"paths": [str(root / n) for n in ("02.flac", "broken.wav", "03.flac")]})
+        job = ended(client, job.json())
+        lines = rows(client, job)
+        asked = client.get(job["results"], params={"format": "parquet"})
+        accepted = client.get(job["results"], headers={"Accept": "application/vnd.apache.parquet"})
+    assert asked.headers["content-type"] == "application/vnd.apache.parquet"
+    table = pq.read_table(io.BytesIO(asked.content)).to_pylist()
+    assert pq.read_table(io.BytesIO(accepted.content)).to_pylist() == table
+    assert [row["path"] for row in table] == [line["path"] for line in lines]
+    for row, line in zip(table, lines, strict=True):
+        if line["status"] == "error":
+            assert (row["status"], row["error_code"]) == ("error", line["error"]["code"])
+            continue
+        assert {"path": row["path"], **json.loads(row["verdict"])} == line
+        for name in ("origin", "p_separated", "confidence", "segments", "reasons", "model"):
+            assert row[name] == line[name]
+        assert row["duration_s"] == line["audio"]["duration_s"]
+    assert list((served.state / "spool").iterdir()) == []
+
+
+def test_events_tell_progress_and_the_end(served: Server, root: Path) -> None:
+    """Server-sent events grow to the total and end with one event ``ended``, also for a job that has ended."""
+    with served.client() as client:
+        paths = [str(root / f"{k:02}.flac") for k in range(12)]
+        job = client.post("/v1/jobs", json={"paths": paths * 3}).json()
+        first, second = (_events(client, job) for _ in range(2))
+    done = [data["files"]["done"] for _, data in first]
+    assert done == sorted(done)
+    assert done[-1] == 36
+    assert len(set(done)) > 3
+    assert [name for name, _ in first] == ["progress"] * (len(first) - 1) + ["ended"]
+    assert [name for name, _ in second] == ["ended"]
+
+
+def _events(client: httpx.Client, job: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    with client.stream("GET", job["events"]) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        name = ""
+        for line in answer.iter_lines():
+            if line.startswith("event: "):
+                name = line[7:]
+            elif line.startswith("data: "):
+                found.append((name, json.loads(line[6:])))
+    return found
+
+
+def test_a_cancelled_job_scores_no_more(served: Server, root: Path) -> None:
+    """Cancelling keeps what is there, stops what waits, and a row says so for each file; then it can be deleted."""
+    with served.client() as client:
+        paths = [str(root / f"{k:02}.flac") for k in range(12)]
+        job = client.post("/v1/jobs", json={"paths": paths * 40}).json()
+        is_problem(client.delete(f"/v1/jobs/{job['id']}"), 409, "not_ended")
+        wait_until(lambda: client.get(f"/v1/jobs/{job['id']}").json()["files"]["done"] >= 3)
+        assert client.post(f"/v1/jobs/{job['id']}/cancel").json()["state"] in ("cancelling", "cancelled")
+        job = ended(client, job)
+        assert job["state"] == "cancelled"
+        assert 3 <= job["files"]["done"] < 200
+        found = rows(client, job)
+        assert len(found) == 480
+        assert sum(row["status"] == "ok" for row in found) == job["files"]["done"]
+        assert sum(row["status"] == "cancelled" for row in found) == job["files"]["cancelled"] > 200
+        time.sleep(0.5)
+        assert client.get(f"/v1/jobs/{job['id']}").json() == job
+        is_problem(client.post(f"/v1/jobs/{job['id']}/cancel"), 409, "ended")
+        assert client.delete(f"/v1/jobs/{job['id']}").status_code == 204
+        is_problem(client.get(f"/v1/jobs/{job['id']}"), 404, "no_such_job")
+
+
+def test_a_job_does_not_keep_callers_waiting(served: Server, root: Path, wav: bytes) -> None:
+    """While a long job runs, a single file is answered after at most the files in the workers."""
+    with served.client() as client:
+        paths = [str(root / f"{k:02}.flac") for k in range(12)]
+        job = client.post("/v1/jobs", json={"paths": paths * 20}).json()
+        wait_until(lambda: client.get(f"/v1/jobs/{job['id']}").json()["files"]["done"] >= 1)
+        assert client.post("/v1/verdicts", files={"file": wav}).status_code == 200
+        assert client.get(f"/v1/jobs/{job['id']}").json()["files"]["done"] < 200
+        client.post(f"/v1/jobs/{job['id']}/cancel")
+        ended(client, job)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({}, "manifest_or_paths"),
+        ({"manifest": "/x.csv", "paths": ["/a"]}, "manifest_or_paths"),
+        ({"paths": []}, "n_files"),
+        ({"paths": ["/a"] * 601}, "n_files"),
+        ({"paths": ["/a\0b"]}, "bad_path"),
+        ({"manifest": "/etc/passwd"}, "outside_roots"),
+        ({"manifest": "/x\0.csv"}, "bad_manifest"),
+        ({"paths": ["/a"], "coverage": "half"}, "invalid_request"),
+        ({"paths": ["/a"], "colour": "red"}, "invalid_request"),
+        ({"paths": ["/a"], "webhook": "https://example.org/"}, "webhooks_off"),
+        ([1], "invalid_request"),
+    ],
+)
+def test_a_wrong_job_is_a_problem(served: Server, body: object, code: str) -> None:
+    """What cannot become a job is refused with 422 and leaves none behind."""
+    with served.client() as client:
+        is_problem(client.post("/v1/jobs", json=body), 422, code)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "title\nx\n"),
+        ("a.csv", ""),
+        ("a.jsonl", "nonsense"),
+        ("a.jsonl", "[1]\n"),
+        ("a.txt", "x"),
+        ("a.parquet", "PAR1"),
+    ],
+)
+def test_a_wrong_manifest_is_a_problem(served: Server, root: Path, name: str, content: str) -> None:
+    """A manifest that cannot be read, or names nothing, is refused with 422."""
+    (root / name).write_text(content)
+    with served.client() as client:
+        answer = client.post("/v1/jobs", json={"manifest": str(root / name)})
+    is_problem(answer, 422, "n_files" if content == "" else "bad_manifest")
+
+
+def test_server_files_are_off_unless_folders_are_listed(server: Server, wav: bytes) -> None:
+    """Without roots nobody can make the server read its own files."""
+    with server.client() as client:
+        is_problem(client.post("/v1/jobs", json={"manifest": "/etc/hosts.csv"}), 422, "manifests_off")
+        is_problem(client.post("/v1/jobs", json={"paths": ["/etc/hosts"]}), 422, "manifests_off")
+
+
+def test_unfinished_jobs_are_bounded(serve: Callable[..., Server], root: Path, wav: bytes) -> None:
+    """Over the limit of jobs and of uploads the answer is a problem, and what was uploaded is gone."""
+    server = serve(max_jobs=1, max_job_uploads=2, manifest_roots=root)
+    with server.client() as client:
+        is_problem(client.post("/v1/jobs", files=[("file", wav)] * 3), 400, "bad_request")
+        job = client.post("/v1/jobs", json={"paths": [str(root / "00.flac")] * 200}).json()
+        full = client.post("/v1/jobs", files={"file": wav})
+        is_problem(full, 503, "queue_full")
+        assert int(full.headers["retry-after"]) > 0
+        client.post(f"/v1/jobs/{job['id']}/cancel")
+        ended(client, job)
+        assert client.post("/v1/jobs", files={"file": wav}).status_code == 202
+    assert len(list((server.state / "jobs").iterdir())) <= 1
+
+
+def test_a_killed_server_keeps_what_was_done_and_goes_on(serve: Callable[..., Server], root: Path) -> None:
+    """After kill -9 in the middle of a job and a restart every row is there once, and what was done is not redone."""
+    server = serve(manifest_roots=root)
+    names = [f"{k % 12:02}.flac" for k in range(60)]
+    with server.client() as client:
+        job = client.post("/v1/jobs", json={"manifest": str(manifest(root, names))}).json()
+        upload = client.post("/v1/jobs", files=[("file", (f"{k}.flac", sounds.stem("flac", 20.0))) for k in range(6)])
+        for kept in (5, 12):
+            wait_until(lambda kept=kept: client.get(f"/v1/jobs/{job['id']}").json()["files"]["done"] >= kept, 60)
+            before = client.get(f"/v1/jobs/{job['id']}").json()["files"]["done"]
+            server.kill()
+            server.start()
+            assert client.get(f"/v1/jobs/{job['id']}").json()["files"]["done"] >= before
+        for one, total in ((job, 60), (upload.json(), 6)):
+            now = ended(client, one)
+            assert now["state"] == "done"
+            assert now["files"]["total"] == total
+            assert now["files"]["waiting"] == now["files"]["running"] == 0
+        found = rows(client, job)
+        assert [row["path"] for row in found] == names
+        verdicts: dict[str, dict[str, Any]] = {}
+        for row in found:  # a file in flight at both kills, if there was one, is given up
+            assert row["status"] == "ok" or row["error"]["code"] == "crashed"
+            if row["status"] == "ok":
+                assert verdicts.setdefault(row["path"], row) == row
+        metrics = client.get("/metrics").text
+    scored = sum(float(line.split()[1]) for line in metrics.splitlines() if line.startswith("stem_verdicts_total"))
+    assert scored <= 66 - 12, "files that were done before the last kill were scored again"
+    assert list((server.state / "jobs").iterdir()) == []
+
+
+def test_stopping_finishes_files_in_flight_and_leaves_the_rest(serve: Callable[..., Server], root: Path) -> None:
+    """SIGTERM in the middle of a job ends soon and cleanly, also for one who follows it; the next start goes on."""
+    server = serve(manifest_roots=root)
+    with server.client() as client:
+        job = client.post("/v1/jobs", json={"paths": [str(root / f"{k % 12:02}.flac") for k in range(80)]}).json()
+        wait_until(lambda: client.get(f"/v1/jobs/{job['id']}").json()["files"]["done"] >= 3, 60)
+        following: list[Any] = []
+        follower = threading.Thread(target=lambda: following.extend(_events(client, job)))
+        follower.start()
+        wait_until(lambda: "/events" in server.log or following or follower.is_alive())
+        time.sleep(0.5)
+        started = time.monotonic()
+        os.kill(server.pid, signal.SIGTERM)
+        assert server.stop() == 0
+        assert time.monotonic() - started < 20
+        follower.join(10)
+        assert not follower.is_alive()
+        assert "Traceback" not in server.log
+        server.start()
+        now = ended(client, job)
+        assert now["files"]["done"] == 80
+        assert [row["path"] for row in rows(client, job)] == [str(root / f"{k % 12:02}.flac") for k in range(80)]
+
+
+def test_old_jobs_are_forgotten(serve: Callable[..., Server], wav: bytes) -> None:
+    """A job that ended longer ago than the setting says is deleted with its rows at the next start at the latest."""
+    server = serve(job_keep_s=1)
+    with server.client() as client:
+        job = client.post("/v1/jobs", files={"file": wav}).json()
+        ended(client, job)
+        server.stop()
+        time.sleep(1)
+        server.start()
+        wait_until(lambda: client.get(f"/v1/jobs/{job['id']}").status_code == 404)
+
+
+def test_an_upload_cut_short_is_cleared_at_the_next_start(serve: Callable[..., Server], wav: bytes) -> None:
+    """Uploads that never became a job do not stay on the disk."""
+    server = serve()
+    server.kill()
+    folder = server.state / "jobs" / ("0" * 32)
+    folder.mkdir(parents=True)
+    (folder / "0").write_bytes(wav)
+    server.start()
+    assert not folder.exists()
+    shutil.rmtree(folder, ignore_errors=True)
