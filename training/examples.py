@@ -21,7 +21,6 @@ from provenance.windows import MIN_WINDOW_S, WINDOW_S, split
 from training import augment, drum_loops, effects
 from training.catalogue import Clip
 from training.degrade import DEGRADATIONS
-from training.families import family_of
 from training.separators import classical, demucs, networks, surrogate
 
 Wave: TypeAlias = npt.NDArray[np.float32]
@@ -455,11 +454,10 @@ def _networks(c: Context) -> None:
     def run(target: Wave, other: Wave) -> tuple[Wave, str, str] | None:
         folder = Path(recipe.networks) / str(c.rng.choice(recipe.network_names))
         network = networks.load(folder)
-        if stem not in network.stems:
+        if stem not in network.sources:
             return None
         stems = networks.separate(target + other, folder, as_cli=c.rng.random() < 0.3)
-        family = family_of(str(network.record["architecture"]))
-        return _direct_or_residual(c, stems, stem, target + other), family.name, family.kind
+        return _direct_or_residual(c, stems, stem, target + other), network.family, network.kind
 
     n = recipe.n_networks if c.clip.set_name != "dry" else 1
     _by_separator(c, "network", n, run, LEAST_NETWORK_GAIN_DB)
