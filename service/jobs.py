@@ -276,8 +276,11 @@ class Jobs(DBOSConfiguredInstance):
 
     async def _sweep(self) -> None:
         while True:
-            for job_id in await asyncio.to_thread(self.store.expired, time.time() - self._settings.job_keep_s):
-                await asyncio.to_thread(self.delete, job_id)
+            try:
+                for job_id in await asyncio.to_thread(self.store.expired, time.time() - self._settings.job_keep_s):
+                    await asyncio.to_thread(self.delete, job_id)
+            except sqlalchemy.exc.SQLAlchemyError as error:
+                _log.error("old jobs not deleted: %s", error)
             await asyncio.sleep(_SWEEP_S)
 
 
