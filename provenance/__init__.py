@@ -8,8 +8,10 @@
 
 from __future__ import annotations
 
+import importlib
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from provenance.audio import Source
 from provenance.errors import ModelError, ProvenanceError, UnreadableAudio
@@ -43,6 +45,13 @@ def load(model: str | Path | None = None) -> Scorer:
         ModelError: the model cannot be used.
     """
     return Scorer(model)
+
+
+def __getattr__(name: str) -> Any:
+    """Load ``provenance.audit`` when it is first asked for; it can be called: ``provenance.audit(source, out)``."""
+    if name == "audit":
+        return importlib.import_module("provenance.audit")
+    raise AttributeError(f"module 'provenance' has no attribute {name!r}")
 
 
 @lru_cache(maxsize=1)

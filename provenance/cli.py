@@ -20,8 +20,11 @@ from rich.table import Table
 
 import provenance
 from provenance.audio import EXTENSIONS
+from provenance.audit.cli import audit_app
 from provenance.errors import ModelError, UnreadableAudio
 from provenance.explain import command as explain_command
+from provenance.mix import command as mix_command
+from provenance.pairs import command as pairs_command
 from provenance.table import Row, show
 
 EXIT_FINDING, EXIT_ERROR, EXIT_STOPPED = 1, 2, 130
@@ -149,6 +152,9 @@ def serve(
 
 
 app.command("explain")(explain_command.command)
+app.command("against")(mix_command.command)
+app.command("pairs")(pairs_command.command)
+app.add_typer(audit_app, name="audit")
 
 
 def main() -> None:

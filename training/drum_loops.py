@@ -57,7 +57,7 @@ def _pattern(hit: Wave, step: int, rng: np.random.Generator) -> Wave:
     for k, start in enumerate(range(int(rng.integers(0, step)), n, step)):
         if pattern[k % 16]:
             swing = start + int(rng.normal(0, 0.002) * audio.SAMPLE_RATE_HZ) if rng.random() < 0.5 else start
-            at = max(0, swing)
+            at = min(max(0, swing), n - 1)
             part = hit[: n - at]
             out[at : at + len(part)] += part * np.float32(accents[k % 16] * 10 ** (rng.normal(0, 0.8) / 20))
     return out

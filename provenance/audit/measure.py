@@ -1,4 +1,4 @@
-"""What an audit measures beside the verdict, from the blocks the scorer reads: levels, a cut-off, landmarks.
+"""What an audit measures beside the verdict, from the blocks the scorer reads: levels and landmarks.
 
 Landmarks are pairs of spectral peaks, as in A. Wang, "An industrial-strength audio search algorithm", ISMIR 2003; of a
 file those with the smallest mixed hashes are kept, so that two files with common passages keep common landmarks.
@@ -26,9 +26,6 @@ _REACH = 4
 _FAN_OUT = 3
 _MIN_GAP, _MAX_GAP = 2, 31
 MAX_LANDMARKS = 160
-_LONG_FRAME = 2048
-_FRAMES_A_BLOCK = 3
-_EDGE_LOW_HZ, _EDGE_HIGH_HZ, _EDGE_WIDTH_HZ, _EDGE_DB = 4_000, 21_000, 500, 18.0
 
 _Array: TypeAlias = npt.NDArray[np.float32]
 
@@ -41,7 +38,6 @@ class Measured:
         peak_db: highest sample, dBFS; None in silence.
         rms_db: level over the file, dBFS; None in silence.
         clipped: samples at full scale.
-        cutoff_hz: where the long-term spectrum falls by more than 18 dB within 1 kHz; None where it does not.
         landmarks: hashes of pairs of peaks.
         landmark_frames: when each begins, in frames of about 46 ms.
     """
@@ -49,7 +45,6 @@ class Measured:
     peak_db: float | None
     rms_db: float | None
     clipped: int
-    cutoff_hz: float | None
     landmarks: list[int]
     landmark_frames: list[int]
 
@@ -62,8 +57,6 @@ class Meter:
         self._energy = 0.0
         self._n = 0
         self._clipped = 0
-        self._power = np.zeros(_LONG_FRAME // 2 + 1, np.float64)
-        self._n_frames = 0
         self._rest = np.zeros(0, np.float32)
         self._phases = np.zeros((0, _N_PHASES), np.float32)
         self._low = np.zeros(0, np.float32)
@@ -85,23 +78,13 @@ class Meter:
         flat = block.reshape(-1)
         self._energy += float(np.dot(flat, flat))
         self._n += block.size
-        self._see_spectrum(block)
         self._see_peaks(block)
 
     def finish(self) -> Measured:
         """Return what was measured."""
         hashes, frames = self._landmarks()
         rms = (self._energy / self._n) ** 0.5 if self._n else 0.0
-        return Measured(_db(self._peak), _db(rms), self._clipped, self._cutoff(), hashes, frames)
-
-    def _see_spectrum(self, block: Samples) -> None:
-        if len(block) < _LONG_FRAME:
-            return
-        for start in np.linspace(0, len(block) - _LONG_FRAME, _FRAMES_A_BLOCK).astype(int):
-            frame = block[start : start + _LONG_FRAME].sum(axis=1)
-            spectrum = np.fft.rfft(frame * _hann(_LONG_FRAME))
-            self._power += spectrum.real**2 + spectrum.imag**2
-            self._n_frames += 1
+        return Measured(_db(self._peak), _db(rms), self._clipped, hashes, frames)
 
     def _see_peaks(self, block: Samples) -> None:
         n_channels = block.shape[1]
@@ -151,20 +134,6 @@ class Meter:
         mixed = (found * 2654435761) & 0xFFFFFFFF
         kept = np.lexsort((start, mixed))[:MAX_LANDMARKS]
         return found[kept].tolist(), np.minimum(start[kept], 2**31 - 1).tolist()
-
-    def _cutoff(self) -> float | None:
-        if not self._n_frames or not self._power.any():
-            return None
-        level = 10 * np.log10(self._power / self._power.max() + 1e-12)
-        width = round(_EDGE_WIDTH_HZ / SAMPLE_RATE_HZ * _LONG_FRAME)
-        total = np.concatenate([[0.0], np.cumsum(level)])
-        first, last = (round(hz / SAMPLE_RATE_HZ * _LONG_FRAME) for hz in (_EDGE_LOW_HZ, _EDGE_HIGH_HZ))
-        at = np.arange(first, last)
-        drop = (2 * total[at] - total[at - width] - total[at + width]) / width
-        steepest = int(drop.argmax())
-        if drop[steepest] < _EDGE_DB:
-            return None
-        return round(float(at[steepest] * SAMPLE_RATE_HZ / _LONG_FRAME), -1)
 
 
 def _db(value: float) -> float | None:

@@ -13,6 +13,8 @@ from provenance.suitability import USES
 from provenance.verdict import Verdict
 
 ROWS_VERSION = "1"
+BRICK_WALL_DB = 25.0
+"""A fall of the spectrum from which its end counts as a cut-off; see :mod:`provenance.evidence.brick_wall`."""
 
 _SEGMENT = pa.struct([("start_s", pa.float64()), ("end_s", pa.float64()), ("p_separated", pa.float64())])
 _CUE = pa.struct(
@@ -121,7 +123,7 @@ def ok_row(item: Item, verdict: Verdict, measured: Measured) -> dict[str, Any]:
         "peak_db": measured.peak_db,
         "rms_db": measured.rms_db,
         "clipped": measured.clipped,
-        "cutoff_hz": measured.cutoff_hz,
+        "cutoff_hz": _cutoff(verdict),
         "landmarks": measured.landmarks,
         "landmark_frames": measured.landmark_frames,
         "model": verdict.model,
@@ -165,6 +167,13 @@ def to_table(rows: list[dict[str, Any]], shard: int) -> pa.Table:
     """
     numbered = [row | {"shard": shard, "position": i} for i, row in enumerate(rows)]
     return pa.Table.from_pylist(numbered, SCHEMA)
+
+
+def _cutoff(verdict: Verdict) -> float | None:
+    """Return where the spectrum ends, if it ends at a brick wall, from the evidence."""
+    found = {cue.cue: cue.value for cue in verdict.evidence or ()}
+    wall, end = found.get("brick_wall"), found.get("bandwidth")
+    return end if wall is not None and end is not None and wall >= BRICK_WALL_DB else None
 
 
 def _claimed(item: Item, status: str) -> dict[str, Any]:

@@ -270,3 +270,18 @@ def test_musdb_without_the_package_says_what_to_install(tmp_path: Path, monkeypa
     monkeypatch.setitem(__import__("sys").modules, "musdb", None)
     with pytest.raises(CatalogueError, match="pip install musdb"):
         sources.read(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("01_LeadVox", "vocals"), ("male rapper", "vocals"), ("BackingVox2", "vocals"), ("female singer", "vocals"),
+        ("Drums_Mix", "drums"), ("kick in", "drums"), ("floor tom", "drums"), ("bass drum", "drums"),
+        ("electric bass", "bass"), ("double_bass", "bass"), ("808", "bass"), ("bassoon", "bassoon"),
+        ("mixture", "mix"), ("Song - Final Mix", "mix"), ("Inst_no_vocals", "other"), ("Instrumental", "other"),
+        ("trap synth", "trap_synth"), ("custom pad", "custom_pad"), ("clean electric guitar", "clean_electric_guitar"),
+    ],
+)  # fmt: skip
+def test_names_tell_the_stem(name: str, kind: str) -> None:
+    """File and instrument names as data sets and studios write them tell which stem it is; others keep their name."""
+    assert sources.kind_of(name) == kind

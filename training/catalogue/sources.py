@@ -13,11 +13,15 @@ from provenance.audio import EXTENSIONS
 from training.catalogue.clips import REQUIRED, CatalogueError
 
 _KIND_RULES: tuple[tuple[str, str], ...] = (
-    (r"mixture|^mix$|(^|[^a-z])mix([^a-z]|$)|master|full.?song", "mix"),
-    (r"vocal|vox|voice|voix|singer|sung|choir|lead.?v|back(ing|ground).?v|rap|beat.?box", "vocals"),
-    (r"drum|kick|snare|hi.?hat|cymbal|tom\b|toms|overhead|percussion|conga|bongo|tambourine|shaker|clap", "drums"),
-    (r"bass(?!oon|.?clarinet|.?drum)|808", "bass"),
-    (r"other|accompaniment|^rest$|no.?vocals|instrumental", "other"),
+    (r"instrumental|accompaniment|no.?vo[cx]|minus.?one|karaoke|backing.?track", "other"),
+    (
+        r"vocal|vox|voice|voix|sing(er|ing)|choir|lead.?v|b(ack(ing|ground))?.?v(ox|oc)|\brap(per|ping|s)?\b|beat.?box",
+        "vocals",
+    ),
+    (r"drum|kick|snare|hi.?hat|cymbal|\btoms?\b|overhead|percussion|conga|bongo|tambourine|shaker|\bclaps?\b", "drums"),
+    (r"bass(?!oon|.?clarinet)|\b808s?\b", "bass"),
+    (r"mixture|\bmix\b|\bmaster\b|full.?song", "mix"),
+    (r"\bother\b|\brest\b", "other"),
 )
 
 
@@ -78,7 +82,7 @@ def kind_of(name: str) -> str:
     >>> kind_of("01_LeadVox"), kind_of("electric bass"), kind_of("bassoon"), kind_of("Drum Set")
     ('vocals', 'bass', 'bassoon', 'drums')
     """
-    text = name.lower()
+    text = re.sub(r"[_\W]+", " ", name.lower()).strip()
     for pattern, kind in _KIND_RULES:
         if re.search(pattern, text):
             return kind

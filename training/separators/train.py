@@ -57,7 +57,7 @@ def train(
         name: one of :data:`training.separators.networks.VARIANTS`.
         stems: what to train and measure on.
         out: folder of networks; ``NAME`` and ``NAME-early`` are written below it.
-        minutes: of computing, after which the learning rate has come down to nothing.
+        minutes: of computing (on a CPU, of this process' own time), after which the learning rate has come down.
         n_steps: or so many steps, whichever comes first.
         batch: mixes a step.
         segment_s: length of a mix in seconds.
@@ -108,12 +108,13 @@ def train(
         networks.save(where, module, record)
         return record
 
+    clock = time.monotonic if device != "cpu" else lambda: time.process_time() / torch.get_num_threads()
     module.train()
     last_save = time.monotonic()
     average = 0.0
     bar = tqdm(total=100, initial=0, desc=name, unit="%", disable=not sys.stderr.isatty())
     while True:
-        started = time.monotonic()
+        started = clock()
         done = min(1.0, max(step / n_steps, spent_s / (60 * minutes)))
         bar.update(int(100 * done) - bar.n)
         if done >= EARLY_AT and not early:
@@ -123,7 +124,7 @@ def train(
             record |= measure(_by(module, device), stems)
             networks.save(out / f"{name}-early", module, record)
             module.train()
-            started = time.monotonic()
+            started = clock()
         if done >= 1.0:
             break
         warm = min(1.0, (step + 1) / 20)
@@ -139,7 +140,7 @@ def train(
         if torch.isfinite(norm):
             optimizer.step()
         step += 1
-        spent_s += time.monotonic() - started
+        spent_s += clock() - started
         average = float(loss.detach()) if step == 1 else 0.95 * average + 0.05 * float(loss.detach())
         bar.set_postfix(loss=f"{average:.4f}", step=step)
         if time.monotonic() - last_save > SAVE_EVERY_S:

@@ -1,0 +1,174 @@
+"""Checks over several files, which one file cannot give: same takes, shared phases, claimed pairs."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from provenance.audit import findings, likeness, phases, store
+
+_SURE = {"copy": 0.999, "separated_version": 0.95, "processed_version": 0.9, "same_take": 0.95}
+_SURE_PHASE, _SURE_PAIR, _SURE_SWAP = 0.97, 0.95, 0.85
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much audio is read again by the checks, beyond the rows.
+
+    Args:
+        same_takes: candidates that are compared.
+        songs: whose stems are compared for shared phase.
+        pairs: claimed pairs that are compared.
+        seconds: for each of the three.
+    """
+
+    same_takes: int = 200
+    songs: int = 100
+    pairs: int = 200
+    seconds: float = 60.0
+
+
+def run(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]:
+    """Run the checks, add what they find to the findings, and return what was looked at and found.
+
+    Args:
+        db: rows of an audit, with ``judged`` and the table of :func:`provenance.audit.findings.begin`.
+        effort: what may be read again.
+    """
+    return {
+        "same_takes": _same_takes(db, effort),
+        "shared_phase": _shared_phase(db, effort),
+        "claimed_pairs": _claimed_pairs(db, effort),
+    }
+
+
+def _same_takes(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]:
+    candidates = likeness.find_candidates(db)
+    checked = likeness.check(candidates, effort.same_takes, time.monotonic() + effort.seconds)
+    relations: Counter[str] = Counter()
+    examples = []
+    for candidate, pair in checked:
+        if pair is not None and pair.same_performance != "yes":
+            relations["refuted" if pair.same_performance == "no" else "undecided"] += 1
+            continue
+        kind = likeness.relation(candidate, pair)
+        relations[kind] += 1
+        if kind == "unchecked" or pair is None:
+            continue
+        a, b = candidate.first, candidate.second
+        worse = a if a["origin"] == "separated" else b
+        other = b if worse is a else a
+        offset_s = 0.0 if pair.offset_s is None else pair.offset_s
+        findings.add(db, worse["path"], kind, _SURE[kind], worse["duration_s"], other["path"],
+                     f"{candidate.votes} landmarks in common, offset {offset_s:+.3f} s")  # fmt: skip
+        if len(examples) < 50:
+            examples.append(
+                {
+                    "first": a["path"],
+                    "second": b["path"],
+                    "relation": kind,
+                    "votes": candidate.votes,
+                    "offset_samples": pair.offset_samples,
+                    "dry": pair.dry,
+                }
+            )
+    return {
+        "n_candidates": len(candidates),
+        "more_candidates": len(candidates) >= likeness.MAX_CANDIDATES,
+        "relations": dict(sorted(relations.items())),
+        "examples": examples,
+    }
+
+
+def _shared_phase(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]:
+    found, n_songs = phases.find_shared(db, effort.songs, time.monotonic() + effort.seconds)
+    blamed = set()
+    for hit in found:
+        for row, other in ((hit.first, hit.second), (hit.second, hit.first)):
+            if row["path"] in blamed or row["claimed_origin"] == "separated":
+                continue
+            if row["origin"] == "studio" and other["origin"] != "studio":
+                continue  # what leaked into the other came from here
+            blamed.add(row["path"])
+            findings.add(db, row["path"], "shared_phase", _SURE_PHASE, row["duration_s"], other["path"],
+                         f"mean cosine of the phase difference {hit.shared:.2f}; recordings lie near 0")  # fmt: skip
+    return {
+        "n_songs_checked": n_songs,
+        "n_songs_found": len({hit.song for hit in found}),
+        "examples": [
+            {
+                "song": hit.song,
+                "first": hit.first["path"],
+                "second": hit.second["path"],
+                "shared": round(hit.shared, 3),
+                "leftover": None if hit.leftover is None else round(hit.leftover, 3),
+            }
+            for hit in sorted(found, key=lambda hit: -hit.shared)[:50]
+        ],
+    }
+
+
+def _claimed_pairs(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]:
+    fields = ("path, kind, source, source_start, source_length, n_bytes, duration_s, origin, p_separated, p_wet, "
+              "processing, claimed_processing")  # fmt: skip
+    packed = ", ".join(f"{name} := {name}" for name in fields.split(", "))
+    pairs = store.fetch(
+        db,
+        f"""
+        select pair, list(struct_pack({packed}) order by claimed_processing <> 'dry', path) as files
+        from judged where pair is not null group by pair having count(*) >= 2 order by hash(pair), pair limit ?""",
+        effort.pairs,
+    )
+    n_claimed = store.fetch(
+        db,
+        "select count(*) as n from (select pair from judged where pair is not null group by pair having count(*) >= 2)",
+    )[0]["n"]
+    until = time.monotonic() + effort.seconds
+    counts: Counter[str] = Counter()
+    n_usable = 0
+    examples = []
+    for row in pairs:
+        if time.monotonic() > until:
+            break
+        a, b = row["files"][0], row["files"][-1]
+        found = likeness.compare_rows(a, b)
+        if found is None:
+            counts["unread"] += 1
+            continue
+        counts[f"same_performance_{found.same_performance}"] += 1
+        claims = (a["claimed_processing"], b["claimed_processing"])
+        verdict = "not_claimed"
+        if found.same_performance == "no":
+            findings.add(db, b["path"], "pair_not_one_performance", _SURE_PAIR, b["duration_s"], a["path"],
+                         f"claimed pair {row['pair']}: no common performance")  # fmt: skip
+        elif claims[0] == "dry" and claims[1] in ("wet", "hybrid") and found.same_performance == "yes":
+            verdict = {"first": "as_claimed", "second": "swapped"}.get(found.dry, "undecided")
+            counts[f"order_{verdict}"] += 1
+            n_usable += verdict != "swapped" and "separated" not in (a["origin"], b["origin"])
+            if verdict == "swapped":
+                findings.add(db, a["path"], "pair_swapped", _SURE_SWAP, a["duration_s"] + b["duration_s"], b["path"],
+                             f"claimed pair {row['pair']}: the file claimed wet is the drier")  # fmt: skip
+        if len(examples) < 50:
+            examples.append(
+                {
+                    "pair": row["pair"],
+                    "first": a["path"],
+                    "second": b["path"],
+                    "same_performance": found.same_performance,
+                    "offset_samples": found.offset_samples,
+                    "chain": found.chain,
+                    "dry": found.dry,
+                    "order": verdict,
+                }
+            )
+    return {
+        "n_claimed": n_claimed,
+        "n_checked": sum(v for k, v in counts.items() if k.startswith(("same", "unread"))),
+        "n_usable": n_usable,
+        "counts": dict(sorted(counts.items())),
+        "examples": examples,
+    }

@@ -1,0 +1,295 @@
+"""The commands ``stem-provenance audit ...``."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+from provenance.errors import ProvenanceError
+
+EXIT_FINDING, EXIT_ERROR, EXIT_STOPPED = 1, 2, 130
+
+
+class _Group(TyperGroup):
+    """``audit SOURCE`` runs; ``audit query``, ``audit export`` and ``audit report`` look at what was written."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the hidden command ``run`` before anything that names no command."""
+        if not args or args[0] not in self.commands:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+audit_app = typer.Typer(cls=_Group, add_completion=False, help="Audit a dataset: one defensible report.")
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    table = "table"
+    json = "json"
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+class EngineChoice(StrEnum):
+    """What runs the shards."""
+
+    local = "local"
+    ray = "ray"
+
+
+class Windows(StrEnum):
+    """How much of a file is looked at."""
+
+    full = "full"
+    sparse = "sparse"
+
+
+@audit_app.command(
+    hidden=True,
+    epilog="Afterwards: 'audit query OUT SQL', 'audit export OUT FILE', 'audit report OUT'.",
+)
+def run(
+    source: Annotated[
+        str, typer.Argument(help="Folder, glob, manifest (CSV, Parquet, JSON Lines), tar, s3:// URI, audio dataset.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for rows, summary and report; run again to go on.")],
+    model: Annotated[str | None, typer.Option(help="Folder or name of a model.")] = None,
+    windows: Annotated[Windows, typer.Option(help="Look at all of a file, or at one window of four.")] = Windows.full,
+    column: Annotated[list[str] | None, typer.Option(help="FIELD=NAME for a column, such as song=track.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="Score so many files, drawn at random.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the random order.")] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Score the first so many files.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Stop after so long, such as 30m; files in random order.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes or tasks; one a core by default.")] = None,
+    engine: Annotated[EngineChoice, typer.Option(help="Local processes, or Ray tasks.")] = EngineChoice.local,
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster.")] = None,
+    file_timeout: Annotated[str, typer.Option(help="A file that takes longer is given up.")] = "10m",
+    check: Annotated[str, typer.Option(help="How long each check over several files may read audio.")] = "60s",
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(help="Exit with 1 on a finding: a kind, a verdict, or separated>0.05 for the interval's low end."),
+    ] = None,
+    allow_unreadable: Annotated[bool, typer.Option(help="Unreadable files do not make the exit code 2.")] = False,
+    output: Annotated[Format, typer.Option("--format", help="table or json.")] = Format.table,
+) -> None:
+    """Score a dataset, sum it up, and write rows, summary.json and report.html."""
+    with _errors():
+        from provenance.audit import gate
+        from provenance.audit.api import audit
+        from provenance.audit.checks import Effort
+        from provenance.audit.run import Choice
+
+        conditions = gate.read(fail_on or [])
+        choice = Choice(sample, limit, None if budget is None else read_time(budget), seed)
+        with _progress() as told:
+            found = audit(
+                source,
+                out,
+                model=model,
+                coverage=cast(Literal["full", "sparse"], windows.value),
+                columns=_columns(column or []),
+                choice=choice,
+                engine=cast(Literal["local", "ray"], engine.value),
+                workers=workers,
+                address=address,
+                file_timeout_s=read_time(file_timeout),
+                effort=Effort(seconds=read_time(check)),
+                told=told,
+            )
+        print(json.dumps(found, indent=1)) if output is Format.json else _print(found, out)
+        hits = gate.check(found, conditions, out)
+    for hit in hits:
+        print(f"--fail-on: {hit}", file=sys.stderr)
+    if not allow_unreadable and found["files"]["n_error"] + found["files"]["n_crashed"]:
+        raise typer.Exit(EXIT_ERROR)
+    if hits:
+        raise typer.Exit(EXIT_FINDING)
+
+
+@audit_app.command()
+def query(
+    folder: Annotated[Path, typer.Argument(help="Folder of an audit.")],
+    sql: Annotated[str, typer.Argument(help="Over the tables stems and findings.")],
+    output: Annotated[Format, typer.Option("--format", help="table, json, jsonl or csv.")] = Format.table,
+) -> None:
+    """Ask the rows of an audit in SQL, through DuckDB."""
+    with _errors():
+        from provenance.audit import store
+
+        names, rows = store.query(folder, sql)
+    records = [dict(zip(names, row, strict=True)) for row in rows]
+    if output is Format.json:
+        print(json.dumps(records, indent=1, default=str))
+    elif output is Format.jsonl:
+        for record in records:
+            print(json.dumps(record, default=str))
+    elif output is Format.csv:
+        import csv
+
+        table = csv.writer(sys.stdout)
+        table.writerow(names)
+        table.writerows(rows)
+    else:
+        _print_rows(names, rows)
+
+
+@audit_app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Folder of an audit.")],
+    file: Annotated[Path, typer.Argument(help="Manifest to write: .csv, .jsonl or .parquet.")],
+    use: Annotated[str | None, typer.Option(help="Only stems that suit this use, such as voice_cloning.")] = None,
+) -> None:
+    """Write the clean subset as a manifest: studio stems that nothing was found against."""
+    with _errors():
+        from provenance.audit import store
+        from provenance.suitability import USES
+
+        if use is not None and use not in USES:
+            raise typer.BadParameter(f"found {use}; needed: {', '.join(USES)}", param_hint="--use")
+        n = store.export_clean(folder, file, use)
+    print(f"{file}: {n} stems")
+
+
+@audit_app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of an audit.")],
+    model: Annotated[str | None, typer.Option(help="Folder or name of the model it was scored with.")] = None,
+    check: Annotated[str, typer.Option(help="How long each check over several files may read audio.")] = "60s",
+) -> None:
+    """Sum up again what is scored so far, and write the report."""
+    with _errors():
+        from provenance.audit import report as page
+        from provenance.audit import summary
+        from provenance.audit.checks import Effort
+
+        found = summary.summarise(folder, model, Effort(seconds=read_time(check)))
+        page.write(folder, found)
+    _print(found, folder)
+
+
+def read_time(text: str) -> float:
+    """Return a length of time in seconds.
+
+    Args:
+        text: such as ``90s``, ``30m``, ``2h``, ``1h30m`` or a number of seconds.
+
+    >>> read_time("1h30m")
+    5400.0
+    """
+    parts = re.fullmatch(r"\s*(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?\s*", text)
+    if parts is None or not any(parts.groups()):
+        raise typer.BadParameter(f"found {text!r}; needed: a time such as 90s, 30m or 2h")
+    hours, minutes, seconds = (float(part or 0) for part in parts.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def _columns(values: list[str]) -> dict[str, str]:
+    out = {}
+    for value in values:
+        field, found, name = value.partition("=")
+        if not found or not name:
+            raise typer.BadParameter(f"found {value!r}; needed: FIELD=NAME", param_hint="--column")
+        out[field.strip()] = name.strip()
+    return out
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except ProvenanceError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(EXIT_ERROR) from None
+    except ImportError as error:
+        extra = "ray" if error.name == "ray" else "audit"
+        print(f"this needs the extra '{extra}' ({error.name} is missing): pip install 'stem-provenance[{extra}]'",
+              file=sys.stderr)  # fmt: skip
+        raise typer.Exit(EXIT_ERROR) from None
+    except OSError as error:
+        print(f"{error.filename or 'output'}: {error.strerror or error}; needed: a folder that can be written",
+              file=sys.stderr)  # fmt: skip
+        raise typer.Exit(EXIT_ERROR) from None
+    except KeyboardInterrupt:
+        print("stopped; what is scored is kept: run the same command again to go on", file=sys.stderr)
+        raise typer.Exit(EXIT_STOPPED) from None
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """Show a bar with rate and time left on a terminal, and nothing elsewhere."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("scoring"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TaskProgressColumn(show_speed=True),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("scoring", total=None, rate="")
+
+        def told(progress: Any) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, total=progress.n_planned, completed=progress.n_done,
+                       rate="" if speed is None else f"{speed:.1f} files/s")  # fmt: skip
+
+        yield told
+
+
+def _print(found: dict[str, Any], out: Path) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console.print(found["answer"], markup=False)
+    table = Table()
+    for name in ("share of the set", "estimate", "95 % interval", "called"):
+        table.add_column(name)
+    for name, share in found["prevalence"].items():
+        if share["value"] is None:
+            continue
+        table.add_row(
+            name,
+            f"{share['value']:.1%}",
+            "counted" if share["low"] == share["high"] else f"{share['low']:.1%} to {share['high']:.1%}",
+            f"{share['called']:,} of {share['n']:,}",
+        )
+    console.print(table)
+    risk = found["acceptance"]
+    if risk is not None:
+        console.print(
+            f"With 95 % confidence no more than {risk['at_most']:.1%} of the {risk['n_set']:,} are separated.", markup=False
+        )
+    if found["findings"]["by_kind"]:
+        kinds = Table()
+        for name in ("finding", "files", "seconds at stake"):
+            kinds.add_column(name)
+        for row in found["findings"]["by_kind"]:
+            kinds.add_row(row["what"], f"{row['n']:,}", f"{row['weight_s']:,.0f}")
+        console.print(kinds)
+    console.print(f"{out / 'report.html'}", markup=False)
+
+
+def _print_rows(names: list[str], rows: list[tuple[Any, ...]]) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    table = Table()
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row))
+    console.print(table)

@@ -1,0 +1,134 @@
+"""What a buyer should look at first: every finding with how sure it is and what it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from provenance.audit import store
+from provenance.audit.prevalence import Estimate
+from provenance.audit.rates import Evaluation
+
+KINDS: dict[str, tuple[float, str]] = {
+    "separated_sold_as_studio": (1.0, "claimed to be studio, called separated"),
+    "separated": (1.0, "called separated, nothing claimed"),
+    "wet_sold_as_dry": (0.5, "claimed dry, called wet or hybrid"),
+    "dry_sold_as_wet": (0.5, "claimed wet, called dry"),
+    "shared_phase": (1.0, "shares its phase with another stem of its song, as a separator's outputs do"),
+    "separated_version": (1.0, "the same performance is here as a studio stem too"),
+    "copy": (1.0, "another file is the same but for gain"),
+    "same_take": (0.5, "another file holds the same performance"),
+    "processed_version": (0.25, "another file holds the same performance, processed, and no pair id says so"),
+    "pair_not_one_performance": (1.0, "claimed to be a pair, not the same performance"),
+    "pair_swapped": (0.5, "a claimed pair whose dry and wet versions are the other way round"),
+    "unreadable": (1.0, "cannot be read"),
+    "crashed": (1.0, "ended every process that opened it"),
+    "silent": (1.0, "holds no sound"),
+    "too_short": (1.0, "under one second"),
+    "band_limited": (0.5, "sampled below 16 kHz: not judged"),
+    "clipped": (0.25, "more than twenty samples at full scale"),
+}
+"""Kinds of finding: the share of a file's seconds that is lost to a buyer by it, and what it is in words.
+
+1 where the file serves none of the eight uses or was paid for twice, 0.5 where about half of them are lost, 0.25 where
+it is a blemish or a missing label.
+"""
+MAX_LISTED = 200
+SURE_CLIPPED = 0.9
+
+
+def begin(db: duckdb.DuckDBPyConnection, evaluation: Evaluation, prevalence: Estimate | None) -> None:
+    """Make the table of findings and fill it with what single files show.
+
+    Args:
+        db: rows of an audit, with the view ``judged``.
+        evaluation: for the base rate that probabilities were calibrated at.
+        prevalence: of separated stems in this set, to which they are carried over; None leaves them.
+    """
+    db.execute("""
+        create or replace temp table found (path varchar, kind varchar, sure double, cost_s double, other varchar,
+            what varchar)""")
+    shift = _prior_shift(evaluation, prevalence)
+    sure = f"1 / (1 + exp(-(ln(p / (1 - p)) + {shift:.6f})))"
+    typical = store.fetch(db, "select coalesce(median(duration_s), 0) as s from judged")[0]["s"]
+    db.execute(f"""
+        insert into found
+        with called as (select *, least(greatest(p_separated, 0.001), 0.999) as p from judged)
+        select path, case when claimed_origin = 'studio' then 'separated_sold_as_studio' else 'separated' end,
+            {sure}, duration_s, null, 'p_separated ' || round(p_separated, 3)
+                || case when sdr_db is null then '' else ', ceiling about ' || round(sdr_db)::int || ' dB SDR' end
+        from called where origin = 'separated' and coalesce(claimed_origin, '') <> 'separated'
+        union all
+        select path, 'wet_sold_as_dry', coalesce(p_wet, 0) + coalesce(p_hybrid, 0), duration_s * 0.5, null,
+            'claimed dry, called ' || processing
+        from judged where claimed_processing = 'dry' and processing in ('wet', 'hybrid')
+        union all
+        select path, 'dry_sold_as_wet', p_dry, duration_s * 0.5, null, 'claimed wet, called dry'
+        from judged where claimed_processing = 'wet' and processing = 'dry'
+        union all
+        select path, 'clipped', {SURE_CLIPPED}, duration_s * 0.25, null, clipped || ' samples at full scale'
+        from judged where clipped > 20
+        union all
+        select path, verdict_status, 1.0, coalesce(duration_s, 0) * if(verdict_status = 'band_limited', 0.5, 1), null,
+            verdict_status
+        from stems where status = 'ok' and verdict_status in ('silent', 'too_short', 'band_limited')
+        union all
+        select path, if(status = 'crashed', 'crashed', 'unreadable'), 1.0, {typical}, null, error_found
+        from stems where status <> 'ok'""")
+
+
+def add(db: duckdb.DuckDBPyConnection, path: str, kind: str, sure: float, seconds: float, other: str, what: str) -> None:
+    """Add a finding of a check over several files.
+
+    Args:
+        db: with the table of :func:`begin`.
+        path: of the file it is held against.
+        kind: of :data:`KINDS`.
+        sure: probability that it holds, 0..1.
+        seconds: of the file.
+        other: path of the other file.
+        what: in words.
+    """
+    db.execute("insert into found values (?, ?, ?, ?, ?, ?)", [path, kind, sure, seconds * KINDS[kind][0], other, what])
+
+
+def finish(db: duckdb.DuckDBPyConnection, file: Path) -> dict[str, Any]:
+    """Write all findings, the surest and costliest first, and return their sum.
+
+    Args:
+        db: with the table of :func:`begin`.
+        file: Parquet, replaced as a whole.
+
+    Returns:
+        ``total``, ``by_kind`` and the first 200 as ``first``.
+    """
+    scratch = file.with_suffix(".part")
+    quoted = str(scratch).replace("'", "''")
+    order = "sure * cost_s desc, path, kind, other"
+    db.execute(f"copy (select *, sure * cost_s as weight_s from found order by {order}) to '{quoted}' (format parquet)")
+    scratch.replace(file)
+    by_kind = store.fetch(
+        db,
+        "select kind, count(*) as n, sum(sure) as expected, sum(sure * cost_s) as weight_s from found group by kind "
+        "order by weight_s desc, kind",
+    )
+    first = store.fetch(
+        db,
+        f"select path, kind, sure, cost_s, sure * cost_s as weight_s, other, what from found order by {order} limit ?",
+        MAX_LISTED,
+    )
+    for row in by_kind:
+        row["what"] = KINDS[row["kind"]][1]
+    return {"total": sum(row["n"] for row in by_kind), "by_kind": by_kind, "first": first}
+
+
+def _prior_shift(evaluation: Evaluation, prevalence: Estimate | None) -> float:
+    """Return what to add to log odds calibrated at one base rate so that they hold at another."""
+    if prevalence is None or not prevalence.fits:
+        return 0.0
+    here = float(np.clip(prevalence.value, 0.01, 0.99))
+    there = float(np.clip(evaluation.base_rate, 0.01, 0.99))
+    return float(np.log(here / (1 - here)) - np.log(there / (1 - there)))

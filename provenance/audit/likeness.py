@@ -1,0 +1,176 @@
+"""The same performance twice: candidates by common landmarks, each checked on its audio."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from provenance import audio
+from provenance.audio import Samples
+from provenance.audit import containers, store
+from provenance.audit.items import SHARD_SIZE, Item
+from provenance.errors import UnreadableAudio
+from provenance.pairs.compare import MIN_OVERLAP_S, Pair, Side, compare_samples
+
+MIN_VOTES = 8
+"""Landmarks in common at one offset: clips of different songs of the corpus had at most five."""
+_FIRST_VOTES = 2
+_MAX_MARKS = 3_000_000
+_FEWEST, _MOST = 24, 160
+_COMMON = 60
+"""A landmark found in more files than this tells nothing."""
+MAX_CANDIDATES = 2_000
+READ_S = 30.0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Two files with common landmarks.
+
+    Args:
+        first, second: their rows.
+        votes: landmarks in common at one offset.
+    """
+
+    first: dict[str, Any]
+    second: dict[str, Any]
+    votes: int
+
+
+def find_candidates(db: duckdb.DuckDBPyConnection) -> list[Candidate]:
+    """Return pairs of files with many landmarks in common at one offset, most first.
+
+    Args:
+        db: rows of an audit.
+
+    Returns:
+        At most 2,000 pairs. Pairs that a claimed pair id links, or two stems of one song, are not among them.
+    """
+    n = store.fetch(db, "select count(*) n from stems where len(landmarks) > 0")[0]["n"]
+    if n < 2:
+        return []
+    first = max(_FEWEST, min(_MOST, _MAX_MARKS // n))
+    db.execute(f"""
+        create or replace temp table marks as
+        with raw as (
+            select shard * {SHARD_SIZE} + position as id, unnest(landmarks[1:{first}]) as h,
+                unnest(landmark_frames[1:{first}]) as t
+            from stems where status = 'ok' and len(landmarks) > 0)
+        select id, h, t::int as t from raw
+        where h in (select h from raw group by h having count(*) between 2 and {_COMMON})""")
+    db.execute(f"""
+        create or replace temp table hints as
+        select a.id as a, b.id as b from marks a join marks b on a.h = b.h and a.id < b.id
+        group by a.id, b.id, a.t - b.t having count(*) >= {_FIRST_VOTES}""")
+    db.execute("create or replace temp table hints as select distinct a, b from hints")
+    db.execute("drop table marks")
+    db.execute(f"""
+        create or replace temp table votes as
+        with wanted as (select a as id from hints union select b from hints),
+        whole as (
+            select shard * {SHARD_SIZE} + position as id, unnest(landmarks) as h, unnest(landmark_frames) as t
+            from stems where shard * {SHARD_SIZE} + position in (select id from wanted)),
+        counted as (
+            select hints.a, hints.b, x.t::int - y.t::int as d, count(*) as n
+            from hints join whole x on x.id = hints.a join whole y on y.id = hints.b and y.h = x.h
+            group by all),
+        smooth as (
+            select a, b, n + coalesce(lead(n) over (partition by a, b order by d)
+                * (lead(d) over (partition by a, b order by d) = d + 1)::int, 0) as n
+            from counted)
+        select a, b, max(n) as n from smooth group by a, b having max(n) >= {MIN_VOTES}""")
+    fields = "path, kind, source, source_start, source_length, n_bytes, duration_s, origin, p_separated, " \
+             "p_wet, processing, claimed_origin, claimed_processing, pair, song, stem"  # fmt: skip
+    rows = store.fetch(
+        db,
+        f"""
+        with these as (select * from votes order by n desc, a, b limit {MAX_CANDIDATES})
+        select these.n as votes, struct_pack({_packed("x", fields)}) as x, struct_pack({_packed("y", fields)}) as y
+        from these join stems x on x.shard * {SHARD_SIZE} + x.position = these.a
+            join stems y on y.shard * {SHARD_SIZE} + y.position = these.b
+        where not coalesce(x.pair = y.pair, false)
+            and not coalesce(x.song = y.song and x.stem <> y.stem, false)
+        order by votes desc, x.path, y.path""",
+    )
+    return [Candidate(row["x"], row["y"], row["votes"]) for row in rows]
+
+
+def check(candidates: Iterable[Candidate], most: int, until: float) -> list[tuple[Candidate, Pair | None]]:
+    """Compare candidates by their audio while time lasts.
+
+    Args:
+        candidates: in the order of their weight.
+        most: comparisons at most.
+        until: ``time.monotonic()`` at which to stop.
+
+    Returns:
+        Each candidate with what the comparison found; None where it was not made.
+    """
+    out: list[tuple[Candidate, Pair | None]] = []
+    for i, candidate in enumerate(candidates):
+        wanted = i < most and time.monotonic() < until
+        out.append((candidate, compare_rows(candidate.first, candidate.second) if wanted else None))
+    return out
+
+
+def compare_rows(first: dict[str, Any], second: dict[str, Any]) -> Pair | None:
+    """Compare two rows by their audio; None where one can no longer be read or is too short.
+
+    Args:
+        first, second: rows with where the audio lies and what the verdict was.
+    """
+    sounds = [read_row(row) for row in (first, second)]
+    a, b = sounds
+    if a is None or b is None or min(len(a), len(b)) < MIN_OVERLAP_S * audio.SAMPLE_RATE_HZ:
+        return None
+    sides = [
+        Side(row["path"], len(s) / audio.SAMPLE_RATE_HZ, None, None, None, row.get("origin"), row.get("p_separated"),
+             row.get("p_wet"))
+        for row, s in zip((first, second), (a, b), strict=True)
+    ]  # fmt: skip
+    return compare_samples(a, b, sides[0], sides[1])
+
+
+def read_row(row: dict[str, Any], max_s: float = READ_S) -> Samples | None:
+    """Read the audio of a row once more; None where that fails.
+
+    Args:
+        row: with ``path``, ``kind``, ``source``, ``source_start``, ``source_length``, ``n_bytes``.
+        max_s: so much of it.
+    """
+    n_bytes = -1 if row.get("n_bytes") is None else row["n_bytes"]
+    item = Item(row["path"], row["kind"], row["source"], row["source_start"], row["source_length"], n_bytes)
+    try:
+        return audio.read(containers.fetch(item), max_s)[1]
+    except UnreadableAudio:
+        return None
+
+
+def relation(candidate: Candidate, pair: Pair | None) -> str:
+    """Name what two files of one performance are to each other.
+
+    Args:
+        candidate: the rows.
+        pair: what the comparison found.
+
+    Returns:
+        ``copy``, ``separated_version``, ``processed_version``, ``same_take``, or ``unchecked``.
+    """
+    if pair is None:
+        return "unchecked"
+    if pair.copy:
+        return "copy"
+    origins = {candidate.first["origin"], candidate.second["origin"]}
+    if origins == {"studio", "separated"}:
+        return "separated_version"
+    if pair.dry in ("first", "second"):
+        return "processed_version"
+    return "same_take"
+
+
+def _packed(table: str, fields: str) -> str:
+    return ", ".join(f"{name} := {table}.{name}" for name in fields.split(", "))

@@ -1,0 +1,108 @@
+"""What an audit cannot tell, said with its own numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provenance.audit.rates import Evaluation
+
+_WEAK = 0.2
+
+
+def list_limits(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
+    """Return sentences for the report, each on something this audit leaves open.
+
+    Args:
+        summary: without this list.
+        evaluation: of the model.
+    """
+    return [
+        text
+        for text in (
+            *_of_detector(summary, evaluation),
+            *_of_choice(summary),
+            *_of_files(summary),
+            *_of_checks(summary),
+        )
+        if text
+    ]
+
+
+def _of_detector(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
+    found = evaluation.separated
+    if found is None:
+        return ["The model brings no evaluation: shares are what it called, errors and all."]
+    out = [
+        f"A single call is evidence, not proof: of extractions the model had never met, {found.sensitivity.value:.0%} were "
+        f"called separated, and {found.false_alarms.value:.1%} of studio stems were too ({found.source}). The shares above "
+        "account for both."
+    ]
+    weak = [f"{name} ({value:.0%} of {n})" for name, (value, n) in sorted(evaluation.families.items()) if value < _WEAK]
+    if weak:
+        out.append(
+            "If a vendor used one separator only, the true share depends on which: least often recognised were "
+            + ", ".join(weak)
+            + "."
+        )
+    if not summary["prevalence"]["separated"].get("fits", True):
+        out.append(
+            "Fewer or more stems were called separated than any share would explain with the model's error rates: this "
+            "set is unlike what they were measured on, and the interval is not to be relied on."
+        )
+    share = summary["prevalence"]["undecided"]["value"]
+    if share is not None and evaluation.undecided is not None and share > max(evaluation.undecided) + 0.1:
+        out.append(
+            f"{share:.0%} came out undecided, more than in the model's evaluation "
+            f"({min(evaluation.undecided):.0%} to {max(evaluation.undecided):.0%}): much here is foreign to the model."
+        )
+    elif share:
+        out.append(f"{share:.0%} of the stems are undecided. Undecided is not a clean bill.")
+    if evaluation.wet is not None:
+        out.append(
+            f"Wet against not wet rests on {evaluation.wet.source}: {evaluation.wet.sensitivity.value:.0%} of wet ones were "
+            f"recognised, {evaluation.wet.false_alarms.value:.0%} of the others mistaken."
+        )
+    return out
+
+
+def _of_choice(summary: dict[str, Any]) -> list[str]:
+    choice, files = summary["choice"], summary["files"]
+    if choice["kind"] == "random sample":
+        return [f"{choice['n_scored']:,} of {choice['n_set']:,} files were drawn at random; single findings are of those only."]
+    if choice["kind"] != "all":
+        return [
+            f"{choice['n_scored']:,} of {choice['n_set']:,} files were scored, not chosen at random: nothing here holds for "
+            "the others."
+        ]
+    return [] if files["complete"] else ["The audit is not complete: run it again to go on."]
+
+
+def _of_files(summary: dict[str, Any]) -> list[str]:
+    files, out = summary["files"], []
+    bad = files["n_error"] + files["n_crashed"]
+    if bad:
+        out.append(f"{bad:,} files could not be read; the shares leave them out.")
+    if files["n_refused"]:
+        out.append(f"{files['n_refused']:,} files were read and not judged: silent, under a second or below 16 kHz.")
+    lossy = next((row["n"] for row in summary["reasons"] if row["reason"] == "lossy"), 0)
+    if lossy:
+        out.append(f"{lossy:,} files are lossy: coding hides part of what separation leaves.")
+    if summary["clustered_by"] == "file":
+        out.append(
+            "No songs are named: files are taken for independent. Stems of one song are not, and the intervals would be "
+            "wider if it were known which belong together."
+        )
+    return out
+
+
+def _of_checks(summary: dict[str, Any]) -> list[str]:
+    found, out = summary["checks"], []
+    unchecked = found["same_takes"]["relations"].get("unchecked", 0)
+    if unchecked:
+        out.append(f"{unchecked:,} candidates for the same performance were not compared on their audio.")
+    if found["same_takes"]["more_candidates"]:
+        out.append("There are more candidates for the same performance than the report looks at.")
+    pairs = found["claimed_pairs"]
+    if pairs["n_claimed"] > pairs["n_checked"]:
+        out.append(f"{pairs['n_checked']:,} of {pairs['n_claimed']:,} claimed pairs were compared, chosen by their hash.")
+    return out

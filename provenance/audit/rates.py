@@ -1,0 +1,124 @@
+"""How often the detector errs, read from the model's own evaluation."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from provenance.audit.prevalence import Rate, rate_from
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Error rates of one call.
+
+    Args:
+        sensitivity: share of those that are so which are called so.
+        false_alarms: share of the others which are called so.
+        source: what it was measured on, in words.
+    """
+
+    sensitivity: Rate
+    false_alarms: Rate
+    source: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model's evaluation says, as far as an audit needs it.
+
+    Args:
+        separated: of the call ``separated``; None where the evaluation lacks it.
+        wet: of the most probable processing being ``wet``.
+        base_rate: share of separated stems among those the probabilities were calibrated on.
+        families: sensitivity by family of separator, with the number of extractions.
+        undecided: share of studio and of separated stems that came out undecided.
+        figures: ``figures.unseen`` of the file.
+    """
+
+    separated: Detector | None
+    wet: Detector | None
+    base_rate: float
+    families: dict[str, tuple[float, int]]
+    undecided: tuple[float, float] | None
+    figures: dict[str, Any]
+
+
+def read_evaluation(folder: Path | None) -> Evaluation:
+    """Read the evaluation beside a model.
+
+    Args:
+        folder: of the model, or None.
+
+    Returns:
+        What it says; empty where there is no ``evaluation.json`` or a figure is missing from it.
+    """
+    try:
+        figures = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["figures"] if folder else {}
+    except (OSError, ValueError, KeyError):
+        figures = {}
+    unseen = figures.get("unseen", {})
+    separated = _separated(unseen)
+    design = _design(unseen, separated)
+    n = unseen.get("n_studio", 0) + unseen.get("n_separated", 0)
+    families = {
+        name: (found["separated_called_separated"], found["n_separated"])
+        for name, found in figures.get("by_family", {}).items()
+        if found.get("n_separated", 0) >= 10 and found.get("separated_called_separated") is not None
+    }
+    undecided = None
+    if "studio_called_studio" in unseen and separated is not None:
+        undecided = (
+            1 - unseen["studio_called_studio"] - unseen["studio_called_separated"],
+            1 - unseen["separated_called_studio"] - unseen["separated_called_separated"],
+        )
+    return Evaluation(
+        separated,
+        _wet(figures.get("processing", {}), design),
+        unseen["n_separated"] / n if n else 0.5,
+        families,
+        undecided,
+        unseen,
+    )
+
+
+def _separated(unseen: dict[str, Any]) -> Detector | None:
+    caught, alarms = unseen.get("separated_called_separated"), unseen.get("studio_called_separated")
+    if caught is None or alarms is None:
+        return None
+    n_separated, n_studio = unseen["n_separated"], unseen["n_studio"]
+    sensitivity = rate_from(caught, n_separated, unseen.get("separated_called_separated_interval"))
+    design = n_separated / sensitivity.n
+    false_alarms = rate_from(alarms, n_studio, unseen.get("studio_called_separated_interval"), design)
+    source = (
+        f"{n_studio} studio stems and {n_separated} extractions of songs, repositories and separator families "
+        "that the scoring model had not seen"
+    )
+    return Detector(sensitivity, false_alarms, source)
+
+
+def _design(unseen: dict[str, Any], separated: Detector | None) -> float:
+    return 1.0 if separated is None else unseen["n_separated"] / separated.sensitivity.n
+
+
+def _wet(processing: dict[str, Any], design: float) -> Detector | None:
+    """Take the real pairs where there are enough, else the chains made on held-out dry recordings; both are windows."""
+    classes = processing.get("classes", [])
+    for name, words in (("fx_pairs", "real dry and processed takes"), ("made", "chains on held-out dry recordings")):
+        matrix = np.asarray(processing.get(name, {}).get("confusion", []), float)
+        if "wet" not in classes or matrix.shape != (len(classes), len(classes)):
+            continue
+        wet = classes.index("wet")
+        others = np.delete(matrix, wet, axis=0)
+        if min(matrix[wet].sum(), others.sum()) < 100:
+            continue
+        return Detector(
+            Rate(float(matrix[wet, wet] / matrix[wet].sum()), float(matrix[wet].sum() / design)),
+            Rate(float(others[:, wet].sum() / others.sum()), float(others.sum() / design)),
+            f"{int(matrix.sum())} windows of {words}",
+        )
+    return None

@@ -1,0 +1,74 @@
+"""Acceptance sampling: what a sample of a set lets one say, and at which risk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from provenance.audit.prevalence import Sample, upper_limit
+from provenance.audit.rates import Detector
+
+LIMITS = (0.01, 0.02, 0.05, 0.10, 0.20)
+_N_DRAWS = 20_000
+
+
+def acceptance(sample: Sample, detector: Detector, n_set: int) -> dict[str, Any]:
+    """Return what was shown by scoring a sample, with the risks of both sides.
+
+    Args:
+        sample: what was called separated.
+        detector: its error rates, whose uncertainty enters.
+        n_set: files in the set.
+
+    Returns:
+        ``at_most`` (a share of separated stems not exceeded, at 95 %, one-sided), and for each of five contaminations
+        the ``buyers_risk``: the probability that a set with so many separated stems shows as few calls as were seen.
+        ``sellers_risk`` is the probability that a set without any shows as many.
+    """
+    rng = np.random.default_rng(0)
+    se, fa = (
+        rng.beta(r.value * r.n + 1, (1 - r.value) * r.n + 1, _N_DRAWS)
+        for r in (detector.sensitivity, detector.false_alarms)
+    )
+    n = max(1, round(sample.n_effective))
+    seen = round(sample.share * n)
+    drawn = {p: rng.binomial(n, p * se + (1 - p) * fa) for p in (0.0, *LIMITS)}
+    return {
+        "n_scored": sample.n,
+        "n_set": n_set,
+        "n_effective": round(sample.n_effective, 1),
+        "n_called": round(sample.share * sample.n),
+        "at_most": round(upper_limit(sample, detector.sensitivity, detector.false_alarms), 4),
+        "level": 0.95,
+        "buyers_risk": {f"{p:g}": round(float((drawn[p] <= seen).mean()), 4) for p in LIMITS},
+        "sellers_risk": round(float((drawn[0.0] >= seen).mean()), 4),
+    }
+
+
+def expected_alarms(n: int, sample: Sample, detector: Detector) -> dict[str, Any]:
+    """Return how many of stems that are all true would be called separated by mistake.
+
+    Args:
+        n: stems claimed to be studio.
+        sample: of them, for how much they are worth.
+        detector: error rates.
+
+    Returns:
+        ``expected`` with its 95 % range, and ``chance``: the probability of as many calls as were seen if every claim
+        were true.
+    """
+    rng = np.random.default_rng(0)
+    rate = detector.false_alarms
+    fa = rng.beta(rate.value * rate.n + 1, (1 - rate.value) * rate.n + 1, _N_DRAWS)
+    worth = max(1, round(sample.n_effective))
+    shares = rng.binomial(worth, fa) / worth
+    low, high = np.quantile(shares, [0.025, 0.975])
+    return {
+        "n": n,
+        "called": round(sample.share * sample.n),
+        "expected": round(n * rate.value, 1),
+        "low": round(n * float(low), 1),
+        "high": round(n * float(high), 1),
+        "chance": round(float((shares >= sample.share).mean()), 4),
+    }

@@ -1,0 +1,309 @@
+"""The sum of an audit: counts, prevalence, risks, claims against verdicts, findings, uses, and what it cannot tell."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+import provenance
+from provenance import bundle
+from provenance.audit import checks, findings, patterns, plan, prevalence, risk, store
+from provenance.audit.limits import list_limits
+from provenance.audit.prevalence import Estimate, Sample
+from provenance.audit.rates import Detector, Evaluation, read_evaluation
+from provenance.errors import ModelError
+from provenance.suitability import USES
+
+SUMMARY, SUMMARY_VERSION = "summary.json", "1"
+_GROUPS = {"stem": 12, "singer": 12, "codec": 8}
+_SEPARATED, _UNDECIDED = "origin = 'separated'", "origin = 'undecided'"
+_WET = "p_wet is not null and p_wet >= greatest(p_dry, p_hybrid)"
+
+
+def summarise(out: Path, model: str | None = None, effort: checks.Effort | None = None) -> dict[str, Any]:
+    """Sum up what is scored of an audit, and write ``summary.json`` and ``findings.parquet``.
+
+    Args:
+        out: folder of the audit.
+        model: folder or name of the model, for its evaluation; None is the default one.
+        effort: of the checks over several files.
+
+    Returns:
+        What ``summary.json`` holds.
+
+    Raises:
+        AuditError: nothing is scored yet.
+    """
+    settings, counts = plan.read_settings(out), plan.read_counts(out)
+    folder = _model_folder(model, settings.model)
+    evaluation = read_evaluation(folder)
+    with store.connect(out) as db:
+        cluster = _judge(db)
+        files = _count_files(db, counts)
+        fraction = _fraction(settings, counts, files)
+        shares = _prevalence(db, "true", evaluation, fraction)
+        findings.begin(db, evaluation, _corrected(shares["separated"]))
+        checked = checks.run(db, effort or checks.Effort())
+        summary: dict[str, Any] = {
+            "version": SUMMARY_VERSION,
+            "program": f"stem-provenance {provenance.__version__}",
+            "source": settings.source,
+            "model": settings.model,
+            "coverage": settings.coverage,
+            "choice": _choice(settings, counts, files, fraction),
+            "files": files,
+            "clustered_by": cluster,
+            "prevalence": shares,
+            "groups": _groups(db, evaluation, fraction),
+            "acceptance": _acceptance(db, evaluation, counts, fraction),
+            "claims": _claims(db, evaluation, fraction),
+            "checks": checked,
+            "patterns": patterns.find_patterns(db),
+            "uses": _uses(db, checked["claimed_pairs"]),
+            "reasons": store.fetch(
+                db, "select reason, count(*) as n from (select unnest(reasons) as reason from judged) group by reason "
+                    "order by n desc, reason"),
+            "errors": store.fetch(
+                db, "select error_code as code, count(*) as n, min(path) as example from stems where status <> 'ok' "
+                    "group by 1 order by n desc, code"),
+            "findings": findings.finish(db, out / store.FINDINGS),
+        }  # fmt: skip
+    summary["rates"] = _rates(evaluation)
+    summary["cannot_tell"] = list_limits(summary, evaluation)
+    summary["answer"] = _answer(summary)
+    scratch = out / f".{SUMMARY}.{os.getpid()}"
+    scratch.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    os.replace(scratch, out / SUMMARY)
+    return summary
+
+
+def _model_folder(model: str | None, reference: str) -> Path | None:
+    try:
+        found = bundle.load(model)
+    except ModelError:
+        return None
+    return found.folder if found.reference == reference else None
+
+
+def _judge(db: duckdb.DuckDBPyConnection) -> str:
+    """Make the view ``judged``: files with a verdict, and what groups them. Songs where claimed, else small folders."""
+    ok = "status = 'ok' and verdict_status = 'ok'"
+    folder = "regexp_replace(path, '[/#][^/#]*$', '')"
+    facts = store.fetch(
+        db,
+        f"select count(*) as n, count(song) as named, count(distinct {folder}) as folders from stems where {ok}",
+    )[0]
+    if facts["named"] * 2 >= facts["n"] > 0:
+        key, named, words = "coalesce(song, path)", "song is not null", "claimed song"
+    elif facts["folders"] >= 5 and facts["n"] <= 50 * facts["folders"] and facts["folders"] < facts["n"]:
+        key, named, words = folder, "true", "folder"
+    else:
+        key, named, words = "path", "false", "file"
+    db.execute(f"create view judged as select *, {key} as song_key, {named} as song_named from stems where {ok}")
+    return words
+
+
+def _count_files(db: duckdb.DuckDBPyConnection, counts: plan.Counts) -> dict[str, Any]:
+    row = store.fetch(
+        db,
+        """
+        select count(*) as n_rows, count(*) filter (status = 'ok') as n_ok, count(*) filter (status = 'error') as n_error,
+            count(*) filter (status = 'crashed') as n_crashed,
+            count(*) filter (status = 'ok' and verdict_status <> 'ok') as n_refused,
+            coalesce(sum(duration_s), 0) / 3600 as hours from stems""",
+    )[0]
+    row["hours"] = round(row["hours"], 3)
+    return {"n_listed": counts.n_listed, "n_planned": counts.n_planned, "n_repeated": counts.n_repeated, **row,
+            "complete": row["n_rows"] == counts.n_planned}  # fmt: skip
+
+
+def _fraction(settings: plan.Settings, counts: plan.Counts, files: dict[str, Any]) -> float | None:
+    """Return which part of the set was scored, or None where what was scored is no random part of it."""
+    share = files["n_rows"] / max(1, counts.n_listed)
+    if share >= 1:
+        return 1.0
+    return share if settings.shuffled and settings.limit is None else None
+
+
+def _choice(
+    settings: plan.Settings, counts: plan.Counts, files: dict[str, Any], fraction: float | None
+) -> dict[str, Any]:
+    kind = "all" if fraction == 1.0 else "random sample" if fraction is not None else "a part that is not random"
+    return {"kind": kind, "sample": settings.sample, "limit": settings.limit, "seed": settings.seed,
+            "n_scored": files["n_rows"], "n_set": counts.n_listed}  # fmt: skip
+
+
+def sample(db: duckdb.DuckDBPyConnection, event: str, where: str, fraction: float | None) -> Sample | None:
+    """Count an event over songs.
+
+    Args:
+        db: with the view ``judged``.
+        event: SQL condition that is counted.
+        where: SQL condition of the files.
+        fraction: of the set that was scored; None takes what was scored for the whole.
+
+    Returns:
+        The sample, or None of no file.
+    """
+    found = db.execute(
+        f"select sum(({event})::int) as k, count(*) as m from judged where {where} group by song_key order by song_key"
+    ).fetchnumpy()
+    if not len(found["m"]):
+        return None
+    return prevalence.sample_from(found["k"].astype(float), found["m"].astype(float), fraction or 1.0)
+
+
+def _prevalence(
+    db: duckdb.DuckDBPyConnection, where: str, evaluation: Evaluation, fraction: float | None
+) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name, event, detector in (
+        ("separated", _SEPARATED, evaluation.separated),
+        ("wet", _WET, evaluation.wet),
+        ("undecided", _UNDECIDED, None),
+    ):
+        part = sample(db, event, where, fraction)
+        out[name] = _share(part, detector, corrected=name != "undecided")
+    return out
+
+
+def _share(part: Sample | None, detector: Detector | None, corrected: bool = True) -> dict[str, Any]:
+    if part is None:
+        return {"n": 0, "called": 0, "corrected": False, "value": None, "low": None, "high": None}
+    use = detector if corrected else None
+    found: Estimate = (
+        prevalence.observed(part) if use is None else prevalence.estimate(part, use.sensitivity, use.false_alarms)
+    )
+    return {
+        "n": part.n,
+        "n_songs": part.n_songs,
+        "n_effective": round(part.n_effective, 1),
+        "called": round(part.share * part.n),
+        "called_share": round(part.share, 5),
+        "corrected": use is not None,
+        "value": _finite(found.value),
+        "low": round(found.low, 5),
+        "high": round(found.high, 5),
+        "fits": found.fits,
+    }
+
+
+def _corrected(share: dict[str, Any]) -> Estimate | None:
+    return Estimate(share["value"], share["low"], share["high"], share["fits"]) if share["corrected"] else None
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 5) if value == value else None
+
+
+def _groups(db: duckdb.DuckDBPyConnection, evaluation: Evaluation, fraction: float | None) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for column, most in _GROUPS.items():
+        names = store.fetch(
+            db,
+            f"select {column} as name, count(*) as n from judged where {column} is not null group by 1 "
+            f"having count(*) >= 5 order by n desc, name limit {most}",
+        )
+        rows = []
+        for entry in names:
+            quoted = entry["name"].replace("'", "''")
+            part = sample(db, _SEPARATED, f"{column} = '{quoted}'", fraction)
+            found = _share(part, evaluation.separated)
+            rows.append({"name": entry["name"], **found})
+        if rows:
+            out[column] = rows
+    return out
+
+
+def _acceptance(
+    db: duckdb.DuckDBPyConnection, evaluation: Evaluation, counts: plan.Counts, fraction: float | None
+) -> dict[str, Any] | None:
+    part = sample(db, _SEPARATED, "true", fraction)
+    if part is None or evaluation.separated is None:
+        return None
+    n_set = counts.n_listed if fraction is not None else part.n
+    return risk.acceptance(part, evaluation.separated, n_set)
+
+
+def _claims(db: duckdb.DuckDBPyConnection, evaluation: Evaluation, fraction: float | None) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name, column, order in (
+        ("origin", "origin", ("studio", "separated", "undecided")),
+        ("processing", "processing", ("dry", "hybrid", "wet", "undecided")),
+    ):
+        rows = store.fetch(
+            db,
+            f"""
+            select claimed_{name} as claimed, {", ".join(f"count(*) filter (status = 'ok' and {column} = '{v}') as {v}"
+                                                         for v in order)},
+                count(*) filter (status <> 'ok') as unread, count(*) as n
+            from stems where claimed_{name} is not null group by 1 order by n desc, claimed limit 12""",
+        )
+        out[name] = {"columns": [*order, "unread"], "rows": rows}
+    studio = sample(db, _SEPARATED, "claimed_origin = 'studio'", fraction)
+    if studio is not None:
+        share = _share(studio, evaluation.separated)
+        out["studio"] = {"separated": share}
+        if evaluation.separated is not None:
+            out["studio"]["alarms"] = risk.expected_alarms(studio.n, studio, evaluation.separated)
+    return out
+
+
+def _uses(db: duckdb.DuckDBPyConnection, pairs: dict[str, Any]) -> list[dict[str, Any]]:
+    out = []
+    for use in USES:
+        rows = store.fetch(
+            db,
+            f"select coalesce(suitable_for.{use}, 'unknown') as fit, count(*) as n, sum(duration_s) / 3600 as hours "
+            "from judged group by 1",
+        )
+        by_fit = {row["fit"]: row for row in rows}
+        entry: dict[str, Any] = {"use": use}
+        for fit in ("yes", "needs_pair", "no", "unknown"):
+            found = by_fit.get(fit, {"n": 0, "hours": 0.0})
+            entry[fit] = {"n": found["n"], "hours": round(found["hours"], 3)}
+        if use == "effects_chain":
+            entry["pairs_usable"] = pairs["n_usable"]
+            entry["pairs_checked"] = pairs["n_checked"]
+        out.append(entry)
+    return out
+
+
+def _rates(evaluation: Evaluation) -> dict[str, Any]:
+    def plain(detector: Detector | None) -> dict[str, Any] | None:
+        return None if detector is None else dataclasses.asdict(detector)
+
+    families = [
+        {"family": name, "sensitivity": value, "n": n} for name, (value, n) in sorted(evaluation.families.items())
+    ]
+    return {"separated": plain(evaluation.separated), "wet": plain(evaluation.wet), "families": families,
+            "undecided": evaluation.undecided}  # fmt: skip
+
+
+def _answer(summary: dict[str, Any]) -> str:
+    files, share = summary["files"], summary["prevalence"]["separated"]
+    scored = f"{files['n_rows']:,} of {files['n_listed']:,} files" if files["n_rows"] < files["n_listed"] else \
+        f"{files['n_rows']:,} files"  # fmt: skip
+    if share["value"] is None:
+        return f"Of {scored}, none could be judged."
+    words = "an estimated" if share["corrected"] else "by the detector's calls alone"
+    text = (
+        f"Of {scored} scored, {words} {_percent(share['value'])} were extracted from mixes, not recorded "
+        f"(95 %: {_percent(share['low'])} to {_percent(share['high'])})"
+    )
+    studio = summary["claims"].get("studio", {}).get("separated")
+    if studio and studio["value"] is not None:
+        text += (
+            f"; of the {studio['n']:,} sold as studio recordings, {_percent(studio['value'])} "
+            f"({_percent(studio['low'])} to {_percent(studio['high'])})"
+        )
+    return text + "."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"

@@ -1,0 +1,62 @@
+"""The command ``stem-provenance pairs``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from provenance.errors import ModelError, UnreadableAudio
+from provenance.pairs.compare import Pair, compare
+from provenance.scorer import Scorer
+
+
+class Format(StrEnum):
+    """How the result is printed."""
+
+    table = "table"
+    json = "json"
+
+
+def command(
+    first: Annotated[str, typer.Argument(help="An audio file, such as the dry one.")],
+    second: Annotated[str, typer.Argument(help="Another, such as the wet one.")],
+    output: Annotated[Format, typer.Option("--format", help="table or json.")] = Format.table,
+    model: Annotated[str | None, typer.Option(help="Folder or name of a model.")] = None,
+    signals_only: Annotated[bool, typer.Option(help="Go by the signals alone, without a model.")] = False,
+) -> None:
+    """Tell whether two files hold the same performance, how far apart, and which is the dry one."""
+    try:
+        found = compare(first, second, None if signals_only else Scorer(model))
+    except (UnreadableAudio, ModelError) as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(2) from None
+    if output is Format.json:
+        print(json.dumps(found.to_dict(), indent=2))
+    else:
+        _print(found)
+
+
+def _print(found: Pair) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    table = Table(show_header=False, box=None)
+    table.add_row("same performance", found.same_performance)
+    if found.offset_samples is not None:
+        table.add_row("offset", f"{found.offset_samples:+d} samples ({found.offset_s:+.5f} s)"
+                      + (", polarity inverted" if found.inverted else ""))  # fmt: skip
+        table.add_row("second from first by a chain", found.chain)
+        table.add_row("a fixed filter explains", f"{found.second_from_first:.0%} of the second, "
+                      f"{found.first_from_second:.0%} of the first")  # fmt: skip
+        names = {"first": found.first.path, "second": found.second.path}
+        table.add_row("dry", names.get(found.dry, found.dry))
+    for side in (found.first, found.second):
+        if side.origin is not None:
+            table.add_row(side.path, f"{side.origin}, p_separated {side.p_separated}")
+    for text in found.why:
+        table.add_row("", text)
+    console.print(table)

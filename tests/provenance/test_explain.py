@@ -1,0 +1,190 @@
+"""Explanations: tiles and their silencing, marks that hold under deletion, the picture, the page, splices."""
+
+from __future__ import annotations
+
+import re
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import provenance
+from provenance import frontend
+from provenance.audio import SAMPLE_RATE_HZ, Samples
+from provenance.explain import explain, page
+from provenance.explain.picture import outline, paint, to_png
+from provenance.explain.tiles import N_BANDS, Tiles, mark
+
+N = 4 * SAMPLE_RATE_HZ
+COMMAND = (sys.executable, "-c", "from provenance.cli import main; main()")
+
+
+def noise(n: int = N, channels: int = 2, seed: int = 0) -> Samples:
+    return (0.1 * np.random.default_rng(seed).standard_normal((n, channels))).astype(np.float32)
+
+
+def energy_at(wave: Samples, low_hz: float, high_hz: float, first_s: float, last_s: float) -> float:
+    part = np.abs(frontend.stft(np.ascontiguousarray(wave[:, 0]))) ** 2
+    frames = slice(round(first_s * SAMPLE_RATE_HZ / 1024), round(last_s * SAMPLE_RATE_HZ / 1024))
+    return float(part[frames, round(low_hz / 21.53) : round(high_hz / 21.53)].mean())
+
+
+def planted(windows: Iterable[Samples]) -> np.ndarray:
+    """A model whose log odds are the level at 11 to 12.4 kHz in the second second: it has one place to look."""
+    return np.array([10 * np.log10(energy_at(w, 11_100, 12_300, 1.1, 1.4) + 1e-9) for w in windows], np.float32)
+
+
+def test_silencing_a_tile_takes_its_energy_and_no_other() -> None:
+    """The silenced tile falls by 20 dB or more, the tiles beside it stay within 1 dB."""
+    tiles = Tiles(noise())
+    grid = np.zeros(tiles.shape, np.bool_)
+    grid[2, 8] = True
+    after = tiles.silence(grid)
+    ratio = lambda *at: energy_at(after, *at) / energy_at(tiles.samples, *at)  # noqa: E731
+    assert ratio(11_400, 12_000, 1.15, 1.35) < 0.01
+    assert ratio(13_000, 13_700, 1.15, 1.35) == pytest.approx(1, abs=0.2)
+    assert ratio(11_400, 12_000, 2.2, 2.4) == pytest.approx(1, abs=0.01)
+
+
+def test_silencing_nothing_changes_nothing_and_the_input_stays() -> None:
+    """An empty grid returns the samples, and marking does not touch them."""
+    wave = noise()
+    before = wave.copy()
+    tiles = Tiles(wave)
+    np.testing.assert_array_equal(tiles.silence(np.zeros(tiles.shape, np.bool_)), wave)
+    mark(wave, planted)
+    np.testing.assert_array_equal(wave, before)
+
+
+def test_marks_find_the_place_the_model_looks_at() -> None:
+    """The one tile a planted model reads is marked and moves most; marks lower it, random ones hardly do."""
+    found = mark(noise(), planted)
+    span, band = np.unravel_index(int(found.moves.argmax()), found.moves.shape)
+    assert (span, band) == (2, 8)
+    assert found.marked[2, 8]
+    assert int(found.marked.sum()) == round(0.1 * found.marked.size)
+    assert found.marked_drop > 10
+    assert found.marked_drop > 3 * abs(found.random_drop)
+
+
+def test_marks_against_extraction_raise_the_score() -> None:
+    """Asked for what speaks for a studio stem, the marks raise a model that falls with the same place."""
+    found = mark(noise(), lambda windows: -planted(windows), direction=-1)
+    assert found.marked[2, 8]
+    assert found.marked_drop < -10
+
+
+def test_a_short_window_has_fewer_spans() -> None:
+    """One second has two spans of tiles."""
+    assert Tiles(noise(SAMPLE_RATE_HZ)).shape == (2, N_BANDS)
+
+
+def test_png_holds_the_picture_it_was_given() -> None:
+    """Unpacking the file gives back every pixel."""
+    image = np.random.default_rng(0).integers(0, 256, (7, 5, 3)).astype(np.uint8)
+    data = to_png(image)
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
+    assert (width, height, depth, colour) == (5, 7, 8, 2)
+    start = data.index(b"IDAT") + 4
+    rows = np.frombuffer(zlib.decompress(data[start:]), np.uint8).reshape(7, 16)
+    np.testing.assert_array_equal(rows[:, 1:].reshape(7, 5, 3), image)
+
+
+def test_a_painting_has_low_frequencies_at_the_bottom_and_loud_ones_bright() -> None:
+    """A loud lowest row is bright in the picture's last line; silence is black."""
+    level = np.full((10, 8), -120.0)
+    level[:, 0] = 0.0
+    image = paint(level)
+    assert image.shape == (8, 10, 3)
+    assert image[-1].mean() > 150
+    assert image[0].max() <= 4
+
+
+def test_an_outline_surrounds_its_tile() -> None:
+    """The four sides are drawn, the inside is not."""
+    image = np.zeros((101, 101, 3), np.uint8)
+    outline(image, 0.2, 0.4, 0.5, 0.7, (1, 2, 3))
+    assert tuple(image[50, 30]) == (1, 2, 3)
+    assert tuple(image[30, 30]) == (1, 2, 3)
+    assert image[40, 30].sum() == 0
+
+
+def test_the_page_shows_everything_and_needs_no_network(scorer: provenance.Scorer) -> None:
+    """Verdict, pictures, timeline, every cue with its ranges and the deletion are there; nothing is loaded."""
+    found = explain(scorer, (noise(9 * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ), 1)
+    text = page.render(found, 'a <b> & "c".wav')
+    assert "a &lt;b&gt; &amp; &quot;c&quot;.wav" in text
+    assert len(found.windows) == 1
+    assert text.count("data:image/png;base64,") == 2
+    assert found.verdict.evidence is not None
+    for cue in found.verdict.evidence:
+        assert cue.cue.replace("_", " ") in text
+    assert text.count("class=range") >= 20
+    assert "a random tenth moves them" in text
+    assert text.count("<title>", text.index("timeline")) >= len(found.verdict.segments)
+    assert not re.search(r'(src|href)="(?!data:)|url\(|@import|<script', text)
+    assert found.verdict.model in text
+
+
+def test_a_silent_file_has_a_page_that_says_so(scorer: provenance.Scorer) -> None:
+    """Silence is explained by its reason, with no window looked into."""
+    found = explain(scorer, (np.zeros((3 * SAMPLE_RATE_HZ, 1), np.float32), SAMPLE_RATE_HZ))
+    assert found.windows == ()
+    assert "silent" in page.render(found, "nothing.wav")
+
+
+def test_a_splice_is_found_to_a_second(scorer: provenance.Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the model changes sides in the middle of a window, the splice is placed within a second."""
+    cut_s = 9.5
+    wave = noise(20 * SAMPLE_RATE_HZ)
+    wave[round(cut_s * SAMPLE_RATE_HZ) :] *= 10
+
+    def loud(windows: Iterable[Samples]) -> np.ndarray:
+        return np.array([8.0 * np.log10(float(np.mean(w**2)) * 10) for w in windows], np.float32)
+
+    verdict = scorer.score((wave, SAMPLE_RATE_HZ))
+    from provenance import explain as module
+
+    monkeypatch.setattr(scorer, "logits", loud)
+    segments = tuple(
+        type(s)(s.start_s, s.end_s, 0.99 if s.start_s > cut_s else 0.01) for s in verdict.segments
+    )  # the window that holds the cut counts as studio
+    changed = type(verdict)(**{**verdict.__dict__, "segments": segments})
+    splices = list(module._splices(scorer, (wave, SAMPLE_RATE_HZ), changed))
+    assert len(splices) == 1
+    assert splices[0] == pytest.approx(cut_s, abs=1.0)
+
+
+def test_the_command_writes_page_and_picture(tmp_path: Path, tiny_model: Path, root: Path) -> None:
+    """``explain FILE --out PAGE --picture PNG`` writes both and prints the page's path."""
+    file, out, png = tmp_path / "stem.wav", tmp_path / "why.html", tmp_path / "why.png"
+    soundfile.write(file, noise(2 * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ)
+    run = subprocess.run(
+        [*COMMAND, "explain", str(file), "--out", str(out), "--picture", str(png)]
+        + ["--windows", "1", "--model", str(tiny_model)],
+        cwd=root, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (run.returncode, run.stdout.strip()) == (0, str(out)), run.stderr
+    assert "stem.wav" in out.read_text(encoding="utf-8")
+    assert png.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("name", "said"), [("missing.wav", "no such file"), ("text.wav", "no audio")])
+def test_the_command_names_bad_input(tmp_path: Path, tiny_model: Path, root: Path, name: str, said: str) -> None:
+    """A missing or foreign file ends with exit code 2 and one line that names it."""
+    (tmp_path / "text.wav").write_text("this is no audio")
+    run = subprocess.run(
+        [*COMMAND, "explain", str(tmp_path / name), "--model", str(tiny_model)],
+        cwd=root, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert run.returncode == 2
+    assert name in run.stderr
+    assert said in run.stderr
+    assert "Traceback" not in run.stderr

@@ -1,0 +1,88 @@
+"""What ``import provenance`` costs, and what it must not bring along."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+FORBIDDEN = (
+    "torch", "torchaudio", "librosa", "scipy", "sklearn", "pandas", "demucs", "numba", "fastapi", "pydantic", "uvicorn",
+    "starlette", "pyarrow", "duckdb", "jinja2", "plotly", "ray", "matplotlib", "av", "training", "service",
+)  # fmt: skip
+
+
+def in_a_fresh_process(code: str, root: Path, *flags: str) -> str:
+    """Run code with the repository importable and return its stdout."""
+    env = os.environ | {"PYTHONPATH": str(root)}
+    return subprocess.run(
+        [sys.executable, *flags, "-c", code], capture_output=True, text=True, env=env, cwd=root, check=True
+    ).stdout
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import provenance", "import provenance; provenance.load()", "import provenance.cli",
+     "import numpy as np, provenance; provenance.score((np.random.default_rng(0).normal(0, .1, 90_000), 44_100))"],
+)  # fmt: skip
+def test_serving_loads_nothing_heavy(code: str, root: Path) -> None:
+    """Importing, loading a model, scoring and the command line load neither torch nor any other extra's package."""
+    show = "import sys, json; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+    loaded = json.loads(in_a_fresh_process(f"{code}\n{show}", root))
+    assert not set(FORBIDDEN) & set(loaded)
+    assert "provenance" in loaded
+
+
+def test_nothing_happens_at_import(root: Path) -> None:
+    """Importing prints nothing, starts no thread, sets up no logging and changes no environment."""
+    code = (
+        "import os, threading, logging\nbefore = dict(os.environ)\nimport provenance\n"
+        "assert threading.active_count() == 1\nassert not logging.getLogger().handlers\n"
+        "assert dict(os.environ) == before"
+    )
+    assert in_a_fresh_process(code, root) == ""
+
+
+def test_import_is_quick_beside_what_it_needs(root: Path) -> None:
+    """Importing and loading the model takes little longer than importing numpy and onnxruntime does (a ratio)."""
+    base = "import numpy, soundfile, soxr, onnxruntime"
+    whole = "import provenance; provenance.load()"
+
+    def best(code: str) -> float:
+        found = []
+        for _ in range(3):
+            start = time.perf_counter()
+            in_a_fresh_process(code, root)
+            found.append(time.perf_counter() - start)
+        return min(found)
+
+    assert best(whole) < 2.5 * best(base)
+
+
+def test_training_and_service_are_never_imported_by_provenance(root: Path) -> None:
+    """Imports go one way: no file of ``provenance`` names ``training`` or, but for ``serve``, ``service``."""
+    for file in (root / "provenance").rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        assert "import training" not in text, file
+        assert "from training" not in text, file
+        if file.name != "cli.py":
+            assert "from service" not in text, file
+            assert "import service" not in text, file
+
+
+def test_doctests_hold(root: Path) -> None:
+    """The examples in docstrings of the library are right."""
+    import doctest
+    import importlib
+
+    n = 0
+    for name in ("windows", "suitability", "verdict", "decide", "frontend", "audio"):
+        found = doctest.testmod(importlib.import_module(f"provenance.{name}"))
+        assert found.failed == 0, name
+        n += found.attempted
+    assert n >= 3
