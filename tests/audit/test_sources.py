@@ -138,8 +138,11 @@ def test_audio_datasets_are_read_undecoded(folder: Path, kind: str) -> None:
     assert samples_of(found[1]) == samples_of(Item("x", "file", str(folder / "b/two.wav")))
 
 
-def test_the_hub_is_read_through_datasets_if_it_is_there(folder: Path, tmp_path: Path) -> None:
+def test_the_hub_is_read_through_datasets_if_it_is_there(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A dataset that the package datasets loads is listed from its cache and read without decoding."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     pytest.importorskip("datasets", reason="needs the package datasets")
     data = tmp_path / "hub"
     data.mkdir()
