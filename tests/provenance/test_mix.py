@@ -142,7 +142,7 @@ def test_a_missing_sign_counts_as_its_mean() -> None:
     """A stem without pauses is judged by the other signs, and more dependence is never less suspect."""
     known = {"phase_agreement": 0.9, "shared_overlap": 0.3, "exceeds_mix": 0.3, "pause_coherence": None}
     assert probability(known) > 0.8
-    assert probability({**known, "phase_agreement": 0.1, "shared_overlap": 0.0}) < 0.2
+    assert probability({**known, "phase_agreement": 0.1, "shared_overlap": 0.0}) < 0.4 * probability(known)
 
 
 def test_nothing_to_compare_is_refused() -> None:

@@ -220,7 +220,7 @@ def test_a_mix_tells_true_stems_from_extractions_in_the_research_table() -> None
     rng = np.random.default_rng(0)
     rows = []
     for song in range(10):
-        for separator in ("", "deepconvsep"):
+        for separator in ("", "deepconvsep", "spleeter"):
             at = 0.8 if separator else 0.1
             rows.append(
                 {"song": str(song), "condition": "plain", "stem": "vocals", "separator": separator,
@@ -230,7 +230,7 @@ def test_a_mix_tells_true_stems_from_extractions_in_the_research_table() -> None
     sets = pd.DataFrame({"song": ["a", "a"] * 5, "separator": ["", "x"] * 5, "n": 4, "agreement": [0.0, 0.9] * 5})
     found = mixes.report(pd.DataFrame(rows), sets)
     assert found["auc_by_condition"]["plain"] == 1.0
-    assert found["auc_leaving_a_separator_out"] == {"deepconvsep": 1.0}
+    assert found["auc_leaving_a_separator_out"] == {"deepconvsep": 1.0, "spleeter": 1.0}
     assert mixes.weights(pd.DataFrame(rows), sets)["phase_agreement"] > 0
 
 
