@@ -34,7 +34,7 @@ from provenance.audio import SAMPLE_RATE_HZ, Samples
 from provenance.errors import UnreadableAudio
 from provenance.mix.measure import SIGNS, Sums, together
 from training import augment, catalogue
-from training.augment import _peaking
+from training.augment import peaking
 from training.catalogue import Clip
 from training.separators import demucs
 
@@ -65,7 +65,7 @@ def master(mix: Samples, rng: np.random.Generator) -> Samples:
     """
     wave = mix * 10 ** (rng.uniform(-3, 6) / 20)
     for _ in range(2):
-        bell = _peaking(float(rng.uniform(200, 9000)), float(rng.uniform(-4, 4)), 0.8)
+        bell = peaking(float(rng.uniform(200, 9000)), float(rng.uniform(-4, 4)), 0.8)
         wave = signal.sosfilt(bell, wave, axis=0)
     knee = float(np.quantile(np.abs(wave), 0.999)) + 1e-9
     return np.asarray(np.tanh(wave / knee * 0.9) * knee, np.float32)
@@ -89,7 +89,7 @@ def measure(
     n = min(len(w) for w in waves.values())
     waves = {name: w[:n] for name, w in waves.items()}
     mix = np.sum([waves[c.name] for c in clips if c.origin == "studio"], axis=0)
-    if demucs_repo:
+    if demucs_repo and model:
         torch.set_num_threads(1)
         example = next(c for c in clips if c.origin == "studio")
         for stem, estimate in demucs.separate(mix, model, Path(demucs_repo)).items():
@@ -220,12 +220,13 @@ def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     out: Annotated[Path, typer.Option(help="The weights to write.")] = OUT,
     demucs_repo: Annotated[str, typer.Option(help="Folder of local demucs weights; empty leaves demucs out.")] = "",
+    demucs_songs: Annotated[int, typer.Option(help="How many songs demucs separates.")] = 12,
     workers: Annotated[int, typer.Option(help="Processes.")] = 2,
 ) -> None:
     """Print what the mix adds, and write the weights."""
     found = songs(catalogue.load(manifest)[0])
     models = sorted(f.stem.split("-")[0] for f in Path(demucs_repo).glob("*.th")) if demucs_repo else [""]
-    chosen = [models[i % len(models)] for i in range(len(found))]
+    chosen = [models[i % len(models)] if i < demucs_songs else "" for i in range(len(found))]
     rows: list[dict[str, Any]] = []
     sets: list[dict[str, Any]] = []
     with ProcessPoolExecutor(workers) as pool:
