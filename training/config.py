@@ -13,6 +13,9 @@ from training.dataset import without_repo
 from training.examples import Recipe
 from training.texture_net import Network
 
+HEADS = ("origin", "processing", "sdr", "effects", "kind", "layers")
+"""Heads with trees; each has a table of settings."""
+
 
 @dataclass(frozen=True)
 class Boosting:
@@ -40,7 +43,7 @@ class Config:
     Args:
         name: of the model folder.
         recipe: examples each clip gives.
-        origin, processing, sdr: the heads' boosting.
+        origin, processing, sdr, effects, kind, layers: the heads' boosting.
         network: over the map; fused with the trees.
         n_folds: of the unseen protocol.
         max_accused: share of held-out true stems that may be called separated.
@@ -57,6 +60,9 @@ class Config:
     origin: Boosting
     processing: Boosting
     sdr: Boosting
+    effects: Boosting
+    kind: Boosting
+    layers: Boosting
     network: Network
     n_folds: int = 3
     max_accused: float = 0.01
@@ -93,7 +99,7 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
         return Config(
             recipe=Recipe(**recipe),
             network=_network(data.pop("network", {})),
-            **{head: Boosting(**data.pop(head)) for head in ("origin", "processing", "sdr")},
+            **{head: Boosting(**data.pop(head)) for head in HEADS},
             **data,
         )
     except (TypeError, KeyError) as error:

@@ -13,6 +13,7 @@ import numpy as np
 
 from provenance import frontend
 from provenance.bundle import CONFIG_FORMAT
+from provenance.model import HEADS
 from training import calibrate as fitting
 from training import card, catalogue, config, dataset, evaluate, export, heads, texture_net
 from training.heads import Outputs
@@ -69,10 +70,7 @@ def write(
         "format": CONFIG_FORMAT,
         "name": out.name,
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-        "heads": [
-            "origin", "processing", "sdr", "distance",
-            *(["effects", "family", "layers"] if trained.net is not None else []),
-        ],
+        "heads": sorted(HEADS),
         "calibration": {"slope": platt.slope, "intercept": platt.intercept},
         "thresholds": {
             "separated": round(upper, 4),

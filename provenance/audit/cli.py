@@ -230,7 +230,14 @@ def _errors() -> Iterator[None]:
 @contextmanager
 def _progress() -> Iterator[Any]:
     """Show a bar with rate and time left on a terminal, and nothing elsewhere."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
     with Progress(
@@ -273,7 +280,8 @@ def _print(found: dict[str, Any], out: Path) -> None:
     risk = found["acceptance"]
     if risk is not None:
         console.print(
-            f"With 95 % confidence no more than {risk['at_most']:.1%} of the {risk['n_set']:,} are separated.", markup=False
+            f"With 95 % confidence no more than {risk['at_most']:.1%} of the {risk['n_set']:,} are separated.",
+            markup=False,
         )
     if found["findings"]["by_kind"]:
         kinds = Table()

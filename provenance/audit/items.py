@@ -62,7 +62,9 @@ class Item:
     @property
     def key(self) -> bytes:
         """Eight bytes that stand for path and size."""
-        return hashlib.blake2b(f"{self.path}\0{self.n_bytes}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
+        return hashlib.blake2b(
+            f"{self.path}\0{self.n_bytes}".encode("utf-8", "surrogateescape"), digest_size=8
+        ).digest()
 
     def order(self, seed: int) -> int:
         """Return its place in the random order of a seed: a number that no property of the file predicts.

@@ -68,7 +68,9 @@ def _of_detector(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
 def _of_choice(summary: dict[str, Any]) -> list[str]:
     choice, files = summary["choice"], summary["files"]
     if choice["kind"] == "random sample":
-        return [f"{choice['n_scored']:,} of {choice['n_set']:,} files were drawn at random; single findings are of those only."]
+        return [
+            f"{choice['n_scored']:,} of {choice['n_set']:,} files were drawn at random; single findings are of those only."
+        ]
     if choice["kind"] != "all":
         return [
             f"{choice['n_scored']:,} of {choice['n_set']:,} files were scored, not chosen at random: nothing here holds for "
@@ -104,5 +106,7 @@ def _of_checks(summary: dict[str, Any]) -> list[str]:
         out.append("There are more candidates for the same performance than the report looks at.")
     pairs = found["claimed_pairs"]
     if pairs["n_claimed"] > pairs["n_checked"]:
-        out.append(f"{pairs['n_checked']:,} of {pairs['n_claimed']:,} claimed pairs were compared, chosen by their hash.")
+        out.append(
+            f"{pairs['n_checked']:,} of {pairs['n_claimed']:,} claimed pairs were compared, chosen by their hash."
+        )
     return out

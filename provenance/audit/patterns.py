@@ -37,8 +37,10 @@ def find_patterns(db: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     for row in cutoffs:
         row["likely"] = _explain(row["hz"], row["lossy"])
     peaks = common(
-        counted("select round(peak_db, 1) as db, count(*) as n from judged where peak_db is not null group by 1 "
-                "order by n desc, db limit 6")  # fmt: skip
+        counted(
+            "select round(peak_db, 1) as db, count(*) as n from judged where peak_db is not null group by 1 "
+            "order by n desc, db limit 6"
+        )  # fmt: skip
     )
     quantiles = counted("""
         select quantile_cont(rms_db, [0.05, 0.25, 0.5, 0.75, 0.95]) as rms_db,

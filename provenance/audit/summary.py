@@ -239,8 +239,9 @@ def _claims(db: duckdb.DuckDBPyConnection, evaluation: Evaluation, fraction: flo
         rows = store.fetch(
             db,
             f"""
-            select claimed_{name} as claimed, {", ".join(f"count(*) filter (status = 'ok' and {column} = '{v}') as {v}"
-                                                         for v in order)},
+            select claimed_{name} as claimed, {
+                ", ".join(f"count(*) filter (status = 'ok' and {column} = '{v}') as {v}" for v in order)
+            },
                 count(*) filter (status <> 'ok') as unread, count(*) as n
             from stems where claimed_{name} is not null group by 1 order by n desc, claimed limit 12""",
         )
