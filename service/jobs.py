@@ -34,7 +34,7 @@ from service.worker import Outcome, Refused, Task
 AT_ONCE = 2
 """Jobs that run at once, so that a small one does not wait for a large one to end."""
 _QUEUE = "stem-jobs"
-_POLL_S = 0.2
+_POLL_S = 0.5
 _SWEEP_S = 600.0
 _PATIENCE_S = 2.0
 _AGAIN_S = 5.0

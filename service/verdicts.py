@@ -102,4 +102,4 @@ def note(metrics: Metrics, outcome: Outcome) -> None:
         metrics.refused.labels(outcome.code).inc()
         return
     metrics.scoring.observe(outcome.seconds)
-    metrics.verdicts.labels(json.loads(outcome.body)["origin"]).inc()
+    metrics.verdicts.labels(outcome.origin).inc()

@@ -9,4 +9,4 @@ export function el(tag, attributes = {}, ...children) {
 }
 export const percent = (p) => `${(100 * p).toFixed(p > 0.995 || p < 0.005 ? 1 : 0)} %`;
 export const number = (x, digits = 2) => (x === null || x === undefined ? "" : x.toFixed(digits));
-export const plain = (word) => word.replaceAll("_", " ");
+export const plain = (word) => word.replaceAll("_", " ").replace(/\bkhz\b/, "kHz");

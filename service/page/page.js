@@ -90,7 +90,7 @@ function table() {
     el("td", { class: cell.origin }, cell.origin),
     el("td", { class: "number" }, number(cell.p_separated)), el("td", { class: "number" }, number(cell.confidence)),
     el("td", { class: "number" }, number(cell.sdr, 1)), el("td", {}, cell.processing), el("td", { class: "number" }, number(cell.duration, 1)),
-    el("td", {}, item.state === "sending" ? el("progress", { value: item.progress, max: 1, "aria-label": "sent" }) : cell.state))));
+    el("td", { class: "state" }, item.state === "sending" ? el("progress", { value: item.progress, max: 1, "aria-label": "sent" }) : cell.state))));
   if (focused) document.querySelector(`[data-id="${focused}"]`)?.focus();
 }
 function save(name, type, text) {
@@ -128,11 +128,12 @@ function detail() {
   tell(v);
   if (!v) return;
   cards(v);
-  for (const button of $("cues").querySelectorAll("button")) button.setAttribute("aria-pressed", String(isMarked(button.textContent.replaceAll(" ", "_"))));
+  for (const button of $("cues").querySelectorAll("button")) button.setAttribute("aria-pressed", String(isMarked(button.dataset.cue)));
 }
 
 // Wiring
 $("files").addEventListener("change", (e) => { add(e.target.files); e.target.value = ""; });
+$("files").addEventListener("keydown", (e) => { if (e.key === "Enter") e.currentTarget.click(); }); // Space alone opens it otherwise
 for (const kind of ["dragover", "dragleave", "drop"]) addEventListener(kind, (e) => {
   e.preventDefault();
   $("drop").classList.toggle("over", kind === "dragover");

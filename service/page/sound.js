@@ -122,11 +122,12 @@ function timeline() {
 function marks() { // bands and edges of the marked cues, over the spectrogram
   const all = shown.verdict?.evidence ?? [];
   const y = (hz) => 100 - (100 * Math.min(hz, TOP_HZ)) / TOP_HZ;
+  let atTop = 0; // labels that would lie over each other are set below each other
   $("marks").replaceChildren(...all.filter((c) => shown.marked.has(c.cue)).flatMap((c) => {
     const [low, high] = mark.place(c, all), label = low === high ? `${plain(c.cue)}, ${(low / 1000).toFixed(1)} kHz` : plain(c.cue);
     const line = (hz) => el("line", { x1: 0, x2: "100%", y1: `${y(hz)}%`, y2: `${y(hz)}%`, class: "edge" });
     const band = low === high ? [line(low)] : [el("rect", { x: 0, width: "100%", y: `${y(high)}%`, height: `${y(low) - y(high)}%`, class: "band" }), line(low), line(high)];
-    return [...band, el("text", { x: 6, y: `${y(high)}%`, dy: y(high) < 12 ? 14 : -4 }, label)];
+    return [...band, el("text", { x: 6, y: `${y(high)}%`, dy: y(high) < 12 ? 14 + 13 * atTop++ : -4 }, label)];
   }));
 }
 

@@ -1,6 +1,8 @@
 // The spectrogram's picture.
-const N = 1024, RANGE_DB = 100;
-const COLOURS = { dark: [[21, 23, 26], [255, 214, 150]], light: [[251, 251, 250], [40, 20, 70]] };
+const N = 1024, RANGE_DB = 90;
+const STOPS = [ // of the map 'inferno' (S. van der Walt and N. Smith, CC0), as in the picture of 'explain'
+  [0, 0, 4], [40, 11, 84], [101, 21, 110], [159, 42, 99], [212, 72, 66], [245, 125, 21], [250, 193, 39], [252, 255, 164],
+];
 
 export function paint(canvas, context, samples) {
   const { width: w, height: h } = canvas;
@@ -17,10 +19,10 @@ export function paint(canvas, context, samples) {
       top = Math.max(top, level);
     }
   }
-  const [ground, loud] = COLOURS[matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"];
   for (let i = 0; i < levels.length; i++) {
-    const t = Math.min(1, Math.max(0, 1 + (levels[i] - top) / RANGE_DB));
-    for (let c = 0; c < 3; c++) image.data[4 * i + c] = ground[c] + (loud[c] - ground[c]) * t ** 1.3;
+    const t = Math.min(1, Math.max(0, 1 + (levels[i] - top) / RANGE_DB)) * (STOPS.length - 1);
+    const low = Math.min(STOPS.length - 2, Math.floor(t));
+    for (let c = 0; c < 3; c++) image.data[4 * i + c] = STOPS[low][c] + (STOPS[low + 1][c] - STOPS[low][c]) * (t - low);
     image.data[4 * i + 3] = 255;
   }
   context.putImageData(image, 0, 0);

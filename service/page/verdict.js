@@ -60,9 +60,9 @@ function evidence(v) {
   $("evidence-table").hidden = !v.evidence;
   $("cues").replaceChildren(...(v.evidence ?? []).map((c) => {
     const place = mark.place(c, v.evidence);
-    const name = place ? el("button", { type: "button", "aria-pressed": "false", title: "Mark it in the spectrogram", onclick: (e) => { const on = mark.toggle(c.cue); e.currentTarget.setAttribute("aria-pressed", String(on)); } }, plain(c.cue)) : plain(c.cue);
+    const name = place ? el("button", { type: "button", "aria-pressed": "false", "data-cue": c.cue, title: "Mark it in the spectrogram", onclick: (e) => { const on = mark.toggle(c.cue); e.currentTarget.setAttribute("aria-pressed", String(on)); } }, plain(c.cue)) : plain(c.cue);
     return el("tr", {}, el("th", { scope: "row" }, name),
-      el("td", { class: "number" }, c.value === null ? "not measured" : `${short(c.value)} ${c.unit}`), el("td", {}, ranges(c)), el("td", {}, c.suggests));
+      el("td", { class: "number" }, c.value === null ? "not measured" : `${short(c.value)} ${c.unit}`), el("td", {}, ranges(c)), el("td", { class: "suggests" }, c.suggests));
   }));
 }
 const short = (x) => String(Math.abs(x) >= 100 ? Math.round(x) : Number(x.toPrecision(3)));
