@@ -21,11 +21,11 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 
 from service import manifests, results, webhook
 from service.access import Access, Caller
+from service.job_records import Job, NewJob
 from service.job_schemas import EXAMPLE, BodyOfJob, JobRequest, body_of
 from service.jobs import Jobs
 from service.problems import Problem, responses
 from service.settings import Settings
-from service.store import Job, NewJob
 from service.uploads import FORM, media_type, save
 
 _ID = re.compile(r"^[0-9a-f]{32}$")
