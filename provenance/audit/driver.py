@@ -160,12 +160,13 @@ class _Run:
         if event.kind == "scored":
             self._idle_deaths = 0
             self.progress.n_done += event.n
-            self.progress.n_error += event.n if event.text == "error" else 0
             self._scored[event.shard] += event.n
             return None
         shard = self._flying.pop(event.shard)
         if event.kind == "failed":
             raise AuditError(f"shard {event.shard}: {event.text}; what is scored is kept: run the same command again")
+        if event.report is not None:
+            self.progress.n_error += event.report.n_error
         if event.report is not None and event.report.written:
             self.progress.n_done += len(shard.items) - self._scored.pop(event.shard)
         return shard

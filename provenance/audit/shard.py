@@ -63,12 +63,12 @@ class Report:
     Args:
         shard: number.
         written: whether its part is in place; if not, suspects wait for a lone run.
-        n_scored: files scored in this call.
+        n_error: files scored in this call that could not be read.
     """
 
     shard: int
     written: bool
-    n_scored: int
+    n_error: int = 0
 
 
 def load_scorer(model: str | None) -> Scores:
@@ -111,10 +111,11 @@ def score_shard(
     part = part_path(out, shard.name)
     if part.exists():
         journal.clear(out, shard.name)
-        return Report(shard.number, True, 0)
+        return Report(shard.number, True)
     state = journal.read(out, shard.name)
     wanted = [only] if only is not None else [i for i in range(len(shard.items)) if i not in state.suspects]
     todo = [i for i in wanted if i not in state.done]
+    n_error = 0
     log = journal.Journal(out, shard.name)
     try:
         if todo:
@@ -125,15 +126,16 @@ def score_shard(
                 row = _score(scorer, shard.items[position], options)
             state.done[position] = row
             log.done(position, row)
+            n_error += row["status"] == "error"
             if scored is not None:
                 scored(row["status"])
     finally:
         log.close()
     if only is not None or len(state.done) < len(shard.items):
-        return Report(shard.number, False, len(todo))
+        return Report(shard.number, False, n_error)
     write_part(part, [state.done[i] for i in range(len(shard.items))], shard.number)
     journal.clear(out, shard.name)
-    return Report(shard.number, True, len(todo))
+    return Report(shard.number, True, n_error)
 
 
 def write_part(part: Path, found: list[dict[str, Any]], shard: int) -> None:

@@ -46,17 +46,17 @@ def workers_of(pid: int) -> list[int]:
 
 def test_poison_and_stuck_files_are_named_and_no_other(tmp_path: Path) -> None:
     """A file that kills or stops every worker gets a row that says so; every other file gets its verdict."""
-    names = [f"{i:03d}.wav" for i in range(150)] + ["020_poison.wav", "021_poison.wav", "100_hang.wav"]
+    names = [f"{i:03d}.wav" for i in range(100)] + ["020_poison.wav", "090_hang.wav"]
     make.files(tmp_path / "in", names)
     (tmp_path / "in" / "empty.wav").touch()
-    progress = score_source(str(tmp_path / "in"), tmp_path / "out", workers=2, loader=LOADER, file_timeout_s=1.5)
+    progress = score_source(str(tmp_path / "in"), tmp_path / "out", workers=2, loader=LOADER, file_timeout_s=2.0)
     found = rows(tmp_path / "out")
-    assert progress.n_done == progress.n_planned == len(found) == 154
-    assert len({row["path"] for row in found}) == 154
+    assert progress.n_done == progress.n_planned == len(found) == 103
+    assert len({row["path"] for row in found}) == 103
     by_status = {s: {Path(r["path"]).name for r in found if r["status"] == s} for s in ("crashed", "error")}
-    assert by_status["crashed"] == {"020_poison.wav", "021_poison.wav", "100_hang.wav"}
+    assert by_status["crashed"] == {"020_poison.wav", "090_hang.wav"}
     assert by_status["error"] == {"empty.wav"}
-    assert all("SIGSEGV" in r["error_found"] for r in found if "_poison" in r["path"])
+    assert all("SIGSEGV" in r["error_found"] for r in found if r["path"].endswith("poison.wav"))
     assert not [p for p in (tmp_path / "out" / "journal").iterdir() if p.suffix == ".jsonl"]
 
 
@@ -64,7 +64,7 @@ def test_poison_and_stuck_files_are_named_and_no_other(tmp_path: Path) -> None:
 def test_workers_killed_at_random_blame_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers killed at any moment cost no row, double none, and leave no innocent file as crashed."""
     monkeypatch.setenv("FAULT_SLOW_S", "0.02")
-    make.files(tmp_path / "in", [f"slow{i:03d}.wav" for i in range(200)])
+    make.files(tmp_path / "in", [f"slow{i:03d}.wav" for i in range(150)])
     over = threading.Event()
     killed = []
 
@@ -83,8 +83,8 @@ def test_workers_killed_at_random_blame_nobody(tmp_path: Path, monkeypatch: pyte
     found = rows(tmp_path / "out")
     assert len(killed) >= 2
     assert progress.n_deaths >= 1
-    assert Counter(row["status"] for row in found) == {"ok": 200}
-    assert len({row["path"] for row in found}) == 200
+    assert Counter(row["status"] for row in found) == {"ok": 150}
+    assert len({row["path"] for row in found}) == 150
 
 
 @linux

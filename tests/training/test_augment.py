@@ -36,7 +36,8 @@ def test_a_plain_chain_only_sets_the_level() -> None:
     "change",
     [{"codec": c} for c in ("mp3", "vorbis", "opus", "aac")]
     + [{"speed": 1.05}, {"via_rate_hz": 48_000}, {"low_pass_hz": 10_000.0},
-       {"low_pass_hz": 10_000.0, "low_pass_order": 0}, {"eq": ((3000.0, 8.0, 1.0),)}, {"drive": 9.0}, {"gate_db": 50.0}, {"noise_db": -50.0}, {"fold": "mono"},
+       {"low_pass_hz": 10_000.0, "low_pass_order": 0},
+       {"eq": ((3000.0, 8.0, 1.0),)}, {"drive": 9.0}, {"gate_db": 50.0}, {"noise_db": -50.0}, {"fold": "mono"},
        {"fold": "dual"}, {"width": 0.4}, {"bits": 16}],
     ids=str,
 )  # fmt: skip

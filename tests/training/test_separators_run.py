@@ -117,6 +117,16 @@ def test_residuals_add_up_to_the_mix(manifest: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose(read[kind, "residual"] + others, mix, atol=1e-5)
 
 
+def test_two_runs_can_be_read_together(manifest: Path, tmp_path: Path) -> None:
+    """Manifests of two separators over the same songs name no clip twice, so training takes both beside the songs'."""
+    clips, _ = catalogue.load([manifest])
+    for name in ("one", "two"):
+        build.build(clips, [halves(f"umx-{name}")], tmp_path / name, build.Settings(seconds=1.0))
+    both, left_out = catalogue.load([manifest, tmp_path / "one" / "manifest.csv", tmp_path / "two" / "manifest.csv"])
+    assert left_out == []
+    assert len(both) == 12 + 2 * 36
+
+
 def test_nothing_is_computed_twice(manifest: Path, tmp_path: Path) -> None:
     """A second run, and a run of other excerpts beside it, reuse what is there; a changed separator does not."""
     clips, _ = catalogue.load([manifest])
@@ -200,7 +210,7 @@ def test_a_killed_run_goes_on(tmp_path: Path, manifest: Path) -> None:
     assert finished.returncode == 0, finished.stderr
     assert len(log.read_text()) - before == 3 - done
     assert len(rows_of(tmp_path / "out")) == 3 * 5
-    assert not list((tmp_path / "out" / "clips").glob(".*"))
+    assert not list((tmp_path / "out" / "out-clips").glob(".*"))
 
 
 def test_a_command_is_aligned_and_its_failures_told(tmp_path: Path, splitter: str) -> None:
@@ -342,11 +352,10 @@ def test_demucs_runs_from_a_local_repository_and_as_its_command(tmp_path: Path) 
 def test_a_song_that_fails_does_not_stop_the_others(manifest: Path, tmp_path: Path) -> None:
     """NaN from a separator, a silent song and a song of one stem are each told; the other songs are separated."""
     clips, _ = catalogue.load([manifest])
-    silent = tmp_path / "silent.wav"
-    soundfile.write(silent, np.zeros((RATE_HZ, 2)), RATE_HZ)
     text = "clip,set,song_id,stem,origin\n"
     for song, kind in (("quiet song", "drums"), ("quiet song", "bass"), ("lonely song", "bass")):
-        text += f"silent.wav,pairs,{song},{kind},studio\n"
+        soundfile.write(tmp_path / f"{song} {kind}.wav", np.zeros((RATE_HZ, 2)), RATE_HZ)
+        text += f"{song} {kind}.wav,pairs,{song},{kind},studio\n"
     (tmp_path / "m.csv").write_text(text)
     clips += catalogue.load([tmp_path / "m.csv"])[0]
 

@@ -78,12 +78,12 @@ def load(manifests: Iterable[Path], flags: Iterable[Path] = ()) -> tuple[list[Cl
     """
     flagged: dict[str, set[str]] = {}
     for file in flags:
-        for _, row in _rows(file, ("clip", "flag")):
+        for _, row in read_rows(file, ("clip", "flag")):
             flagged.setdefault(row["clip"], set()).add(row["flag"])
     clips: dict[str, Clip] = {}
     left_out: list[str] = []
     for manifest in manifests:
-        for where, row in _rows(manifest, REQUIRED):
+        for where, row in read_rows(manifest, REQUIRED):
             name = row["clip"]
             reason = _why_not(row, manifest.parent, flagged.get(name, set()))
             if reason:
@@ -98,8 +98,16 @@ def load(manifests: Iterable[Path], flags: Iterable[Path] = ()) -> tuple[list[Cl
     return list(clips.values()), left_out
 
 
-def _rows(file: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield where a row stands and the row, of a CSV file that has the required columns."""
+def read_rows(file: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield where a row stands and the row, of a CSV file.
+
+    Args:
+        file: the CSV file.
+        required: columns it must have.
+
+    Raises:
+        CatalogueError: it is missing, is no CSV file, lacks a column, or has a row with too few fields.
+    """
     needed = f"a CSV file with columns {', '.join(required)}"
     if not file.is_file():
         raise CatalogueError(f"{file}: no such manifest; needed: {needed}")

@@ -1,7 +1,7 @@
 """Does a detector know separators that it never saw? ``python -m training.research.leave_out MANIFEST...``.
 
-For each separator family, a detector is fitted without the family and without the songs and repositories its clips
-come from, and judged on it against true stems that were left out as well.
+For each separator family, detectors are fitted without the family and without a third of all songs and repositories,
+and judged on the family's clips and the true stems of that third.
 """
 
 from __future__ import annotations
@@ -13,26 +13,27 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold
 from tqdm import tqdm
 
 from training.research import detector
 from training.research.detector import Windows
 
 LEAST_CLIPS = 4
+N_FOLDS = 3
 
 
-def leave_out(windows: Windows, family: str, share_of_true: float = 0.34, seed: int = 0) -> dict[str, Any]:
-    """Fit without a family and judge on it.
+def leave_out(windows: Windows, family: str, seed: int = 0) -> dict[str, Any]:
+    """Fit without a family, and without the songs and repositories that are judged.
 
     Args:
         windows: of a corpus.
         family: the separator family to leave out.
-        share_of_true: of the other units with true stems, this share is left out to be judged against.
-        seed: which units those are.
+        seed: of the folds over songs and repositories.
 
     Returns:
-        ``n`` clips of the family, ``auc`` against held-out true stems, and ``auc_seen``, of the other families' clips
-        that were held out by unit alone.
+        ``n`` clips of the family and ``n_true`` true stems judged, ``auc`` of the one against the other, and
+        ``auc_seen`` of the other families' clips, which were held out by song or repository alone.
 
     Raises:
         ValueError: no clip of that family.
@@ -42,20 +43,21 @@ def leave_out(windows: Windows, family: str, share_of_true: float = 0.34, seed: 
     if not own.any():
         known = ", ".join(sorted(f for f in meta["family"].unique() if f))
         raise ValueError(f"found no clip of family {family!r}; needed: one of {known}")
-    units = np.array(sorted(set(meta["unit"]) - set(meta.loc[own, "unit"])))
-    drawn = np.random.default_rng(seed).permutation(units)[: max(1, round(share_of_true * len(units)))]
-    held = meta["unit"].isin(drawn).to_numpy() | meta["unit"].isin(meta.loc[own, "unit"]).to_numpy()
-    fitted = detector.fit(windows, ~held & ~own, seed)
-    judged = held | own
-    clips = detector.by_clip(windows, judged, fitted.trees.decision_function(windows.features[judged]))
-    true = clips["origin"] == "studio"
-    mine, others = clips["family"] == family, ~true & (clips["family"] != family)
+    logit = np.zeros(len(meta))
+    folds = GroupKFold(N_FOLDS, shuffle=True, random_state=seed)
+    for learn, judge in folds.split(windows.features, groups=meta["unit"]):
+        rows = np.zeros(len(meta), np.bool_)
+        rows[learn] = True
+        fitted = detector.fit(windows, rows & ~own, seed)
+        logit[judge] = fitted.trees.decision_function(windows.features[judge])
+    clips = detector.by_clip(windows, np.ones(len(meta), np.bool_), logit)
+    true, mine = clips["origin"] == "studio", clips["family"] == family
 
     def auc(part: Any) -> float | None:
         rows = true | part
         return round(float(roc_auc_score(part[rows], clips.loc[rows, "logit"])), 3) if part.any() else None
 
-    return {"n": int(mine.sum()), "n_true": int(true.sum()), "auc": auc(mine), "auc_seen": auc(others)}
+    return {"n": int(mine.sum()), "n_true": int(true.sum()), "auc": auc(mine), "auc_seen": auc(~true & ~mine)}
 
 
 def main(

@@ -97,7 +97,7 @@ def build(
     if single:
         problems.append(f"{len(single)} songs have stems of one kind only, such as {single[0]}; needed: two, to mix")
     (out / "rows").mkdir(parents=True, exist_ok=True)
-    cache.sweep([out / "clips", out / "rows", out / "cache"])
+    cache.sweep([out, _clips_of(out), out / "rows", out / "cache"])
     kept: list[Path] = []
     with tqdm(todo.items(), desc="songs", unit="song", disable=None, smoothing=0.1) as bar:
         for song, found in bar:
@@ -243,11 +243,16 @@ def _excerpt(
     return rows, problems
 
 
+def _clips_of(out: Path) -> Path:
+    """The folder of clips, named after the run: names in the manifests of two runs must differ."""
+    return out / f"{out.resolve().name}-clips"
+
+
 def _save(out: Path, name: str, wave: Wave) -> str:
     """Write a clip under a safe name, in 24 bits or, beyond full scale, as floats; return its path below ``out``."""
     safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
     kind, coding = ("flac", "PCM_24") if float(np.abs(wave).max(initial=0.0)) < 0.999 else ("wav", "FLOAT")
-    file = out / "clips" / f"{safe}.{kind}"
+    file = _clips_of(out) / f"{safe}.{kind}"
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{os.getpid()}.{file.name}")
     try:

@@ -16,7 +16,7 @@ from scipy import signal
 from provenance import audio
 from provenance.audio import EXTENSIONS
 from provenance.errors import UnreadableAudio
-from training.catalogue.sources import kind_of
+from training.catalogue.names import kind_of
 from training.separators.errors import SeparatorError
 from training.separators.separator import RATE_HZ, Piece, Separator, Wave
 

@@ -15,7 +15,7 @@ import torch
 from provenance import audio
 from provenance.errors import UnreadableAudio
 from training import catalogue
-from training.catalogue import sources
+from training.catalogue import names
 from training.separators.errors import SeparatorError
 from training.separators.networks import STEMS as KINDS
 from training.separators.surrogate import sdr_db
@@ -54,7 +54,7 @@ def kind_of(stem: str) -> str:
     >>> kind_of("lead vocals"), kind_of("snare"), kind_of("piano")
     ('vocals', 'drums', 'other')
     """
-    kind = sources.kind_of(stem)
+    kind = names.kind_of(stem)
     return kind if kind in KINDS else "other"
 
 

@@ -1,0 +1,162 @@
+"""The audit's figures: ``python -m tests.audit.bench`` (``make bench-audit``) prints each beside what it must reach."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import soundfile
+import typer
+
+import provenance
+from provenance import bundle
+from provenance.audit.run import score_source
+from tests.audit import make, rowsets
+from tests.audit.drive import LOADER
+from tests.audit.simulate import World, coverage
+
+_PARENT = """
+import resource, sys
+from pathlib import Path
+from provenance.audit.run import score_source
+score_source(sys.argv[1], Path(sys.argv[2]), workers=2, loader="{loader}")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+_REPORT = """
+import resource, sys, time
+from pathlib import Path
+from provenance.audit import report, summary
+began = time.perf_counter()
+found = summary.summarise(Path(sys.argv[1]))
+report.write(Path(sys.argv[1]), found)
+print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def main(
+    clips: Annotated[int, typer.Option(help="Clips of 30 s for the rates.")] = 128,
+    files: Annotated[int, typer.Option(help="Tiny files for the memory of the parent.")] = 20_000,
+    rows: Annotated[int, typer.Option(help="Rows for the report.")] = 100_000,
+    runs: Annotated[int, typer.Option(help="Simulated audits for the coverage.")] = 2_000,
+    only: Annotated[str, typer.Option(help="rate, memory, report or coverage; empty is all.")] = "",
+) -> None:
+    """Print the figures of issue-sized audits on this machine."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if only in ("", "rate"):
+            rates(folder, clips)
+        if only in ("", "memory"):
+            memory(folder, files)
+        if only in ("", "report"):
+            report(folder, rows)
+        if only in ("", "coverage"):
+            cover(runs)
+
+
+def say(what: str, found: str, needed: str) -> None:
+    """Print a figure."""
+    print(f"{what:58s} {found:>24s}   needed: {needed}", flush=True)
+
+
+def rates(folder: Path, n: int) -> None:
+    """Bare scoring, one worker and two, on clips of 30 s, the three taken in turns so that none has a quieter machine."""
+    source = folder / "clips"
+    source.mkdir()
+    for i in range(n):
+        rng = np.random.default_rng(i)
+        wave = np.concatenate([make.tone(100 * i + k, 1.0, 0.1, 44_100) for k in range(30)])
+        stereo = np.stack([wave, 0.8 * wave + 0.01 * rng.standard_normal(len(wave)).astype(np.float32)], axis=1)
+        soundfile.write(source / f"{i:04d}.flac", stereo, 44_100)
+    paths = sorted(source.iterdir())
+    scorer = provenance.load()
+    scorer.score(str(paths[0]))
+    bare = steady = 0.0
+    took: dict[int, list[float]] = {1: [], 2: []}
+    lost = []
+    for turn in range(2):
+        part = paths[: n // 2]
+        began = time.process_time()
+        for path in part:
+            scorer.score(str(path))
+        bare = (time.process_time() - began) / len(part)
+        for workers in (1, 2):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            own = time.process_time()
+            began = time.perf_counter()
+            score_source(str(source), folder / f"out{turn}{workers}", workers=workers)
+            took[workers].append(time.perf_counter() - began)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            if workers == 1:
+                steady = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+                          + time.process_time() - own) / n  # fmt: skip
+                lost.append(steady / bare - 1)
+    say("bare scoring, CPU of a clip of 30 s", f"{1000 * bare:.0f} ms", "-")
+    say("two workers over one, start-up included", f"{min(took[1]) / min(took[2]):.2f} x", "at least 1.8 x")
+    start = start_up(folder)
+    corrected = [x - start / n / bare for x in lost]
+    say(f"CPU beyond bare scoring, {n} clips, with start-up", f"{100 * min(lost):+.1f} %", "-")
+    say("CPU beyond bare scoring, start-up taken off", f"{100 * min(corrected):+.1f} %", "under 5 %")
+
+
+def start_up(folder: Path) -> float:
+    """Return the CPU seconds of an audit of one tiny file: what is paid once."""
+    source = folder / "single"
+    make.files(source, ["a.wav"])
+    before, own = resource.getrusage(resource.RUSAGE_CHILDREN), time.process_time()
+    score_source(str(source), folder / "single-out", workers=1)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime + time.process_time() - own
+
+
+def memory(folder: Path, n: int) -> None:
+    """Peak memory of the parent with a thousand files and with many."""
+    source = folder / "tiny"
+    first = make.files(source, ["d00/00000.wav"])[0]
+    data = first.read_bytes()
+    for i in range(1, n):
+        path = source / f"d{i // 1000:02d}" / f"{i:05d}.wav"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+    found = []
+    for part in (source / "d00", source):
+        code = _PARENT.format(loader=LOADER)
+        out = folder / f"tiny-out-{len(found)}"
+        run = subprocess.run([sys.executable, "-c", code, str(part), str(out)], capture_output=True, text=True, check=True)
+        found.append(float(run.stdout.split()[-1]))
+    say(f"memory of the parent, 1,000 and {n:,} files", f"{found[0]:.0f} and {found[1]:.0f} MB", "flat")
+
+
+def report(folder: Path, n: int) -> None:
+    """Time and peak memory of summary and report."""
+    out = folder / "drawn"
+    rowsets.write(out, n, bundle.load().reference)
+    run = subprocess.run([sys.executable, "-c", _REPORT, str(out)], capture_output=True, text=True, check=True)
+    seconds, megabytes = (float(v) for v in run.stdout.split()[-2:])
+    say(f"summary and report of {n:,} rows", f"{seconds:.0f} s, {megabytes:.0f} MB", "under 60 s and 1000 MB")
+
+
+def cover(runs: int) -> None:
+    """How often the interval holds the truth, with the shipped model's own error rates."""
+    from provenance.audit.rates import read_evaluation
+
+    found = read_evaluation(bundle.find())
+    if found.separated is None:
+        say("coverage of the 95 % interval", "no evaluation", "93 to 97 %")
+        return
+    world = World(found.separated.sensitivity.value, found.separated.false_alarms.value, found.figures["n_studio"],
+                  found.figures["n_separated"])  # fmt: skip
+    for truth in (0.02, 0.1, 0.3, 0.6):
+        held, width = coverage(truth, world, 150, 4, runs, 11)
+        say(f"95 % interval at a true share of {truth:.0%}, mean width {width:.0%}", f"held in {held:.1%}", "93 to 97 %")
+
+
+if __name__ == "__main__":
+    typer.run(main)

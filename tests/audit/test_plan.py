@@ -1,0 +1,78 @@
+"""The plan: what is scored, in which order, and what a second run of the same command means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from provenance.audit import plan
+from provenance.audit.errors import AuditError
+from provenance.audit.items import SHARD_SIZE, Item
+
+
+def items(n: int) -> list[Item]:
+    """Return n items."""
+    return [Item(f"{i:05d}.wav", "file", f"{i:05d}.wav", n_bytes=1000 + i) for i in range(n)]
+
+
+def planned(out: Path) -> list[str]:
+    """Return the planned paths in order."""
+    return [item.path for shard in plan.read_shards(out) for item in shard.items]
+
+
+def settings(**changes: object) -> plan.Settings:
+    """Return settings of a test's plan."""
+    return plan.Settings("src", "m@1", "full", **changes)  # type: ignore[arg-type]
+
+
+def test_every_file_once_in_shards_of_64(tmp_path: Path) -> None:
+    """Every listed file is planned once, a repeated one too, in shards of at most 64."""
+    counts = plan.make(tmp_path, settings(), [*items(200), *items(3)])
+    assert planned(tmp_path) == [item.path for item in items(200)]
+    assert max(len(shard.items) for shard in plan.read_shards(tmp_path)) == SHARD_SIZE
+    assert (counts.n_listed, counts.n_planned, counts.n_repeated, counts.n_shards) == (200, 200, 3, 4)
+
+
+def test_new_files_are_added_and_nothing_planned_moves(tmp_path: Path) -> None:
+    """A rerun keeps the shards there are and puts new files into new ones; files that are gone are an error."""
+    plan.make(tmp_path, settings(), items(100))
+    before = list(plan.read_shards(tmp_path))
+    counts = plan.make(tmp_path, settings(), [Item("0.wav", "file", "0.wav"), *items(150)])
+    after = list(plan.read_shards(tmp_path))
+    assert after[: len(before)] == before
+    assert counts.n_planned == len(planned(tmp_path)) == len(set(planned(tmp_path))) == 151
+    with pytest.raises(AuditError, match="51 of 151 planned files are no longer in src"):
+        plan.make(tmp_path, settings(), items(100))
+
+
+@pytest.mark.parametrize(("field", "value"), [("model", "m@2"), ("coverage", "sparse"), ("source", "other")])
+def test_a_folder_holds_one_audit(tmp_path: Path, field: str, value: str) -> None:
+    """Another model, coverage or source needs another folder."""
+    plan.make(tmp_path, settings(), items(3))
+    other = plan.Settings(**{"source": "src", "model": "m@1", "coverage": "full", field: value})
+    with pytest.raises(AuditError, match=f"holds an audit with {field}"):
+        plan.make(tmp_path, other, items(3))
+
+
+def test_a_sample_is_random_nested_and_blind_to_names(tmp_path: Path) -> None:
+    """Samples of one seed nest, so a larger one only adds; each file is as likely as another; seeds differ."""
+    chosen = {}
+    for n in (50, 80):
+        (tmp_path / str(n)).mkdir()
+        plan.make(tmp_path / str(n), settings(sample=n, shuffled=True), items(1000))
+        chosen[n] = planned(tmp_path / str(n))
+    assert set(chosen[50]) < set(chosen[80])
+    hits = np.zeros(200)
+    for seed in range(300):
+        order = sorted(items(200), key=lambda item: item.order(seed))[:50]
+        hits[[int(item.path[:5]) for item in order]] += 1
+    chi_squared = float(((hits - 75) ** 2 / (75 * 0.75)).sum())
+    assert 140 < chi_squared < 265
+
+
+def test_one_driver_at_a_time(tmp_path: Path) -> None:
+    """A folder that an audit is writing to is refused to a second one."""
+    with plan.locked(tmp_path), pytest.raises(AuditError, match="another audit is writing here"), plan.locked(tmp_path):
+        pass

@@ -1,0 +1,97 @@
+"""Statistics that hold up: intervals that cover, design effects that count, risks that are the simulated ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from provenance.audit import prevalence, risk
+from provenance.audit.prevalence import Rate, Sample
+from provenance.audit.rates import Detector, read_evaluation
+from tests.audit.simulate import World, coverage
+
+
+@pytest.mark.parametrize("truth", [0.02, 0.1, 0.3, 0.6])
+def test_the_interval_covers_the_truth(truth: float, root: Path) -> None:
+    """With the shipped model's own error rates and clustered songs, 95 % intervals hold the truth in 93 to 97 %."""
+    found = read_evaluation(root / "models" / "stem-v1")
+    if found.separated is None:
+        pytest.skip("the shipped model has no evaluation")
+    world = World(
+        found.separated.sensitivity.value, found.separated.false_alarms.value,
+        found.figures["n_studio"], found.figures["n_separated"],
+    )  # fmt: skip
+    held, width = coverage(truth, world, n_songs=150, per_song=4, n_runs=1500, seed=7)
+    assert 0.93 <= held <= 0.975, held  # 1,500 runs: one standard error is 0.006
+    assert width < 1
+
+
+def test_a_clean_set_is_rarely_accused() -> None:
+    """Where nothing is separated, the interval starts at 0 in at least 93 % of runs."""
+    held, _ = coverage(0.0, World(0.5, 0.015, 600, 300), n_songs=150, per_song=4, n_runs=600, seed=3)
+    assert held >= 0.93
+
+
+def test_a_perfect_detector_on_a_whole_set_leaves_no_doubt() -> None:
+    """Without errors and with everything scored, estimate and interval are the share itself."""
+    sample = prevalence.sample_from(np.array([1.0] * 30 + [0.0] * 70), np.ones(100), fraction=1.0)
+    found = prevalence.estimate(sample, Rate(1.0, 1e9), Rate(0.0, 1e9))
+    assert found.value == pytest.approx(0.3)
+    assert found.high - found.low < 0.002
+
+
+def test_songs_that_stand_together_widen_the_interval() -> None:
+    """Twenty songs of ten alike stems say far less than two hundred independent ones."""
+    alike = prevalence.sample_from(np.array([10.0] * 6 + [0.0] * 14), np.full(20, 10.0))
+    apart = prevalence.sample_from(np.array([1.0] * 60 + [0.0] * 140), np.ones(200))
+    assert alike.share == apart.share
+    assert alike.n_effective < 25 < 190 < apart.n_effective
+    wide, narrow = (prevalence.estimate(s, Rate(0.9, 500), Rate(0.01, 500)) for s in (alike, apart))
+    assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
+
+
+def test_an_impossible_share_is_said_to_be_one() -> None:
+    """More calls than any prevalence explains, or a detector that tells nothing apart, is marked as not fitting."""
+    everything = prevalence.sample_from(np.ones(500), np.ones(500))
+    assert not prevalence.estimate(everything, Rate(0.5, 5000), Rate(0.01, 5000)).fits
+    blind = prevalence.estimate(everything, Rate(0.2, 100), Rate(0.2, 100))
+    assert (blind.low, blind.high, blind.fits) == (0.0, 1.0, False)
+
+
+def test_t_quantiles_are_those_of_scipy() -> None:
+    """The expansion agrees with scipy's quantiles to 1 % from three degrees of freedom."""
+    stats = pytest.importorskip("scipy.stats")
+    for p in (0.9, 0.95, 0.975):
+        for degrees in (1, 2, 3, 5, 10, 30, 300):
+            assert prevalence.t_quantile(p, degrees) == pytest.approx(stats.t.ppf(p, degrees), rel=0.01)
+
+
+def test_acceptance_sampling_says_what_300_of_100000_can_say() -> None:
+    """A sample of 300 with no call bounds the set, and the buyer's risk is the binomial one where rates are certain."""
+    detector = Detector(Rate(0.5, 1e7), Rate(0.0, 1e7), "")
+    sample = Sample(0.0, 300, 300, 300.0, 299.0, 0.003)
+    found = risk.acceptance(sample, detector, 100_000)
+    assert found["buyers_risk"]["0.01"] == pytest.approx((1 - 0.005) ** 300, abs=0.02)
+    assert found["buyers_risk"]["0.05"] == pytest.approx((1 - 0.025) ** 300, abs=0.005)
+    assert 0.01 < found["at_most"] < 0.04
+    assert found["sellers_risk"] == 1.0
+
+
+def test_an_evaluation_is_worth_what_its_own_intervals_say(tmp_path: Path) -> None:
+    """Rates come from evaluation.json with fewer independent files where resampling by song says so; without it, none."""
+    unseen = {
+        "n_studio": 600, "n_separated": 300, "studio_called_separated": 0.02, "studio_called_studio": 0.7,
+        "separated_called_separated": 0.5, "separated_called_studio": 0.1,
+        "studio_called_separated_interval": [0.005, 0.04], "separated_called_separated_interval": [0.4, 0.6],
+    }  # fmt: skip
+    (tmp_path / "evaluation.json").write_text(json.dumps({"figures": {"unseen": unseen, "by_family": {}}}))
+    found = read_evaluation(tmp_path)
+    assert found.separated is not None
+    assert found.separated.sensitivity.value == 0.5
+    assert found.separated.sensitivity.n == pytest.approx(96, rel=0.01)
+    assert found.separated.false_alarms.n < 600
+    assert found.undecided == pytest.approx((0.28, 0.4))
+    assert read_evaluation(tmp_path / "none").separated is None
