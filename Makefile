@@ -6,7 +6,7 @@ CORPUS ?= ../shared/corpus
 MANIFESTS ?= $(CORPUS)/manifest.csv
 DEMUCS_REPO ?= ../shared/separators/demucs-v3-tiny
 
-.PHONY: demo test check golden bench model serve examples
+.PHONY: demo test check golden bench model serve examples bench-service image-check
 
 $(VENV)/.base: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +36,12 @@ examples: $(VENV)/.dev  ## remake the example clips
 
 bench: $(VENV)/.dev  ## speed, memory and invariances, as ratios
 	$(BIN)/python -m tests.bench --corpus $(CORPUS)
+
+bench-service: $(VENV)/.dev  ## the HTTP service under load and under attack, as ratios and counts
+	$(BIN)/python -m tests.service.bench
+
+image-check: $(VENV)/.dev  ## the Dockerfile's steps in a virtual environment, without Docker
+	$(BIN)/python -m tests.service.image
 
 model: $(VENV)/.dev  ## train the shipped model again from manifests
 	$(BIN)/python -m training.fit $(MANIFESTS) --demucs-repo $(DEMUCS_REPO) --out models/stem-v1
