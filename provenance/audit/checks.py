@@ -50,7 +50,7 @@ def _same_takes(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]
     candidates = likeness.find_candidates(db)
     checked = likeness.check(candidates, effort.same_takes, time.monotonic() + effort.seconds)
     relations: Counter[str] = Counter()
-    examples = []
+    examples: list[dict[str, Any]] = []
     for candidate, pair in checked:
         if pair is not None and pair.same_performance != "yes":
             relations["refuted" if pair.same_performance == "no" else "undecided"] += 1
@@ -130,7 +130,7 @@ def _claimed_pairs(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, A
     until = time.monotonic() + effort.seconds
     counts: Counter[str] = Counter()
     n_usable = 0
-    examples = []
+    examples: list[dict[str, Any]] = []
     for row in pairs:
         if time.monotonic() > until:
             break

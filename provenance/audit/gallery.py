@@ -51,7 +51,9 @@ def collect(db: duckdb.DuckDBPyConnection, most: int) -> list[dict[str, Any]]:
             chosen.append(row["path"])
     out = []
     for path in chosen:
-        stem = store.fetch(db, "select * exclude (landmarks, landmark_frames) from stems where path = ? limit 1", path)[0]
+        stem = store.fetch(db, "select * exclude (landmarks, landmark_frames) from stems where path = ? limit 1", path)[
+            0
+        ]
         found = [row | {"words": KINDS[row["kind"]][1]} for row in rows if row["path"] == path]
         samples = read_row(stem, SHOWN_S)
         usable = samples is not None and len(samples) >= 4096

@@ -62,7 +62,9 @@ class Item:
     @property
     def key(self) -> bytes:
         """Eight bytes that stand for path and size."""
-        return hashlib.blake2b(f"{self.path}\0{self.n_bytes}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
+        return hashlib.blake2b(
+            f"{self.path}\0{self.n_bytes}".encode("utf-8", "surrogateescape"), digest_size=8
+        ).digest()
 
     def order(self, seed: int) -> int:
         """Return its place in the random order of a seed: a number that no property of the file predicts.
@@ -88,8 +90,8 @@ class Item:
         Args:
             value: such a list.
         """
-        *rest, claims = value
-        return cls(*rest, claims=Claims(*claims))
+        path, kind, where, start, length, n_bytes, claims = value
+        return cls(path, kind, where, start, length, n_bytes, Claims(*claims))
 
 
 @dataclass(frozen=True)

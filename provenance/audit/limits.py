@@ -33,9 +33,9 @@ def _of_detector(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
     if found is None:
         return ["The model brings no evaluation: shares are what it called, errors and all."]
     out = [
-        f"A single call is evidence, not proof: of extractions the model had never met, {found.sensitivity.value:.0%} were "
-        f"called separated, and {found.false_alarms.value:.1%} of studio stems were too ({found.source}). The shares above "
-        "account for both."
+        f"A single call is evidence, not proof: of extractions the model had never met, {found.sensitivity.value:.0%} "
+        f"were called separated, and {found.false_alarms.value:.1%} of studio stems were too ({found.source}). The "
+        "shares above account for both."
     ]
     weak = [f"{name} ({value:.0%} of {n})" for name, (value, n) in sorted(evaluation.families.items()) if value < _WEAK]
     if weak:
@@ -59,8 +59,8 @@ def _of_detector(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
         out.append(f"{share:.0%} of the stems are undecided. Undecided is not a clean bill.")
     if evaluation.wet is not None:
         out.append(
-            f"Wet against not wet rests on {evaluation.wet.source}: {evaluation.wet.sensitivity.value:.0%} of wet ones were "
-            f"recognised, {evaluation.wet.false_alarms.value:.0%} of the others mistaken."
+            f"Wet against not wet rests on {evaluation.wet.source}: {evaluation.wet.sensitivity.value:.0%} of wet ones "
+            f"were recognised, {evaluation.wet.false_alarms.value:.0%} of the others mistaken."
         )
     return out
 
@@ -68,11 +68,14 @@ def _of_detector(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
 def _of_choice(summary: dict[str, Any]) -> list[str]:
     choice, files = summary["choice"], summary["files"]
     if choice["kind"] == "random sample":
-        return [f"{choice['n_scored']:,} of {choice['n_set']:,} files were drawn at random; single findings are of those only."]
+        return [
+            f"{choice['n_scored']:,} of {choice['n_set']:,} files were drawn at random; single findings "
+            "are of those only."
+        ]
     if choice["kind"] != "all":
         return [
-            f"{choice['n_scored']:,} of {choice['n_set']:,} files were scored, not chosen at random: nothing here holds for "
-            "the others."
+            f"{choice['n_scored']:,} of {choice['n_set']:,} files were scored, not chosen at random: nothing here "
+            "holds for the others."
         ]
     return [] if files["complete"] else ["The audit is not complete: run it again to go on."]
 
@@ -89,8 +92,8 @@ def _of_files(summary: dict[str, Any]) -> list[str]:
         out.append(f"{lossy:,} files are lossy: coding hides part of what separation leaves.")
     if summary["clustered_by"] == "file":
         out.append(
-            "No songs are named: files are taken for independent. Stems of one song are not, and the intervals would be "
-            "wider if it were known which belong together."
+            "No songs are named: files are taken for independent. Stems of one song are not, and the intervals would "
+            "be wider if it were known which belong together."
         )
     return out
 
@@ -104,5 +107,7 @@ def _of_checks(summary: dict[str, Any]) -> list[str]:
         out.append("There are more candidates for the same performance than the report looks at.")
     pairs = found["claimed_pairs"]
     if pairs["n_claimed"] > pairs["n_checked"]:
-        out.append(f"{pairs['n_checked']:,} of {pairs['n_claimed']:,} claimed pairs were compared, chosen by their hash.")
+        out.append(
+            f"{pairs['n_checked']:,} of {pairs['n_claimed']:,} claimed pairs were compared, chosen by their hash."
+        )
     return out

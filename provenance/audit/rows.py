@@ -17,9 +17,7 @@ BRICK_WALL_DB = 25.0
 """A fall of the spectrum from which its end counts as a cut-off; see :mod:`provenance.evidence.brick_wall`."""
 
 _SEGMENT = pa.struct([("start_s", pa.float64()), ("end_s", pa.float64()), ("p_separated", pa.float64())])
-_CUE = pa.struct(
-    [("cue", pa.string()), ("value", pa.float64()), ("unit", pa.string()), ("suggests", pa.string())]
-)
+_CUE = pa.struct([("cue", pa.string()), ("value", pa.float64()), ("unit", pa.string()), ("suggests", pa.string())])
 SCHEMA = pa.schema(
     [
         ("path", pa.string()),
@@ -105,9 +103,7 @@ def ok_row(item: Item, verdict: Verdict, measured: Measured) -> dict[str, Any]:
         "layers": verdict.layers,
         "reasons": list(verdict.reasons),
         "suitable_for": {fit.use: fit.suitable for fit in verdict.suitable_for},
-        "segments": [
-            {"start_s": s.start_s, "end_s": s.end_s, "p_separated": s.p_separated} for s in verdict.segments
-        ],
+        "segments": [{"start_s": s.start_s, "end_s": s.end_s, "p_separated": s.p_separated} for s in verdict.segments],
         "evidence": None
         if verdict.evidence is None
         else [{"cue": c.cue, "value": c.value, "unit": c.unit, "suggests": c.suggests} for c in verdict.evidence],
