@@ -19,7 +19,6 @@ import provenance
 from provenance.audit import gate, report, store, summary
 from provenance.audit.errors import AuditError
 from provenance.audit.run import score_source
-
 from tests.audit import make, rowsets
 from tests.audit.drive import LOADER
 
