@@ -14,7 +14,7 @@ $(VENV)/.base: pyproject.toml
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,m4a,service,train]" "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,m4a,service,otel,audit,ray,train]" "torch==2.13.0"
 	touch $@
 
 demo: $(VENV)/.base  ## install, and score the example stems with the shipped model

@@ -89,7 +89,8 @@ def backing(n: int, rng: np.random.Generator) -> Wave:
         hat = rng.standard_normal((len(s), 2)) * np.exp(-s / 0.025)[:, None] * 0.06
         out[start : start + len(s)] += lfilter([1, -0.95], [1], hat, axis=0)
         if k % 4 == 0:
-            out[start : start + len(s)] += (0.5 * np.sin(2 * np.pi * (45 * s + 6 * (1 - np.exp(-s / 0.03)))) * np.exp(-s / 0.15))[:, None]
+            kick = np.sin(2 * np.pi * (45 * s + 6 * (1 - np.exp(-s / 0.03)))) * np.exp(-s / 0.15)
+            out[start : start + len(s)] += (0.5 * kick)[:, None]
         if k % 4 == 2:
             out[start : start + len(s)] += rng.standard_normal((len(s), 2)) * (0.16 * np.exp(-s / 0.09))[:, None]
     chords = ((45, 57, 60, 64), (41, 57, 60, 65), (48, 55, 60, 64), (43, 55, 59, 62))

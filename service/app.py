@@ -16,7 +16,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp
 
 import provenance
-from service import health, job_routes, page, problems, verdicts
+from service import health, job_routes, openapi, page, problems, verdicts
 from service.access import Access
 from service.errors import StartError
 from service.jobs import Jobs
@@ -90,6 +90,7 @@ def create_app(settings: Settings, host: str = "127.0.0.1", stopping: threading.
     problems.install(app, words)
     for part in (verdicts.router, job_routes.router(settings), health.router, page.router):
         app.include_router(part)
+    openapi.install(app, app.state.access.keyed)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -10,21 +10,30 @@ VERDICT: dict[str, Any] = {
     "origin": "separated",
     "p_separated": 0.9731,
     "confidence": 0.9731,
-    "family": None,
+    "family": "transformer",
     "sdr_ceiling_db": {"estimate": 8.4, "low": 4.9, "high": 11.9},
     "processing": "wet",
     "p_processing": {"dry": 0.03, "hybrid": 0.11, "wet": 0.86},
-    "effects": None,
-    "layers": None,
+    "effects": {"reverb": 0.91, "compression": 0.84, "eq": 0.77},
+    "layers": "individual",
     "segments": [
         {"start_s": 0.0, "end_s": 4.0, "p_separated": 0.981},
         {"start_s": 4.0, "end_s": 8.0, "p_separated": None},
     ],
-    "evidence": None,
+    "evidence": [
+        {
+            "cue": "bandwidth",
+            "value": 16020.0,
+            "unit": "Hz",
+            "suggests": "usual in separated stems, rare in studio ones; the band ends early",
+            "studio_range": [7773.0, 22050.0],
+            "separated_range": [7817.0, 22050.0],
+        }
+    ],
     "suitable_for": [
         {"use": "voice_cloning", "suitable": "no", "why": "separated, not recorded; its ceiling is about 8 dB SDR"}
     ],
-    "reasons": ["not_in_this_model"],
+    "reasons": [],
     "audio": {
         "duration_s": 8.0,
         "sample_rate_hz": 44100,
@@ -34,5 +43,12 @@ VERDICT: dict[str, Any] = {
         "n_silent": 1,
     },
     "model": "stem-v1@0a1b2c3d4e5f",
-    "thresholds": {"separated": 0.8, "studio": 0.2, "processing": 0.6, "distance": 4.0},
+    "thresholds": {
+        "separated": 0.8,
+        "studio": 0.2,
+        "processing": 0.6,
+        "distance": 4.0,
+        "family": 0.5,
+        "layers": 0.5,
+    },
 }

@@ -34,7 +34,7 @@ from service.worker import Outcome, Refused, Task
 AT_ONCE = 2
 """Jobs that run at once, so that a small one does not wait for a large one to end."""
 _QUEUE = "stem-jobs"
-_POLL_S = 0.2
+_POLL_S = 0.5
 _SWEEP_S = 600.0
 _PATIENCE_S = 2.0
 _AGAIN_S = 5.0
@@ -276,8 +276,11 @@ class Jobs(DBOSConfiguredInstance):
 
     async def _sweep(self) -> None:
         while True:
-            for job_id in await asyncio.to_thread(self.store.expired, time.time() - self._settings.job_keep_s):
-                await asyncio.to_thread(self.delete, job_id)
+            try:
+                for job_id in await asyncio.to_thread(self.store.expired, time.time() - self._settings.job_keep_s):
+                    await asyncio.to_thread(self.delete, job_id)
+            except sqlalchemy.exc.SQLAlchemyError as error:
+                _log.error("old jobs not deleted: %s", error)
             await asyncio.sleep(_SWEEP_S)
 
 

@@ -113,8 +113,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """
     schema = {"$ref": "#/components/schemas/ProblemBody"}
     return {
-        status: {"model": ProblemBody, "description": _WHAT_TO_DO[status], "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in statuses
+        status: {"description": _WHAT_TO_DO[status], "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses
     }
 
 
@@ -191,6 +190,10 @@ def _as_problem(error: Exception, words: Mapping[int, str]) -> Problem:
         faults = [{"where": [str(p) for p in e["loc"]], "fault": str(e["msg"])} for e in error.errors()]
         detail = "; ".join(f"{'.'.join(f['where'])}: {f['fault']}" for f in faults)[:500]
         return Problem(422, "invalid_request", detail, errors=faults)
+    if _is_database(error):
+        _log.error("job database: %s", error)
+        detail = "found no job database that answers; needed: a running one"
+        return Problem(503, "no_database", detail, {"Retry-After": "10"})
     if isinstance(error, ClientDisconnect):  # nobody reads this but the log
         return Problem(400, "client_left", "found the end of the connection in the middle of the body")
     _log.error("request failed", exc_info=error)
@@ -199,6 +202,12 @@ def _as_problem(error: Exception, words: Mapping[int, str]) -> Problem:
 
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 """Of RFC 9110; Python before 3.13 has older words."""
+
+
+def _is_database(error: Exception) -> bool:
+    import sqlalchemy.exc  # here, so that what needs only problems does not load it
+
+    return isinstance(error, (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError))
 
 
 def _title(status: int) -> str:

@@ -58,10 +58,12 @@ class Scored:
 
     Args:
         body: the verdict as UTF-8 JSON.
+        origin: that it states.
         seconds: the scorer's own time.
     """
 
     body: bytes
+    origin: str
     seconds: float
 
 
@@ -136,7 +138,7 @@ def answer(scorer: Scorer, task: Task, limits: Limits) -> Outcome:
             file.seek(0)
             verdict = scorer.score(file, task.coverage, limits.max_duration_s)
             seconds = time.perf_counter() - started
-        return Scored(json.dumps(verdict.to_dict(), allow_nan=False).encode(), seconds)
+        return Scored(json.dumps(verdict.to_dict(), allow_nan=False).encode(), verdict.origin, seconds)
     except UnreadableAudio as error:
         return Refused(error.code, error.found, error.needed)
     except MemoryError:

@@ -83,9 +83,9 @@ def block(evaluation: dict[str, Any]) -> str:
         f"{_percent(unseen['right_of_decided'])} were right. Extractions caught at a false-alarm rate of "
         + ", ".join(f"{float(k):.0%}: {_percent(v)}" for k, v in unseen["caught_at_false_alarm"].items())
         + ". With the separator's family known and only the song unseen: AUC "
-        f"{figures['pairs_unseen_song_auc']:.3f} on the "
-        f"matched pairs, {figures['seen_family_unseen_song_auc']:.3f} on everything. From coding and length alone: "
-        f"AUC {figures['metadata_only_auc']:.3f}.",
+        f"{_number(figures['pairs_unseen_song_auc'])} on the matched pairs, "
+        f"{_number(figures['seen_family_unseen_song_auc'])} on everything. From coding and length alone: "
+        f"AUC {_number(figures['metadata_only_auc'])}.",
     ]
     return "\n".join(lines)
 
@@ -262,7 +262,7 @@ def _other_heads(figures: dict[str, Any]) -> list[str]:
         rows = {k: v for k, v in found.items() if k != "macro_f1"}
         out += [f"Effects on {group} stems, held-out recordings: macro-F1 {found['macro_f1']:.3f}.", "",
                 "| effect | windows | AUC | F1 |", "|---|---:|---:|---:|"]  # fmt: skip
-        out += [f"| {name} | {v['n']} | {v['auc']:.3f} | {v['f1']:.3f} |" for name, v in rows.items()]
+        out += [f"| {name} | {v['n']} | {_number(v['auc'])} | {_number(v['f1'])} |" for name, v in rows.items()]
         out.append("")
     kind = figures["kind"]
     if kind:
@@ -275,7 +275,7 @@ def _other_heads(figures: dict[str, Any]) -> list[str]:
         ]
     layers = figures["layers"]
     if layers:
-        out += [f"One performance or several ({layers['n']} windows): AUC {layers['auc']:.3f}.", ""]
+        out += [f"One performance or several ({layers['n']} windows): AUC {_number(layers['auc'])}.", ""]
     return out[:-1] if out else ["This model has none of these heads."]
 
 
@@ -287,16 +287,23 @@ def _warnings(figures: dict[str, Any]) -> list[str]:
     sets = sorted(
         ((v["studio_called_separated"], k) for k, v in figures["by_set"].items() if v["n_studio"] >= 10), reverse=True
     )[:2]
-    return [
+    lines = [
         "- As the only evidence against a vendor. Read it over a whole dataset, with the intervals above.",
-        "- Where an unseen separator is at work, most extractions come out undecided: *undecided is not a clean bill*. "
-        "Worst caught: " + ", ".join(f"{k} ({_percent(v)})" for v, k in weak) + ".",
-        "- Stems on which it ranks worst: " + ", ".join(f"{k} (AUC {v:.3f})" for v, k in stems) + ".",
-        "- Sets of true stems most often accused: " + ", ".join(f"{k} ({_percent(v)})" for v, k in sets) + ".",
+        "- Where an unseen separator is at work, many extractions come out undecided: *undecided is not a clean bill*. "
+        + ("Worst caught: " + ", ".join(f"{k} ({_percent(v)})" for v, k in weak) + "." if weak else "").strip(),
+        "- Stems on which it ranks worst: " + ", ".join(f"{k} (AUC {v:.3f})" for v, k in stems) + "." if stems else "",
+        "- Sets of true stems most often accused: " + ", ".join(f"{k} ({_percent(v)})" for v, k in sets) + "."
+        if sets
+        else "",
         "- Sources below 16 kHz are refused; lossy sources are judged on less evidence, and `reasons` says `lossy`.",
         "- Whole mixes, speech and synthetic audio are not what it was made for: `outside_training` catches some of "
         "them, not all.",
     ]
+    return [line for line in lines if line]
+
+
+def _number(value: float | None) -> str:
+    return "not measurable" if value is None else f"{value:.3f}"
 
 
 def _percent(share: float | None) -> str:

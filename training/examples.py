@@ -21,7 +21,6 @@ from provenance.windows import MIN_WINDOW_S, WINDOW_S, split
 from training import augment, drum_loops, effects
 from training.catalogue import Clip
 from training.degrade import DEGRADATIONS
-from training.families import family_of
 from training.separators import classical, demucs, networks, surrogate
 
 Wave: TypeAlias = npt.NDArray[np.float32]
@@ -34,6 +33,9 @@ DEGRADED = "degraded:"
 """Kinds of rows that are judged and never learnt from begin with it."""
 LEAST_NETWORK_GAIN_DB = 2.0
 """By how much an output of a small network must be nearer to its target than the mix was."""
+EASY_LEVEL_DB = (5.0, 18.0)
+MOST_LIKE_MIX_DB = 30.0
+"""An output nearer to the mix than this has not been separated."""
 SEPARABLE = ("vocals", "drums", "bass", "other")
 META = (
     "clip", "kind", "window", "pair", "origin", "family", "separator_kind", "sdr_db", "processing", "oracle", "fold",
@@ -51,6 +53,8 @@ class Recipe:
         n_surrogates: surrogate separations of a studio clip, each with its twin through the same chain.
         n_demucs: mixes of a studio clip separated by the demucs package.
         n_classical: mixes of a studio clip separated without training.
+        n_easy: mixes in which a studio clip is 5 to 18 dB louder than the rest, separated by demucs or a network: what
+            small separators do to an easy mix is as good in SDR as what large ones do to a hard one.
         n_networks: mixes of a studio clip separated by networks that were trained here.
         n_processed: hybrid and wet versions of a dry clip, each.
         n_submixes: sums of a dry clip with other performances of its kind.
@@ -72,6 +76,7 @@ class Recipe:
     n_demucs: int = 1
     n_classical: int = 1
     n_networks: int = 1
+    n_easy: int = 0
     n_processed: int = 2
     n_submixes: int = 1
     degraded_share: float = 0.0
@@ -375,11 +380,12 @@ def _by_separator(
     n: int,
     run: Callable[[Wave, Wave], tuple[Wave, str, str] | None],
     least_gain_db: float = -np.inf,
+    level_db: tuple[float, float] = (-6.0, 6.0),
 ) -> None:
     """Rows of a separator that hears the mix only, each beside its true twin through the same chain.
 
     An estimate that is not so much nearer to the target than the mix was is left out: it would teach that a mix is an
-    extraction.
+    extraction. So is one that is the mix itself.
     """
     if c.clip.origin != "studio" or c.clip.oracle:
         return
@@ -389,12 +395,15 @@ def _by_separator(
             continue
         target, other, known = found
         level = float(np.sqrt(np.mean(target**2)) / (np.sqrt(np.mean(other**2)) + 1e-9))
-        other = other * np.float32(level * 10 ** (c.rng.uniform(-6, 6) / 20))
+        other = other * np.float32(level * 10 ** (-c.rng.uniform(*level_db) / 20))
         made = run(target, other)
         if made is None:
             continue
         estimate, family, separator_kind = made
-        if surrogate.sdr_db(target, estimate) < surrogate.sdr_db(target, target + other) + least_gain_db:
+        mix = target + other
+        if surrogate.sdr_db(target, estimate) < surrogate.sdr_db(target, mix) + least_gain_db:
+            continue
+        if surrogate.sdr_db(mix, estimate) > MOST_LIKE_MIX_DB:
             continue
         chain = augment.draw(c.rng) if c.rng.random() < 0.5 else None
         about = {"origin": "separated", "family": family, "separator_kind": separator_kind,
@@ -415,18 +424,16 @@ def _by_separator(
 
 
 def _demucs(c: Context) -> None:
-    recipe, stem = c.recipe, c.clip.stem
-    if not recipe.demucs_models or c.clip.set_name == "dry" or stem not in SEPARABLE:
-        return
+    if c.recipe.demucs_models and c.clip.set_name != "dry" and c.clip.stem in SEPARABLE:
+        _by_separator(c, "demucs", c.recipe.n_demucs, lambda target, other: _run_demucs(c, target + other))
 
-    def run(target: Wave, other: Wave) -> tuple[Wave, str, str] | None:
-        name = str(c.rng.choice(recipe.demucs_models))
-        stems = demucs.separate(target + other, name, Path(recipe.demucs_repo), as_cli=c.rng.random() < 0.5)
-        return (
-            None if stem not in stems else (_direct_or_residual(c, stems, stem, target + other), "demucs", "waveform")
-        )
 
-    _by_separator(c, "demucs", recipe.n_demucs, run)
+def _run_demucs(c: Context, mix: Wave) -> tuple[Wave, str, str] | None:
+    name = str(c.rng.choice(c.recipe.demucs_models))
+    stems = demucs.separate(mix, name, Path(c.recipe.demucs_repo), as_cli=c.rng.random() < 0.5)
+    if c.clip.stem not in stems:
+        return None
+    return _direct_or_residual(c, stems, c.clip.stem, mix), "demucs", "waveform"
 
 
 def _direct_or_residual(c: Context, stems: dict[str, Wave], stem: str, mix: Wave) -> Wave:
@@ -448,21 +455,32 @@ def _classical(c: Context) -> None:
 
 
 def _networks(c: Context) -> None:
-    recipe, stem = c.recipe, c.clip.stem
-    if not recipe.network_names or stem not in SEPARABLE:
+    if c.recipe.network_names and c.clip.stem in SEPARABLE:
+        n = c.recipe.n_networks if c.clip.set_name != "dry" else 1
+        _by_separator(c, "network", n, lambda target, other: _run_network(c, target + other), LEAST_NETWORK_GAIN_DB)
+
+
+def _run_network(c: Context, mix: Wave) -> tuple[Wave, str, str] | None:
+    folder = Path(c.recipe.networks) / str(c.rng.choice(c.recipe.network_names))
+    network = networks.load(folder)
+    if c.clip.stem not in network.sources:
+        return None
+    stems = networks.separate(mix, folder, as_cli=c.rng.random() < 0.3)
+    return _direct_or_residual(c, stems, c.clip.stem, mix), network.family, network.kind
+
+
+def _easy(c: Context) -> None:
+    recipe = c.recipe
+    if c.clip.stem not in SEPARABLE or not (recipe.network_names or recipe.demucs_models):
         return
+    p_demucs = 0.3 if recipe.network_names and recipe.demucs_models else float(bool(recipe.demucs_models))
 
     def run(target: Wave, other: Wave) -> tuple[Wave, str, str] | None:
-        folder = Path(recipe.networks) / str(c.rng.choice(recipe.network_names))
-        network = networks.load(folder)
-        if stem not in network.stems:
-            return None
-        stems = networks.separate(target + other, folder, as_cli=c.rng.random() < 0.3)
-        family = family_of(str(network.record["architecture"]))
-        return _direct_or_residual(c, stems, stem, target + other), family.name, family.kind
+        separate = _run_demucs if c.rng.random() < p_demucs else _run_network
+        return separate(c, target + other)
 
-    n = recipe.n_networks if c.clip.set_name != "dry" else 1
-    _by_separator(c, "network", n, run, LEAST_NETWORK_GAIN_DB)
+    n = recipe.n_easy if c.clip.set_name != "dry" else min(1, recipe.n_easy)
+    _by_separator(c, "easy", n, run, level_db=EASY_LEVEL_DB)
 
 
 def _processed(c: Context) -> None:
@@ -531,6 +549,7 @@ PARTS: dict[str, Part] = {
     "demucs": Part(_demucs, ("n_demucs", "demucs_models", *_COMMON)),
     "classical": Part(_classical, ("n_classical", *_COMMON)),
     "network": Part(_networks, ("n_networks", "network_names", *_COMMON), 2),
+    "easy": Part(_easy, ("n_easy", "demucs_models", "network_names", *_COMMON)),
     "processed": Part(_processed, ("n_processed",), 2),
     "degraded": Part(_degraded, ("degraded_share",)),
     "submix": Part(_submixes, ("n_submixes",)),

@@ -55,10 +55,14 @@ def main(
     workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
 ) -> None:
     """Train, judge on what was held out, export and describe a model."""
-    settings = config.load(config_file, demucs_repo, networks)
-    clips, left_out = catalogue.load(manifest, flags)
-    typer.echo(f"{len(clips)} clips; {len(left_out)} rows left out", err=True)
-    table, _ = gather(clips, manifest, settings, work, workers)
+    try:
+        settings = config.load(config_file, demucs_repo, networks)
+        clips, left_out = catalogue.load(manifest, flags)
+        typer.echo(f"{len(clips)} clips; {len(left_out)} rows left out", err=True)
+        table, _ = gather(clips, manifest, settings, work, workers)
+    except (catalogue.CatalogueError, OSError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
     for failure in table.failures:
         typer.echo(f"left out: {failure}", err=True)
     fit_missing(table, settings, work / "heads", workers)

@@ -18,9 +18,9 @@ KNOWN = (
     (7_800, 8_200, "8 kHz is where audio at 16 kHz ends, speech networks among it"),
     (10_800, 11_200, "11 kHz is where Spleeter's published models end, and audio at 22.05 kHz"),
     (14_400, 15_000, "14.7 kHz is where MDX-Net models with 2048 of 6144 bins end"),
-    (15_500, 16_300, "16 kHz is where MP3 at 128 kbit/s and Open-Unmix's network end"),
+    (15_500, 16_300, "16 kHz is where Open-Unmix and wider Spleeter models end, and MP3 at low rates"),
     (17_300, 17_900, "17.6 kHz is where MDX-Net models with 3072 of 7680 bins end"),
-    (18_800, 20_300, "19 to 20 kHz is where MP3 and AAC at 192 to 320 kbit/s end"),
+    (18_300, 20_300, "18.5 to 20 kHz is where MP3 at 190 to 320 kbit/s ends"),
 )
 """Cut-offs in Hz, low to high, and what is known to make them; see docs/artefacts.md for the sources."""
 

@@ -14,26 +14,30 @@ import numpy as np
 from provenance.evidence.view import Clip
 from provenance.verdict import Cue
 
+KEYS = ("studio", "separated", "studio_middle", "separated_middle")
+
 
 @dataclass(frozen=True)
 class Ranges:
-    """Where a cue lies on labelled stems: 5th to 95th percentile.
+    """Where a cue lies on labelled stems.
 
     Args:
-        studio: over true stems.
-        separated: over separated ones.
+        studio, separated: 5th to 95th percentile over true stems, and over separated ones.
+        studio_middle, separated_middle: 25th to 75th percentile.
     """
 
     studio: tuple[float, float]
     separated: tuple[float, float]
+    studio_middle: tuple[float, float]
+    separated_middle: tuple[float, float]
 
 
 @cache
 def ranges() -> dict[str, Ranges]:
-    """Return the ranges of every cue, as ``python -m training.ranges`` wrote them from a corpus."""
+    """Return the ranges of every cue, as ``python -m training.research.ranges`` wrote them from a corpus."""
     text = resources.files("provenance.evidence").joinpath("ranges.json").read_text(encoding="utf-8")
     return {
-        name: Ranges(tuple(found["studio"]), tuple(found["separated"]))
+        name: Ranges(*((low, high) for low, high in (found[key] for key in KEYS)))
         for name, found in json.loads(text)["cues"].items()
     }
 
@@ -62,12 +66,16 @@ def conclude(name: str, unit: str, clip: Clip, note: Callable[[float], str]) -> 
 def _place(value: float, known: Ranges | None) -> str:
     if known is None:
         return "no reference ranges"
-    in_studio = known.studio[0] <= value <= known.studio[1]
-    in_separated = known.separated[0] <= value <= known.separated[1]
-    if in_studio and in_separated:
+    in_studio, in_separated = _within(value, known.studio), _within(value, known.separated)
+    if in_studio != in_separated:
+        return f"usual in {'studio stems, rare in separated' if in_studio else 'separated stems, rare in studio'} ones"
+    if not in_studio:
+        return "rare in both"
+    mid_studio, mid_separated = _within(value, known.studio_middle), _within(value, known.separated_middle)
+    if mid_studio == mid_separated:
         return "usual in both"
-    if in_studio:
-        return "usual in studio stems, rare in separated ones"
-    if in_separated:
-        return "usual in separated stems, rare in studio ones"
-    return "rare in both"
+    return f"more usual in {'studio stems than in separated' if mid_studio else 'separated stems than in studio'} ones"
+
+
+def _within(value: float, ends: tuple[float, float]) -> bool:
+    return ends[0] <= value <= ends[1]

@@ -18,7 +18,7 @@ MARK_COLOUR = (0, 255, 230)
 _FACTS = {
     "separated": "extracted from a mix",
     "studio": "recorded to its own track",
-    "undecided": "undecided",
+    "undecided": "not sure enough either way",
 }
 
 
@@ -67,8 +67,21 @@ def _outline_tiles(image: Image, window: Explained, left: float, right: float) -
         outline(image, x, x + width, band / N_BANDS, (band + 1) / N_BANDS, MARK_COLOUR)
 
 
-def _inline(png: bytes, alt: str) -> str:
-    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{base64.b64encode(png).decode("ascii")}">'
+def _inline(png: bytes, alt: str, marks: str) -> str:
+    data = base64.b64encode(png).decode("ascii")
+    return (
+        f'<div class=marked><img alt="{escape(alt)}" src="data:image/png;base64,{data}">'
+        f'<svg viewBox="0 0 1 1" preserveAspectRatio="none">{marks}</svg></div>'
+    )
+
+
+def _mark_tiles(window: Explained, left: float, right: float) -> str:
+    width, height = (right - left) / window.marks.marked.shape[0], 1 / N_BANDS
+    return "".join(
+        f'<rect x="{left + span * width:.5f}" y="{1 - (band + 1) * height:.5f}" '
+        f'width="{width:.5f}" height="{height:.5f}"/>'
+        for span, band in np.argwhere(window.marks.marked)
+    )
 
 
 def _verdict(verdict: Verdict, name: str) -> str:
@@ -106,11 +119,12 @@ def _overview(explanation: Explanation) -> str:
         bars.append(f'<line class=limit x1="0" x2="1000" y1="{60 - 60 * limit:.1f}" y2="{60 - 60 * limit:.1f}"/>')
     for splice in explanation.splices_s:
         bars.append(f'<line class=splice x1="{1000 * splice / total:.1f}" x2="{1000 * splice / total:.1f}" y2="60"/>')
+    marks = "".join(_mark_tiles(w, w.start_s / total, w.end_s / total) for w in explanation.windows)
     said = ", ".join(f"{s:.1f} s" for s in explanation.splices_s)
     splices = f"The timeline changes sides at {said}." if said else "No change of sides along the timeline."
     return (
         "<h2>Spectrogram and timeline</h2>\n"
-        f"<figure>{_inline(picture(explanation), 'spectrogram of the whole file')}"
+        f"<figure>{_inline(to_png(paint(explanation.picture_db)), 'spectrogram of the whole file', marks)}"
         f'<svg viewBox="0 0 1000 60" preserveAspectRatio="none" class=timeline>{"".join(bars)}</svg>'
         f"<figcaption>0 to 22.05 kHz, {total:.1f} s. Outlined: tiles that moved the verdict. Below: probability of "
         f"extraction of each window, with the two thresholds. {splices}</figcaption></figure>"
@@ -118,9 +132,7 @@ def _overview(explanation: Explanation) -> str:
 
 
 def _window(window: Explained, verdict: Verdict) -> str:
-    image = paint(window.picture_db)
-    image = np.repeat(np.repeat(image, 4, axis=1), 2, axis=0)
-    _outline_tiles(image, window, 0.0, 1.0)
+    drawn = _inline(to_png(paint(window.picture_db)), "spectrogram of the window", _mark_tiles(window, 0.0, 1.0))
     marks = window.marks
     towards = "studio" if verdict.origin == "studio" or (verdict.p_separated or 0.0) < 0.5 else "separated"
     verb = "raises" if towards == "studio" else "lowers"
@@ -136,7 +148,7 @@ def _window(window: Explained, verdict: Verdict) -> str:
     )
     return (
         f"<h2>{window.start_s:g} to {window.end_s:g} s</h2>\n<div class=pair>"
-        f"<figure>{_inline(to_png(image), 'spectrogram of the window')}</figure>"
+        f"<figure>{drawn}</figure>"
         f'<figure><svg viewBox="0 0 {spans} {bands}" preserveAspectRatio="none" class=moves>{cells}</svg></figure>'
         "</div>"
         f"<p>Left: the tenth of the spectrogram that speaks loudest for <b>{towards}</b>. Right: what silencing each "

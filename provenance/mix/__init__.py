@@ -43,7 +43,7 @@ class StemInMix:
         delay_s: how much later the stem's first sample lies in the mix; null if it was not found.
         gain_db: gain from the stem to its part of the mix.
         rest_db: energy of the mix without the stem, relative to the mix.
-        signs: ``phase_agreement`` (-1 to 1), ``shared_overlap`` (-1 to 1), ``exceeds_mix`` (0 to 1),
+        signs: ``phase_agreement`` (-1 to 1), ``shared_overlap`` (0 to 1), ``exceeds_mix`` (0 to 1),
             ``pause_coherence`` (-1 to 1); null where the stem shows nothing of the kind.
         p_separated: probability that the stem was extracted from this mix, by these signs alone.
         origin: ``undecided`` unless that probability is sure.

@@ -1,8 +1,8 @@
 """How a stem lies in a mix, bin by bin: signs that need the mix and that no processing of the stem alone can hide.
 
 A separator makes its stem out of the mix. Where the stem is weak, a mask keeps the mix's phase; where two sources
-overlap, the estimate shares what it cannot tell apart, so that stem and rest point the same way; and a mask never
-exceeds the mix. A recorded stem knows nothing of the others.
+overlap, the estimate shares what it cannot tell apart, so that stem and rest point the same way (or, where it takes too
+much, opposite ways); in its pauses there is a remnant of the mix. A recorded stem knows nothing of the others.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Sums:
         """Return the value of each sign, None where nothing of the kind was seen."""
         return {
             "phase_agreement": _ratio(self.weak),
-            "shared_overlap": _ratio(self.overlap),
+            "shared_overlap": None if (shared := _ratio(self.overlap)) is None else abs(shared),
             "exceeds_mix": _ratio(self.exceeds),
             "pause_coherence": None if not self.pause[1] else float((self.pause[0] / self.pause[1]).real),
         }

@@ -1,4 +1,4 @@
-"""The page at ``/``: three files, nothing from elsewhere."""
+"""The page at ``/``: a few files, nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from importlib import resources
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from service.problems import Problem
+
 router = APIRouter(include_in_schema=False)
+
+_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+_NAMES = ("page.css", "page.js", "aiff.js", "dom.js", "sound.js", "spectrum.js", "verdict.js")
 
 
 def _file(name: str, media_type: str) -> Response:
@@ -21,13 +26,13 @@ async def give_page() -> Response:
     return _file("index.html", "text/html; charset=utf-8")
 
 
-@router.get("/page.css")
-async def give_style() -> Response:
-    """Return its style."""
-    return _file("page.css", "text/css; charset=utf-8")
+@router.get("/page/{name}")
+async def give_part(name: str) -> Response:
+    """Return its style or one of its scripts.
 
-
-@router.get("/page.js")
-async def give_script() -> Response:
-    """Return its script."""
-    return _file("page.js", "text/javascript; charset=utf-8")
+    Raises:
+        Problem: 404 for another name.
+    """
+    if name not in _NAMES:
+        raise Problem(404, "not_found", f"found no part of the page named {name!r}; needed: one of {', '.join(_NAMES)}")
+    return _file(name, _TYPES[name[name.rindex(".") :]])

@@ -1,4 +1,4 @@
-"""Remake the golden files and the published JSON schema: ``python -m tests.golden.make``.
+"""Remake the golden files, the published JSON schema and the README's demo: ``python -m tests.golden.make``.
 
 Golden features pin the front end on synthetic sounds. Golden verdicts pin the shipped model on the example clips and
 on sounds that have to be refused. The schema is made from the dataclasses.
@@ -7,6 +7,9 @@ on sounds that have to be refused. The schema is made from the dataclasses.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,8 @@ from tests.golden import schema
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FEATURES, VERDICTS = HERE / "features.npz", HERE / "verdicts.json"
+README = ROOT / "README.md"
+DEMO_BEGIN, DEMO_END = "<!-- demo:begin -->", "<!-- demo:end -->"
 SCHEMA = ROOT / "provenance" / "verdict.schema.json"
 EXAMPLES = ("dry_voice", "wet_voice", "separated_voice", "mix")
 
@@ -62,13 +67,24 @@ def _pinned(verdict: provenance.Verdict) -> dict[str, Any]:
     return out | {"n_windows": verdict.audio.n_windows, "segments": [s.p_separated for s in verdict.segments]}
 
 
+def demo() -> str:
+    """Return what ``make demo`` prints, as a block of Markdown."""
+    env = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "160"}
+    command = [sys.executable, "-c", "from provenance.cli import main; main()", "score", "examples"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    return "```text\n" + "\n".join(lines) + "\n```"
+
+
 def main() -> None:
-    """Write all three."""
+    """Write all of them."""
     SCHEMA.write_text(schema.render(), encoding="utf-8")
     np.savez_compressed(FEATURES, **features())
     scorer = provenance.load()
     golden = {"model": scorer.bundle.reference, "verdicts": verdicts(scorer)}
     VERDICTS.write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")
+    head, rest = README.read_text(encoding="utf-8").split(DEMO_BEGIN)
+    README.write_text(f"{head}{DEMO_BEGIN}\n{demo()}\n{DEMO_END}{rest.split(DEMO_END)[1]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

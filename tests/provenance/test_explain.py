@@ -22,6 +22,7 @@ from provenance.explain.picture import outline, paint, to_png
 from provenance.explain.tiles import N_BANDS, Tiles, mark
 
 N = 4 * SAMPLE_RATE_HZ
+COMMAND = (sys.executable, "-c", "from provenance.cli import main; main()")
 
 
 def noise(n: int = N, channels: int = 2, seed: int = 0) -> Samples:
@@ -125,7 +126,7 @@ def test_the_page_shows_everything_and_needs_no_network(scorer: provenance.Score
     assert found.verdict.evidence is not None
     for cue in found.verdict.evidence:
         assert cue.cue.replace("_", " ") in text
-    assert text.count('class=range') >= 20
+    assert text.count("class=range") >= 20
     assert "a random tenth moves them" in text
     assert text.count("<title>", text.index("timeline")) >= len(found.verdict.segments)
     assert not re.search(r'(src|href)="(?!data:)|url\(|@import|<script', text)
@@ -166,7 +167,7 @@ def test_the_command_writes_page_and_picture(tmp_path: Path, tiny_model: Path, r
     file, out, png = tmp_path / "stem.wav", tmp_path / "why.html", tmp_path / "why.png"
     soundfile.write(file, noise(2 * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ)
     run = subprocess.run(
-        [sys.executable, "-m", "provenance", "explain", str(file), "--out", str(out), "--picture", str(png)]
+        [*COMMAND, "explain", str(file), "--out", str(out), "--picture", str(png)]
         + ["--windows", "1", "--model", str(tiny_model)],
         cwd=root, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
@@ -180,7 +181,7 @@ def test_the_command_names_bad_input(tmp_path: Path, tiny_model: Path, root: Pat
     """A missing or foreign file ends with exit code 2 and one line that names it."""
     (tmp_path / "text.wav").write_text("this is no audio")
     run = subprocess.run(
-        [sys.executable, "-m", "provenance", "explain", str(tmp_path / name), "--model", str(tiny_model)],
+        [*COMMAND, "explain", str(tmp_path / name), "--model", str(tiny_model)],
         cwd=root, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert run.returncode == 2

@@ -12,7 +12,7 @@ import soundfile
 
 from tests.training import songs
 from training import catalogue
-from training.catalogue import CatalogueError, fingerprint, inspect, sources, table
+from training.catalogue import CatalogueError, fingerprint, inspect, names, sources, table
 from training.catalogue.__main__ import main
 from training.splits import folds, unit_of
 
@@ -202,6 +202,14 @@ def test_a_second_run_reads_only_what_changed(tmp_path: Path, monkeypatch: pytes
     assert read == ["bass.wav"]
 
 
+def test_a_file_in_two_sources_is_used_once(tmp_path: Path) -> None:
+    """The same folder given twice, or a manifest of files that a folder holds too, lists each file once."""
+    manifest = songs.write_manifest(tmp_path / "made", ("fifth column",))
+    made = table.gather([str(manifest), f"folder:{tmp_path / 'made'}"])
+    assert len(made.rows) == len({row["clip"] for row in made.rows}) == 4
+    assert sum("listed twice" in line for line in made.problems) == 4
+
+
 def test_a_source_that_is_none_says_what_is_needed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A missing path, an empty folder, a manifest without its columns and a wrong option stop with one line and 2."""
     (tmp_path / "empty").mkdir()
@@ -270,3 +278,18 @@ def test_musdb_without_the_package_says_what_to_install(tmp_path: Path, monkeypa
     monkeypatch.setitem(__import__("sys").modules, "musdb", None)
     with pytest.raises(CatalogueError, match="pip install musdb"):
         sources.read(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("01_LeadVox", "vocals"), ("male rapper", "vocals"), ("BackingVox2", "vocals"), ("female singer", "vocals"),
+        ("Drums_Mix", "drums"), ("kick in", "drums"), ("floor tom", "drums"), ("bass drum", "drums"),
+        ("electric bass", "bass"), ("double_bass", "bass"), ("808", "bass"), ("bassoon", "bassoon"),
+        ("mixture", "mix"), ("Song - Final Mix", "mix"), ("Inst_no_vocals", "other"), ("Instrumental", "other"),
+        ("trap synth", "trap_synth"), ("custom pad", "custom_pad"), ("clean electric guitar", "clean_electric_guitar"),
+    ],
+)  # fmt: skip
+def test_names_tell_the_stem(name: str, kind: str) -> None:
+    """File and instrument names as data sets and studios write them tell which stem it is; others keep their name."""
+    assert names.kind_of(name) == kind

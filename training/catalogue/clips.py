@@ -6,7 +6,7 @@ import csv
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,30 +73,56 @@ def load(manifests: Iterable[Path], flags: Iterable[Path] = ()) -> tuple[list[Cl
         The clips with a known origin, and one line for each row that was left out and why.
 
     Raises:
-        CatalogueError: a manifest is missing or lacks a required column.
+        CatalogueError: a manifest is missing, is no CSV file, lacks a required column, has a row with too few fields
+            or a number that is none, or names a clip a second time.
     """
     flagged: dict[str, set[str]] = {}
     for file in flags:
-        with file.open(newline="", encoding="utf-8") as handle:
-            for row in csv.DictReader(handle):
-                flagged.setdefault(row["clip"], set()).add(row["flag"])
-    clips: list[Clip] = []
+        for _, row in read_rows(file, ("clip", "flag")):
+            flagged.setdefault(row["clip"], set()).add(row["flag"])
+    clips: dict[str, Clip] = {}
     left_out: list[str] = []
     for manifest in manifests:
-        if not manifest.is_file():
-            raise CatalogueError(f"{manifest}: no such manifest; needed: a CSV file with columns {', '.join(REQUIRED)}")
-        with manifest.open(newline="", encoding="utf-8") as handle:
+        for where, row in read_rows(manifest, REQUIRED):
+            name = row["clip"]
+            reason = _why_not(row, manifest.parent, flagged.get(name, set()))
+            if reason:
+                left_out.append(f"{name}: {reason}")
+            elif name in clips:  # rows, caches and references go by the name
+                raise CatalogueError(
+                    f"{where}: found clip {name} a second time (also {clips[name].path}); needed: names that differ, "
+                    "also between manifests"
+                )
+            else:
+                clips[name] = _clip(row, manifest.parent, where)
+    return list(clips.values()), left_out
+
+
+def read_rows(file: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield where a row stands and the row, of a CSV file.
+
+    Args:
+        file: the CSV file.
+        required: columns it must have.
+
+    Raises:
+        CatalogueError: it is missing, is no CSV file, lacks a column, or has a row with too few fields.
+    """
+    needed = f"a CSV file with columns {', '.join(required)}"
+    if not file.is_file():
+        raise CatalogueError(f"{file}: no such manifest; needed: {needed}")
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as handle:
             reader = csv.DictReader(handle)
-            missing = [c for c in REQUIRED if c not in (reader.fieldnames or ())]
+            missing = [column for column in required if column not in (reader.fieldnames or ())]
             if missing:
-                raise CatalogueError(f"{manifest}: found no column {', '.join(missing)}; needed: {', '.join(REQUIRED)}")
+                raise CatalogueError(f"{file}: found no column {', '.join(missing)}; needed: {needed}")
             for row in reader:
-                reason = _why_not(row, manifest.parent, flagged.get(row["clip"], set()))
-                if reason:
-                    left_out.append(f"{row['clip']}: {reason}")
-                else:
-                    clips.append(_clip(row, manifest.parent))
-    return clips, left_out
+                if any(row[column] is None for column in required):
+                    raise CatalogueError(f"{file}, line {reader.line_num}: found too few fields; needed: {needed}")
+                yield f"{file}, line {reader.line_num}", row
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CatalogueError(f"{file}: found no table of text ({error}); needed: {needed}") from error
 
 
 def rooms(manifests: Iterable[Path]) -> list[Path]:
@@ -139,7 +165,16 @@ def _why_not(row: dict[str, str], folder: Path, flags: set[str]) -> str:
     return ""
 
 
-def _clip(row: dict[str, str], folder: Path) -> Clip:
+def _number(text: str, where: str) -> float | None:
+    if not text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise CatalogueError(f"{where}: found sdr_db {text!r}; needed: a number of decibels, or nothing") from None
+
+
+def _clip(row: dict[str, str], folder: Path, where: str) -> Clip:
     get = lambda key: (row.get(key) or "").strip()  # noqa: E731
     separated = row["origin"] == "separated"
     return Clip(
@@ -152,7 +187,7 @@ def _clip(row: dict[str, str], folder: Path) -> Clip:
         separator=get("separator"),
         family=family_of(get("separator")) if separated else None,
         wetness=get("wetness") or "unknown",
-        sdr_db=float(get("sdr_db")) if get("sdr_db") else None,
+        sdr_db=_number(get("sdr_db"), where),
         reference=get("reference"),
         codec=get("source_codec"),
         repo=get("source_repo"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -10,15 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from provenance.audio import EXTENSIONS
-from training.catalogue.clips import REQUIRED, CatalogueError
-
-_KIND_RULES: tuple[tuple[str, str], ...] = (
-    (r"mixture|^mix$|(^|[^a-z])mix([^a-z]|$)|master|full.?song", "mix"),
-    (r"vocal|vox|voice|voix|singer|sung|choir|lead.?v|back(ing|ground).?v|rap|beat.?box", "vocals"),
-    (r"drum|kick|snare|hi.?hat|cymbal|tom\b|toms|overhead|percussion|conga|bongo|tambourine|shaker|clap", "drums"),
-    (r"bass(?!oon|.?clarinet|.?drum)|808", "bass"),
-    (r"other|accompaniment|^rest$|no.?vocals|instrumental", "other"),
-)
+from training.catalogue.clips import REQUIRED, CatalogueError, read_rows
+from training.catalogue.names import kind_of
 
 
 @dataclass(frozen=True)
@@ -70,19 +62,6 @@ class Found:
 
     songs: list[Song] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-
-
-def kind_of(name: str) -> str:
-    """Return which stem a file's or an instrument's name tells of; a name no rule knows is returned tidied.
-
-    >>> kind_of("01_LeadVox"), kind_of("electric bass"), kind_of("bassoon"), kind_of("Drum Set")
-    ('vocals', 'bass', 'bassoon', 'drums')
-    """
-    text = name.lower()
-    for pattern, kind in _KIND_RULES:
-        if re.search(pattern, text):
-            return kind
-    return re.sub(r"[^a-z0-9]+", "_", text).strip("_") or "other"
 
 
 def read(spec: str) -> Found:
@@ -247,29 +226,24 @@ def _wetness_of(name: str) -> str:
 def read_manifest(file: Path, options: dict[str, str]) -> Found:
     """Any manifest: each row is a part, grouped by its ``song_id``; separated clips stay with their song."""
     found = Found()
-    with file.open(newline="", encoding="utf-8") as handle:
-        reader = csv.DictReader(handle)
-        lacking = [c for c in REQUIRED if c not in (reader.fieldnames or ())]
-        if lacking:
-            raise CatalogueError(f"{file}: found no column {', '.join(lacking)}; needed: {', '.join(REQUIRED)}")
-        songs: dict[tuple[str, str], list[Part]] = {}
-        missing: dict[tuple[str, str], list[str]] = {}
-        licences: dict[tuple[str, str], str] = {}
-        for number, row in enumerate(reader, 2):
-            if not row.get("song_id") or not row.get("clip"):
-                found.problems.append(f"{file}, line {number}: found no clip or song_id; the row is left out")
-                continue
-            key = (row["song_id"], row.get("source_repo") or options.get("name", file.stem))
-            path = file.parent / row["clip"]
-            if row.get("reference"):
-                row["reference"] = str((file.parent / row["reference"]).resolve())
-            if path.is_file():
-                part = Part(row["stem"], path, row.get("wetness") or "unknown", row.get("note") or "", dict(row))
-                songs.setdefault(key, []).append(part)
-            else:
-                songs.setdefault(key, [])
-                missing.setdefault(key, []).append(row["clip"])
-            licences.setdefault(key, row.get("licence") or "")
+    songs: dict[tuple[str, str], list[Part]] = {}
+    missing: dict[tuple[str, str], list[str]] = {}
+    licences: dict[tuple[str, str], str] = {}
+    for where, row in read_rows(file, REQUIRED):
+        if not row["song_id"] or not row["clip"]:
+            found.problems.append(f"{where}: found no clip or song_id; the row is left out")
+            continue
+        key = (row["song_id"], row.get("source_repo") or options.get("name", file.stem))
+        path = file.parent / row["clip"]
+        if row.get("reference"):
+            row["reference"] = str((file.parent / row["reference"]).resolve())
+        songs.setdefault(key, [])
+        if path.is_file():
+            part = Part(row["stem"], path, row.get("wetness") or "unknown", row.get("note") or "", row)
+            songs[key].append(part)
+        else:
+            missing.setdefault(key, []).append(row["clip"])
+        licences.setdefault(key, row.get("licence") or "")
     for (name, source), parts in songs.items():
         key = (name, source)
         found.songs.append(Song(name, source, tuple(parts), licences[key], tuple(missing.get(key, ()))))

@@ -56,16 +56,20 @@ def gather(specs: Sequence[str], journal: Path | None = None) -> Table:
     known = inspect.Journal(journal)
     usable: list[tuple[Song, list[tuple[Part, Facts]]]] = []
     prints: dict[str, fingerprint.Print] = {}
+    seen: set[Path] = set()
     for number, song in enumerate(tqdm(songs, desc="catalogue", unit="song", disable=None)):
         parts = []
         for part in song.parts:
             facts = known.facts(part.path)
-            if facts.problem:
+            if part.path.resolve() in seen:
+                problems.append(f"{part.path}: listed twice; used once")
+            elif facts.problem:
                 problems.append(f"{part.path}: {facts.problem}; the stem is left out")
             else:
                 if facts.warning:
                     problems.append(f"{part.path}: {facts.warning}; what there is is used")
                 parts.append((part, facts))
+                seen.add(part.path.resolve())
         problems += _about_song(song, parts)
         if not parts:
             continue

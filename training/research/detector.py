@@ -27,7 +27,7 @@ from training import catalogue, splits
 from training.catalogue import Clip
 
 N_WINDOWS = 2
-ROUNDS = 150
+ROUNDS = 100
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,15 @@ import json
 import zlib
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 import typer
 from scipy import signal
 from sklearn.linear_model import LogisticRegression
@@ -31,8 +34,9 @@ from provenance.audio import SAMPLE_RATE_HZ, Samples
 from provenance.errors import UnreadableAudio
 from provenance.mix.measure import SIGNS, Sums, together
 from training import augment, catalogue
-from training.augment import _peaking
+from training.augment import peaking
 from training.catalogue import Clip
+from training.separators import demucs
 
 OUT = Path(__file__).resolve().parents[2] / "provenance" / "mix" / "weights.json"
 STRENGTH = 0.05
@@ -61,18 +65,22 @@ def master(mix: Samples, rng: np.random.Generator) -> Samples:
     """
     wave = mix * 10 ** (rng.uniform(-3, 6) / 20)
     for _ in range(2):
-        bell = _peaking(float(rng.uniform(200, 9000)), float(rng.uniform(-4, 4)), 0.8)
+        bell = peaking(float(rng.uniform(200, 9000)), float(rng.uniform(-4, 4)), 0.8)
         wave = signal.sosfilt(bell, wave, axis=0)
     knee = float(np.quantile(np.abs(wave), 0.999)) + 1e-9
     return np.asarray(np.tanh(wave / knee * 0.9) * knee, np.float32)
 
 
-def measure(song: str, clips: list[Clip]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def measure(
+    song: str, clips: list[Clip], demucs_repo: str = "", model: str = ""
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Measure every stem of a song against its mix, and the true and the separated stems among themselves.
 
     Args:
         song: its name.
         clips: its true stems and extractions.
+        demucs_repo: folder of local demucs weights that separate the mix as well; empty for none.
+        model: which of them.
 
     Returns:
         One row a stem and condition; one row a set of stems.
@@ -81,6 +89,13 @@ def measure(song: str, clips: list[Clip]) -> tuple[list[dict[str, Any]], list[di
     n = min(len(w) for w in waves.values())
     waves = {name: w[:n] for name, w in waves.items()}
     mix = np.sum([waves[c.name] for c in clips if c.origin == "studio"], axis=0)
+    if demucs_repo and model:
+        torch.set_num_threads(1)
+        example = next(c for c in clips if c.origin == "studio")
+        for stem, estimate in demucs.separate(mix, model, Path(demucs_repo)).items():
+            name = f"{song}/{model}/{stem}"
+            waves[name] = estimate
+            clips = [*clips, replace(example, name=name, stem=stem, origin="separated", separator=f"demucs-{model}")]
     rng = np.random.default_rng(zlib.crc32(song.encode()))
     rows = []
     for condition, whole in (("plain", mix), ("mastered", master(mix, rng)), ("handed_on", mix)):
@@ -143,10 +158,25 @@ def report(rows: pd.DataFrame, sets: pd.DataFrame) -> dict[str, Any]:
             known = part[part[name].notna()]
             auc = roc_auc_score(known["origin"] == "separated", known[name].astype(float))
             out.setdefault(f"auc_{name}", {})[condition] = round(float(auc), 4)
+    out["auc_leaving_a_separator_out"] = {
+        name: round(_without(rows, name), 4) for name in sorted(rows["separator"].unique()) if name
+    }
     out["agreement_of_true_sets"] = [round(float(v), 4) for v in true.quantile([0.05, 0.5, 0.95])]
     out["agreement_of_separated_sets"] = [round(float(v), 4) for v in drawn.quantile([0.05, 0.5, 0.95])]
     out["auc_sets"] = round(float(roc_auc_score(sets["separator"] != "", sets["agreement"])), 4)
     return out
+
+
+def _without(rows: pd.DataFrame, separator: str) -> float:
+    """AUC of one separator against true stems, by models that learnt neither the songs nor that separator."""
+    values, label = _filled(rows), (rows["origin"] == "separated").to_numpy()
+    own = (rows["separator"] == separator).to_numpy()
+    score = np.full(len(rows), np.nan)
+    for learn, judge in GroupKFold(5).split(values, label, rows["song"]):
+        learn = learn[~own[learn]]
+        score[judge] = _fit(values[learn], label[learn]).decision_function(values[judge])
+    judged = own | ~label
+    return float(roc_auc_score(label[judged], score[judged]))
 
 
 def weights(rows: pd.DataFrame, sets: pd.DataFrame) -> dict[str, float]:
@@ -162,8 +192,8 @@ def weights(rows: pd.DataFrame, sets: pd.DataFrame) -> dict[str, float]:
     found["intercept"] = float(line.intercept_[0] - (slope * scaler.mean_).sum())
     found |= {f"{name}_mean": float(rows[name].astype(float).mean()) for name in SIGNS}
     true, drawn = sets[sets["separator"] == ""]["agreement"], sets[sets["separator"] != ""]["agreement"]
-    ends = sorted((float(true.quantile(0.95)), float(drawn.quantile(0.05))))
-    found["session_agreement"], found["separator_agreement"] = ends
+    low, high = float(true.quantile(0.95)), float(drawn.quantile(0.05))
+    found["session_agreement"], found["separator_agreement"] = low + (high - low) / 4, low + (high - low) / 2
     return {name: float(f"{value:.5g}") for name, value in found.items()}
 
 
@@ -189,14 +219,20 @@ def _read(path: Path) -> Samples:
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     out: Annotated[Path, typer.Option(help="The weights to write.")] = OUT,
+    demucs_repo: Annotated[str, typer.Option(help="Folder of local demucs weights; empty leaves demucs out.")] = "",
+    demucs_songs: Annotated[int, typer.Option(help="How many songs demucs separates.")] = 12,
     workers: Annotated[int, typer.Option(help="Processes.")] = 2,
 ) -> None:
     """Print what the mix adds, and write the weights."""
     found = songs(catalogue.load(manifest)[0])
+    models = sorted(f.stem.split("-")[0] for f in Path(demucs_repo).glob("*.th")) if demucs_repo else [""]
+    chosen = [models[i % len(models)] if i < demucs_songs else "" for i in range(len(found))]
     rows: list[dict[str, Any]] = []
     sets: list[dict[str, Any]] = []
     with ProcessPoolExecutor(workers) as pool:
-        for one, many in tqdm(pool.map(measure, found, found.values()), total=len(found), unit="song"):
+        for one, many in tqdm(
+            pool.map(measure, found, found.values(), repeat(demucs_repo), chosen), total=len(found), unit="song"
+        ):
             rows += one
             sets += many
     table, groups = pd.DataFrame(rows), pd.DataFrame(sets)

@@ -16,11 +16,11 @@ import typer
 from training.research import table
 
 OUT = Path(__file__).resolve().parents[2] / "provenance" / "evidence" / "ranges.json"
-PERCENTILES = (5, 95)
+PERCENTILES = {"": (5, 95), "_middle": (25, 75)}
 
 
 def ranges(cues: pd.DataFrame) -> dict[str, Any]:
-    """Return the 5th and 95th percentile of each cue over true and over separated stems.
+    """Return the 5th to 95th and the 25th to 75th percentile of each cue over true and over separated stems.
 
     Args:
         cues: from :func:`training.research.table.build`.
@@ -30,13 +30,13 @@ def ranges(cues: pd.DataFrame) -> dict[str, Any]:
         found[name] = {}
         for origin in ("studio", "separated"):
             values = cues.loc[cues["origin"] == origin, name].dropna()
-            if len(values):
-                found[name][origin] = [float(f"{v:.4g}") for v in np.percentile(values, PERCENTILES)]
+            for suffix, wanted in PERCENTILES.items() if len(values) else ():
+                found[name][origin + suffix] = [float(f"{v:.4g}") for v in np.percentile(values, wanted)]
     counts = cues["origin"].value_counts()
     return {
-        "percentiles": list(PERCENTILES),
+        "percentiles": {"studio, separated": [5, 95], "studio_middle, separated_middle": [25, 75]},
         "clips": {"studio": int(counts.get("studio", 0)), "separated": int(counts.get("separated", 0))},
-        "cues": {name: both for name, both in found.items() if len(both) == 2},
+        "cues": {name: both for name, both in found.items() if len(both) == 2 * len(PERCENTILES)},
     }
 
 

@@ -41,7 +41,9 @@ def load(name: str, repo: Path | None = None) -> Any:
     return model
 
 
-def separate(mix: Wave, name: str, repo: Path | None = None, *, as_cli: bool = False) -> dict[str, Wave]:
+def separate(
+    mix: Wave, name: str, repo: Path | None = None, *, as_cli: bool = False, device: str = "cpu"
+) -> dict[str, Wave]:
     """Separate a mix.
 
     Args:
@@ -49,6 +51,7 @@ def separate(mix: Wave, name: str, repo: Path | None = None, *, as_cli: bool = F
         name: as for :func:`load`.
         repo: as for :func:`load`.
         as_cli: rescale each stem where it would clip and round it to 16 bits, as the demucs command writes it.
+        device: where torch computes.
 
     Returns:
         Stem name to estimate of shape (n, 2).
@@ -63,8 +66,8 @@ def separate(mix: Wave, name: str, repo: Path | None = None, *, as_cli: bool = F
     wave = torch.from_numpy(np.ascontiguousarray(mix.T))
     mean, std = wave.mean(), wave.std() + 1e-8
     with torch.no_grad():
-        out = apply_model(model, ((wave - mean) / std)[None], shifts=0, split=True, progress=False)[0]
-    out = out * std + mean
+        out = apply_model(model, ((wave - mean) / std)[None], shifts=0, split=True, progress=False, device=device)[0]
+    out = out.cpu() * std + mean
     stems: dict[str, Wave] = {}
     for stem, estimate in zip(model.sources, out, strict=True):
         array = estimate.numpy().T.astype(np.float32)

@@ -15,6 +15,7 @@ import torch
 from provenance import audio
 from provenance.errors import UnreadableAudio
 from training import catalogue
+from training.catalogue import names
 from training.separators.errors import SeparatorError
 from training.separators.networks import STEMS as KINDS
 from training.separators.surrogate import sdr_db
@@ -48,8 +49,13 @@ def is_trained_on(song: str) -> bool:
 
 
 def kind_of(stem: str) -> str:
-    """Return which of the four stems an instrument counts as."""
-    return stem if stem in KINDS else "other"
+    """Return which of the four stems an instrument counts as.
+
+    >>> kind_of("lead vocals"), kind_of("snare"), kind_of("piano")
+    ('vocals', 'drums', 'other')
+    """
+    kind = names.kind_of(stem)
+    return kind if kind in KINDS else "other"
 
 
 def gather(manifests: Sequence[Path], flags: Sequence[Path] = (), max_s: float = 10.0) -> Stems:

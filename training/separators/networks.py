@@ -53,6 +53,7 @@ VARIANTS: dict[str, Variant] = {
     "htdemucs-b": Variant(
         "htdemucs", {"channels": 8, "t_layers": 1, "t_heads": 2, "nfft": 2048, "bottom_channels": 96}, 1e-3
     ),
+    "htdemucs-c": Variant("htdemucs", {"channels": 12, "t_layers": 1, "t_heads": 4, "nfft": 4096}, 2e-3),
     "hdemucs-a": Variant("hdemucs", {"channels": 6, "nfft": 4096, "depth": 6}, 1e-3),
     "hdemucs-b": Variant(
         "hdemucs",

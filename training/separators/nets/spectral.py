@@ -218,6 +218,18 @@ class TfcTdf(nn.Module):
         )
         self.out = nn.Conv2d(channels + 4, 4 * n_stems, 1)
         self.unit = n_fft**0.5 / 2  # about the level of a bin of a mix of unit power
+        self._begin_with_shares()
+
+    def _begin_with_shares(self) -> None:
+        """Let every stem start as its share of the mix: a short training then need not find the mix first."""
+        with torch.no_grad():
+            self.out.weight *= 0.1
+            self.out.bias.zero_()
+            for k in range(4 * self.n_stems):
+                if not self.as_mask:
+                    self.out.weight[k, k % 4] += 1 / self.n_stems
+                elif k % 2 == 0:
+                    self.out.bias[k] = 1 / self.n_stems
 
     def forward(self, mix: torch.Tensor) -> torch.Tensor:
         """Separate mixes (batch, 2, n) into (batch, stems, 2, n)."""

@@ -1,0 +1,94 @@
+"""Calibration, thresholds, intervals and distances on data whose answers are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training import calibrate
+
+
+def test_platt_finds_the_slope_and_intercept_that_made_the_data() -> None:
+    """Classes drawn from a sigmoid of known slope and intercept give them back."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(0, 2, 40_000)
+    y = rng.random(len(z)) < 1 / (1 + np.exp(-(1.7 * z)))
+    found = calibrate.fit_platt(z, y)
+    assert found.slope == pytest.approx(1.7, abs=0.06)
+    assert found.intercept == pytest.approx(0.0, abs=0.06)
+
+
+def test_platt_weighs_both_classes_alike() -> None:
+    """Ten times as many true stems do not shift the probabilities."""
+    rng = np.random.default_rng(1)
+    true, false = rng.normal(-1, 1, 20_000), rng.normal(1, 1, 2_000)
+    found = calibrate.fit_platt(np.concatenate([true, false]), np.repeat([False, True], [20_000, 2_000]))
+    assert calibrate.calibrate(0.0, found) == pytest.approx(0.5, abs=0.03)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.floats(0, 1), min_size=30, max_size=200), st.lists(st.floats(0, 1), min_size=30, max_size=200),
+    st.sampled_from([0.0, 0.01, 0.02, 0.1]), st.sampled_from([0.0, 0.05, 0.2]),
+)  # fmt: skip
+def test_thresholds_keep_their_promise(
+    true: list[float], extracted: list[float], max_accused: float, max_missed: float
+) -> None:
+    """No more true stems lie above the upper threshold than allowed, no more extractions below the lower one."""
+    p = np.array(true + extracted)
+    y = np.repeat([False, True], [len(true), len(extracted)])
+    upper, lower = calibrate.choose_thresholds(p, y, max_accused, max_missed)
+    assert 0 < lower <= upper < 1
+    ties = 1e-9
+    accused = np.mean(np.array(true) > upper + ties)
+    assert accused <= max_accused or upper == 0.999
+    missed = np.mean(np.array(extracted) < lower - ties)
+    assert missed <= max_missed or lower == 0.001
+
+
+def test_thresholds_of_known_scores() -> None:
+    """Of a hundred true stems one may be accused: the threshold lies between the first and the second."""
+    true = np.linspace(0.0, 0.99, 100)
+    extracted = np.linspace(0.01, 1.0, 100)
+    p, y = np.concatenate([true, extracted]), np.repeat([False, True], 100)
+    upper, lower = calibrate.choose_thresholds(p, y, 0.01, 0.05)
+    assert upper == pytest.approx(0.985, abs=1e-6)
+    assert (true >= upper).sum() == 1
+    assert (extracted <= lower).sum() == 5
+
+
+def test_calibration_error_of_known_scores() -> None:
+    """Perfect probabilities have no error, a coin that is always sure has half."""
+    rng = np.random.default_rng(2)
+    p = rng.random(200_000)
+    y = rng.random(len(p)) < p
+    assert calibrate.ece(p, y) < 0.01
+    assert calibrate.ece(np.ones(1000), np.arange(1000) % 2 == 0) == pytest.approx(0.5)
+    assert calibrate.ece([0.0, 1.0], [False, True]) == 0.0
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.9])
+def test_conformal_intervals_cover_what_they_say(coverage: float) -> None:
+    """On fresh data of the same kind the interval covers its share, to within three per cent."""
+    rng = np.random.default_rng(3)
+    half = calibrate.conformal_half_width(rng.standard_t(3, 4000), coverage)
+    assert np.mean(np.abs(rng.standard_t(3, 20_000)) <= half) == pytest.approx(coverage, abs=0.03)
+
+
+def test_conformal_width_of_known_residuals() -> None:
+    """Of residuals 1 to 99 dB the ninety per cent interval is 90 dB to each side; few residuals give the largest."""
+    assert calibrate.conformal_half_width(np.arange(1, 100)) == 90
+    assert calibrate.conformal_half_width([1.0, -7.0, 3.0]) == 7.0
+
+
+def test_distance_is_about_one_inside_and_large_outside() -> None:
+    """Rows like the training rows lie near one; rows shifted along a rare direction lie far out."""
+    rng = np.random.default_rng(4)
+    mixing = rng.standard_normal((60, 60)) / 8
+    train, fresh = ((rng.standard_normal((3000, 60)) @ mixing).astype(np.float32) for _ in range(2))
+    distance = calibrate.fit_distance(train)
+    assert np.median(distance.of(fresh)) == pytest.approx(1.0, abs=0.15)
+    far = fresh + 40 * distance.scale * distance.axes[:, 0] / np.linalg.norm(distance.axes[:, 0])
+    assert np.median(distance.of(far.astype(np.float32))) > 3

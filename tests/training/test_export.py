@@ -1,0 +1,124 @@
+"""Export: the ONNX graph computes what scikit-learn and torch computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+import torch
+
+from provenance import frontend
+from provenance.model import EFFECTS, KINDS
+from training import calibrate, export, heads, texture_net
+from training.config import Boosting
+from training.heads import Fusion, Trees
+from training.texture_net import Network, TextureNet
+
+N_FEATURES, N_FRAMES = 40, 43
+SMALL = Boosting(rounds=15, leaves=7, n_seeds=2, feature_share=0.5)
+
+
+@pytest.fixture(scope="module")
+def features() -> np.ndarray:
+    """Rows with plateaus and far values, as texture statistics have them."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(0, 20, (600, N_FEATURES)).astype(np.float32)
+    rows[:, 3] = np.round(rows[:, 3] / 10) * 10
+    rows[::7, 5] = -200.0
+    return rows
+
+
+@pytest.fixture(scope="module")
+def trees(features: np.ndarray) -> Trees:
+    """Trees of every head, fitted on labels that the rows explain."""
+    rng = np.random.default_rng(1)
+    separated = features[:, 0] + features[:, 3] > 0
+    meta = pd.DataFrame(
+        {
+            "origin": np.where(separated, "separated", "studio"),
+            "processing": rng.choice(["dry", "hybrid", "wet"], len(features)),
+            "sdr_db": np.where(separated, features[:, 1] / 4 + 8, np.nan),
+            "kind": rng.choice(["clean", "surrogate"], len(features)),
+            "clip": [f"c{k}" for k in range(len(features))],
+            "repo": rng.choice(["a", "b"], len(features)),
+            "set": "true",
+        }
+    )
+    return Trees(
+        heads.fit_origin(features, meta, SMALL, 0),
+        heads.fit_processing(features, meta, SMALL, 0),
+        heads.fit_sdr(features, meta, SMALL, 0),
+        calibrate.fit_distance(features),
+    )
+
+
+@pytest.fixture(scope="module")
+def net() -> TextureNet:
+    """A network with batch norms that have seen data, in evaluation mode."""
+    torch.manual_seed(0)
+    net = TextureNet(Network(channels=(4, 8, 8, 8), width=16))
+    net.train()
+    for _ in range(3):
+        net(torch.randn(4, 2, N_FRAMES, frontend.N_MAP_BINS))
+    return net.eval()
+
+
+def test_trees_agree(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
+    """Boosted trees, softmax and distance in ONNX are those of scikit-learn, on every row, thresholds included."""
+    file = tmp_path / "m.onnx"
+    fusion = Fusion(tree_spread=1.3, net_spread=1.0, share=0.0, net_share_of_rest=0.0)
+    export.export(trees, None, fusion, N_FEATURES, file)
+    assert export.parity(file, heads.fuse(trees.run(features), fusion), features, None) < 1e-5
+
+
+def test_values_on_a_threshold_take_the_same_branch(trees: Trees, tmp_path: Path) -> None:
+    """Rows that sit exactly on the trees' own thresholds agree: float32 comparison takes the branch float64 took."""
+    thresholds = [p.nodes["num_threshold"] for stage in trees.origin[0]._predictors for p in stage]
+    values = np.unique(np.concatenate(thresholds).astype(np.float32))
+    rng = np.random.default_rng(2)
+    rows = rng.choice(values, (400, N_FEATURES)).astype(np.float32)
+    file = tmp_path / "m.onnx"
+    fusion = Fusion(1.0, 1.0, 0.0, 0.0)
+    export.export(trees, None, fusion, N_FEATURES, file)
+    assert export.parity(file, heads.fuse(trees.run(rows), fusion), rows, None) < 1e-5
+
+
+def test_trees_and_network_agree(trees: Trees, net: TextureNet, features: np.ndarray, tmp_path: Path) -> None:
+    """The fused graph is torch and scikit-learn put together, for windows of any length."""
+    fusion = Fusion(tree_spread=1.3, net_spread=0.7, share=0.4)
+    file = tmp_path / "m.onnx"
+    export.export(trees, net, fusion, N_FEATURES, file)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    shapes = {output.name: output.shape[1:] for output in session.get_outputs()}
+    assert shapes["p_effects"] == [len(EFFECTS)]
+    assert shapes["p_kind"] == [len(KINDS)]
+    rng = np.random.default_rng(3)
+    for n_frames in (42, N_FRAMES, 171):
+        packed = rng.integers(0, 256, (5, 2, n_frames, frontend.N_MAP_BINS)).astype(np.uint8)
+        rows = np.arange(5)
+        said = trees.run(features[:5]) | heads.run_network(net, packed, rows, np.full(5, n_frames))
+        maps = texture_net.unpack(packed).contiguous().numpy()
+        assert export.parity(file, heads.fuse(said, fusion), features[:5], maps) < 1e-4
+
+
+def test_parity_finds_a_difference(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
+    """The check is no formality: another fusion, or one shifted output, is found."""
+    file = tmp_path / "m.onnx"
+    fusion = Fusion(1.3, 1.0, 0.0, 0.0)
+    export.export(trees, None, fusion, N_FEATURES, file)
+    said = heads.fuse(trees.run(features), fusion)
+    assert export.parity(file, said | {"sdr_db": said["sdr_db"] + 0.1}, features, None) > 1e-3
+    assert export.parity(file, heads.fuse(trees.run(features), Fusion(2.0, 1.0, 0.0, 0.0)), features, None) > 1e-2
+
+
+def test_the_map_means_the_same_to_training_and_serving() -> None:
+    """What training unpacks from eight bits is the map that serving computes, to half a step."""
+    from tests import sounds
+
+    _, spectrum = frontend.compute_with_map(sounds.music(2.0))
+    unpacked = texture_net.unpack(frontend.to_bytes(spectrum)[None]).numpy()[0]
+    assert np.abs(unpacked[0] - spectrum[0]).max() <= 0.126 / 16
+    assert np.abs(unpacked[1] - spectrum[1]).max() <= 0.251 / 30

@@ -1,0 +1,237 @@
+"""Training from end to end on synthetic songs: interrupted, gone on with, exported, loaded and scored with."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import provenance
+from tests.training import songs
+from training import card
+from training.separators import surrogate
+
+SEPARATORS = ("spleeter:4stems", "umxhq", "wave-u-net", "bsrnn")
+CONFIG = """
+name = "small"
+n_folds = 3
+seed = 3
+
+[recipe]
+n_windows = 1
+n_augmented = 1
+n_surrogates = 1
+n_demucs = 0
+n_classical = 0
+n_networks = 0
+n_processed = 1
+n_submixes = 0
+degraded_share = 0.0
+keep_maps = {maps}
+
+[origin]
+rounds = 12
+leaves = 7
+
+[processing]
+rounds = 6
+leaves = 7
+
+[sdr]
+rounds = 6
+leaves = 7
+
+[network]
+channels = [4, 8, 8, 8]
+width = 16
+n_epochs = {epochs}
+n_steps = 4
+batch = 4
+share = 0.3
+"""
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Songs, what four corrupted masks made of them, and dry takes, with a manifest."""
+    folder = tmp_path_factory.mktemp("songs")
+    rng = np.random.default_rng(0)
+    rows = []
+    for song in range(8):
+        stems = {name: songs.stem(name, 1.6, song) for name in ("vocals", "bass", "other")}
+        mix = np.sum(list(stems.values()), axis=0)
+        for name, wave in stems.items():
+            clip = f"song{song}-{name}.flac"
+            soundfile.write(folder / clip, wave, songs.RATE_HZ)
+            about = {"set": "field", "song_id": f"a long song name {song}", "stem": name,
+                     "source_repo": f"maker/{song}", "licence": "CC0-1.0"}  # fmt: skip
+            rows.append(about | {"clip": clip, "origin": "studio", "wetness": "wet"})
+            estimate, sdr = surrogate.separate(wave, mix - wave, rng)
+            made = f"song{song}-{name}-separated.flac"
+            soundfile.write(folder / made, np.clip(estimate, -1, 1), songs.RATE_HZ)
+            separator = SEPARATORS[song % len(SEPARATORS)]
+            rows.append(about | {"clip": made, "origin": "separated", "separator": separator, "sdr_db": f"{sdr:.2f}"})
+        dry = f"dry{song}.flac"
+        soundfile.write(folder / dry, songs.stem("vocals", 1.6, 100 + song), songs.RATE_HZ)
+        rows.append({"clip": dry, "set": "dry", "song_id": f"a dry take of singer {song}", "stem": "vocals",
+                     "origin": "studio", "wetness": "dry", "source_repo": f"singer/{song}",
+                     "licence": "CC0-1.0"})  # fmt: skip
+    (folder / "broken.flac").write_bytes(b"fLaC and then nothing")
+    rows.append({"clip": "broken.flac", "set": "field", "song_id": "broken", "stem": "vocals", "origin": "studio"})
+    with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, (*songs.COLUMNS, "sdr_db"))
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder / "manifest.csv"
+
+
+def command(manifest: Path, out: Path, *, network: bool) -> list[str]:
+    """The command line of a small training."""
+    config = out.parent / "config.toml"
+    config.write_text(CONFIG.format(maps=str(network).lower(), epochs=2 if network else 0), encoding="utf-8")
+    return [
+        sys.executable, "-m", "training.fit", str(manifest), "--out", str(out), "--config", str(config),
+        "--work", str(out.parent / "work"), "--workers", "1",
+    ]  # fmt: skip
+
+
+def environment(root: Path) -> dict[str, str]:
+    """One thread, and the repository's own code."""
+    return os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+
+
+def interrupt(line: list[str], root: Path, when: Callable[[], bool], how: signal.Signals) -> None:
+    """Start a training and end it as soon as something is there."""
+    process = subprocess.Popen(
+        line, cwd=root, env=environment(root), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        until = time.monotonic() + 240
+        while not when() and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        assert process.poll() is None, "it ended before it could be interrupted"
+    finally:
+        os.killpg(process.pid, how)
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def trained(manifest: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, int], str]:
+    """A model that was killed while examples were made and again while heads were fitted, and then finished.
+
+    Returns the model's folder, when the files made before the last run were written, and what was said on stderr.
+    """
+    out = tmp_path_factory.mktemp("fit") / "small"
+    rows, heads = out.parent / "work" / "rows", out.parent / "work" / "heads"
+    line = command(manifest, out, network=False)
+    interrupt(line, root, lambda: len(list(rows.glob("*.npz"))) > 20, signal.SIGKILL)
+    assert not out.exists()
+    interrupt(line, root, lambda: len(list(heads.glob("*.joblib"))) >= 2, signal.SIGKILL)
+    assert not out.exists()
+    kept = [*rows.glob("*.npz"), *heads.glob("*.joblib")]
+    before = {str(file): file.stat().st_mtime_ns for file in kept if ".part" not in file.name}
+    done = subprocess.run(line, cwd=root, env=environment(root), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return out, before, done.stderr
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_goes_on_where_it_stopped(trained: tuple[Path, dict[str, int], str]) -> None:
+    """Rows and heads that were finished before a kill are not made again, and the model is whole."""
+    out, before, _ = trained
+    assert sum(name.endswith(".npz") for name in before) > 20
+    assert sum(name.endswith(".joblib") for name in before) >= 2
+    assert all(Path(name).stat().st_mtime_ns == when for name, when in before.items())
+    assert {file.name for file in out.iterdir()} == {"model.onnx", "config.json", "evaluation.json", "README.md"}
+    assert not list(out.parent.glob(".small.*")), "nothing half-written is left"
+
+
+@pytest.mark.slow
+def test_a_second_run_gives_the_same_model(
+    trained: tuple[Path, dict[str, int], str], manifest: Path, root: Path
+) -> None:
+    """With everything in the work folder the same model comes out, byte by byte."""
+    out, _, _ = trained
+    again = out.parent / "again"
+    done = subprocess.run(
+        command(manifest, again, network=False), cwd=root, env=environment(root), capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (again / "model.onnx").read_bytes() == (out / "model.onnx").read_bytes()
+
+
+@pytest.mark.slow
+def test_what_could_not_be_read_is_named(trained: tuple[Path, dict[str, int], str]) -> None:
+    """A broken clip is named on stderr and in the evaluation, and the rest was trained on."""
+    out, _, messages = trained
+    evaluation = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+    assert "left out: " in messages
+    assert "broken.flac" in messages
+    assert any("broken.flac" in line for line in evaluation["failures"])
+
+
+@pytest.mark.slow
+def test_the_folder_is_a_model(trained: tuple[Path, dict[str, int], str], manifest: Path) -> None:
+    """The exported graph differs by less than 1e-4 from what was trained, loads, and scores a clip."""
+    out, _, _ = trained
+    evaluation = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+    assert evaluation["parity_largest_difference"] < 1e-4
+    scorer = provenance.load(out)
+    assert scorer.bundle.reference.startswith("small@")
+    limits = scorer.bundle.thresholds
+    assert 0 < limits.studio <= limits.separated < 1
+    verdict = scorer.score(manifest.parent / "song0-vocals.flac")
+    assert verdict.status == "ok"
+    assert verdict.p_separated is not None
+
+
+@pytest.mark.slow
+def test_its_card_is_generated(trained: tuple[Path, dict[str, int], str]) -> None:
+    """The card is what ``render`` makes of the two JSON files, and names licence, sources and settings."""
+    out, _, _ = trained
+    described, evaluation = (json.loads((out / f"{name}.json").read_text()) for name in ("config", "evaluation"))
+    text = (out / "README.md").read_text(encoding="utf-8")
+    assert text == card.render(described, evaluation)
+    for needed in ("maker/0", "CC0-1.0", described["sha256"][:12], "non-commercial", "When not to trust it"):
+        assert needed in text
+
+
+@pytest.mark.slow
+def test_figures_count_what_was_held_out(trained: tuple[Path, dict[str, int], str]) -> None:
+    """The unseen figures are of clips as they are, no more than the catalogue has of each class."""
+    out, _, _ = trained
+    unseen = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))["figures"]["unseen"]
+    assert 0 < unseen["n_studio"] <= 32
+    assert 0 < unseen["n_separated"] <= 24
+
+
+@pytest.mark.slow
+def test_a_network_is_fused_and_exported(manifest: Path, root: Path, tmp_path: Path) -> None:
+    """With a network every head is there, the graph agrees with torch, and verdicts miss nothing."""
+    out = tmp_path / "fused"
+    done = subprocess.run(
+        command(manifest, out, network=True),
+        cwd=root,
+        env=environment(root),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    evaluation = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+    assert evaluation["parity_largest_difference"] < 1e-4
+    verdict = provenance.load(out).score(manifest.parent / "song0-vocals.flac")
+    assert "not_in_this_model" not in verdict.reasons
+    assert verdict.effects is not None
+    assert verdict.layers is not None

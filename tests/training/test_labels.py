@@ -1,0 +1,68 @@
+"""Labels: what a head is taught, and where it is taught nothing."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from provenance.model import EFFECTS
+from training import labels
+
+
+def table(**columns: list[object]) -> pd.DataFrame:
+    """Rows with the columns labels look at."""
+    n = len(next(iter(columns.values())))
+    plain: dict[str, object] = {
+        "origin": "studio", "sdr_db": np.nan, "processing": "unknown", "set": "true", "separator_kind": "",
+        "effects": "", "layers": "", "clip": [f"c{k}" for k in range(n)], "repo": "r", "kind": "clean",
+    }  # fmt: skip
+    return pd.DataFrame(plain | columns, index=range(n))
+
+
+def test_weights_balance_classes_and_spare_small_repositories() -> None:
+    """Both classes weigh the same, and a repository of a hundred clips weighs ten times one of one, not a hundred."""
+    origin = ["studio"] * 101 + ["separated"] * 10
+    repo = ["big"] * 100 + ["small"] + ["other"] * 10
+    meta = table(origin=origin, repo=repo)
+    found = labels.weights(meta, (meta["origin"] == "separated").to_numpy())
+    assert np.isclose(found[:101].sum(), found[101:].sum())
+    assert np.isclose(found[:100].sum() / found[100], 10)
+
+
+def test_sdr_is_taught_of_extractions_only_and_cut() -> None:
+    """Studio stems have no SDR, and far values are cut."""
+    found = labels.sdr(table(origin=["studio", "separated", "separated", "separated"], sdr_db=[9.0, 9.0, 60.0, -30.0]))
+    assert np.isnan(found[0])
+    assert found[1:].tolist() == [9.0, 25.0, -5.0]
+
+
+def test_real_pairs_are_kept_for_judging() -> None:
+    """Processing is taught where it is known, and never of ``fx_pairs``."""
+    found = labels.processing(
+        table(processing=["dry", "hybrid", "wet", "unknown", "wet"], set=["dry"] * 4 + ["fx_pairs"])
+    )
+    assert found.tolist() == [0, 1, 2, -1, -1]
+
+
+def test_effects_that_nobody_knows_are_not_taught() -> None:
+    """A dry take has none; a produced song's are unknown but for what was added; a limiter is a compressor."""
+    chain = json.dumps([["reverb", 0.5], ["limiting", 0.2]])
+    found = labels.effects(
+        table(set=["dry", "dry", "true"], processing=["dry", "wet", "unknown"], effects=["", chain, chain])
+    )
+    names = list(EFFECTS)
+    assert (found[0] == 0).all()
+    assert found[1, names.index("reverb")] == found[1, names.index("compression")] == 1
+    assert found[1, names.index("delay")] == 0
+    assert np.isnan(found[2, names.index("delay")])
+    assert found[2, names.index("reverb")] == 1
+
+
+def test_kinds_are_taught_of_extractions_only() -> None:
+    """The kind of separator is known of extractions by known separators."""
+    found = labels.kind(
+        table(origin=["separated", "separated", "studio"], separator_kind=["hybrid", "unknown", "hybrid"])
+    )
+    assert found.tolist() == [1, -1, -1]

@@ -1,0 +1,277 @@
+"""The research kit on a small corpus made of synthetic stems and their extractions; the notebook; the corpus itself."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from tests import sounds
+from training.research import (
+    artefacts,
+    deletion,
+    detectability,
+    detector,
+    embedding,
+    leave_out,
+    logistic,
+    mixes,
+    ranges,
+    separate,
+    table,
+)
+from training.separators import surrogate
+from training.separators.separator import Separator
+
+RATE = 44_100
+FAMILIES = ("spleeter", "open-unmix", "wave-u-net")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A manifest of nine songs: a true stem and three extractions of it, each by its own kind of mask."""
+    folder = tmp_path_factory.mktemp("small")
+    rows = []
+    for song in range(9):
+        true = sounds.music(2.0, seed=song)
+        other = sounds.music(2.0, seed=100 + song)
+        waves = {("studio", ""): (true, None)}
+        for kind, family in enumerate(FAMILIES):
+            estimate, sdr = surrogate.separate(true, other, np.random.default_rng([kind, song % 2]))
+            waves["separated", family] = (estimate, sdr)
+        for (origin, family), (wave, sdr) in waves.items():
+            name = f"{song}-{origin}-{family or 'true'}.flac"
+            soundfile.write(folder / name, wave / max(1.0, float(np.abs(wave).max())), RATE)
+            rows.append(
+                {"clip": name, "set": "field", "song_id": f"a song number {song}", "stem": "other", "origin": origin,
+                 "separator": family, "sdr_db": "" if sdr is None else f"{sdr:.2f}", "source_repo": f"repo-{song}"}
+            )  # fmt: skip
+    with (folder / "manifest.csv").open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder / "manifest.csv"
+
+
+@pytest.fixture(scope="module")
+def cues(small: Path) -> pd.DataFrame:
+    return table.build([small], workers=2)
+
+
+@pytest.fixture(scope="module")
+def windows(small: Path) -> detector.Windows:
+    return detector.gather([small], workers=2)
+
+
+def test_the_cue_table_has_a_row_for_every_clip_and_a_column_for_every_cue(cues: pd.DataFrame) -> None:
+    """All 36 clips are there with meta data and cues, and no song lies in two folds."""
+    assert len(cues) == 36
+    assert set(cues.columns) == {*table.META, *table.CUES}
+    assert (cues.groupby("song")["fold"].nunique() == 1).all()
+
+
+def test_the_logistic_model_never_sees_the_fold_it_judges(cues: pd.DataFrame) -> None:
+    """With labels drawn by chance in every fold the held-out AUC is near chance, with a planted cue it is 1."""
+    rng = np.random.default_rng(0)
+    many = pd.concat([cues] * 3, ignore_index=True)
+    many["fold"] = rng.integers(0, 3, len(many))
+    planted = many.assign(crest=np.where(many["origin"] == "separated", 30.0, 10.0) + rng.standard_normal(len(many)))
+    assert min(logistic.auc_by_fold(planted, logistic.held_out(planted, ("crest",)))) > 0.99
+    chance = many.assign(crest=rng.standard_normal(len(many)))
+    assert abs(np.mean(logistic.auc_by_fold(chance, logistic.held_out(chance, ("crest",)))) - 0.5) < 0.15
+
+
+def test_ranges_are_percentiles_of_each_class(cues: pd.DataFrame) -> None:
+    """The file's range of a cue is the 5th to 95th percentile of the table's column."""
+    found = ranges.ranges(cues)
+    values = cues.loc[cues["origin"] == "studio", "crest"]
+    assert found["cues"]["crest"]["studio"] == pytest.approx(list(np.percentile(values, (5, 95))), rel=1e-3)
+    assert found["clips"] == {"studio": 9, "separated": 27}
+
+
+def test_artefacts_are_compared_by_family_and_drawn(cues: pd.DataFrame, tmp_path: Path) -> None:
+    """Each family has its share of pairs per cue, between 0 and 1; tables and plots become files."""
+    found = artefacts.compare(cues, "family")
+    assert set(found["family"]) == set(FAMILIES)
+    values = found[list(set(table.CUES) & set(found.columns))].to_numpy(float)
+    assert np.nanmin(values) >= 0
+    assert np.nanmax(values) <= 1
+    artefacts.draw_table(found, "family", tmp_path / "family.png")
+    artefacts.draw_sdr(cues, tmp_path / "sdr.png")
+    for name in ("family.png", "sdr.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_planted_artefact_shows_in_its_family_alone(cues: pd.DataFrame) -> None:
+    """Raising one cue in one family moves that family to 1 and leaves the others."""
+    moved = cues.assign(notch=cues["notch"].where(cues["family"] != "spleeter", 1000.0))
+    before, after = (artefacts.compare(c, "family").set_index("family")["notch"] for c in (cues, moved))
+    assert after["spleeter"] == 1.0
+    assert after["open-unmix"] == before["open-unmix"]
+
+
+def test_leaving_a_family_out_judges_all_its_clips_by_detectors_that_never_saw_it(
+    windows: detector.Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No fit sees the family, every clip of it is judged, and a family nobody knows is named with those that are."""
+    seen: list[set[str]] = []
+    fit = detector.fit
+
+    def spy(given: detector.Windows, rows: np.ndarray, seed: int = 0) -> detector.Detector:
+        seen.append(set(given.meta.loc[rows, "family"]))
+        return fit(given, rows, seed)
+
+    monkeypatch.setattr(detector, "fit", spy)
+    found = leave_out.leave_out(windows, "spleeter")
+    assert (found["n"], found["n_true"]) == (9, 9)
+    assert 0 <= found["auc"] <= 1
+    assert len(seen) == leave_out.N_FOLDS
+    assert all(families == {"", "open-unmix", "wave-u-net"} for families in seen)
+    with pytest.raises(ValueError, match="open-unmix, spleeter, wave-u-net"):
+        leave_out.leave_out(windows, "nobody's")
+
+
+def test_the_unseen_split_shares_no_unit_and_no_family(windows: detector.Windows) -> None:
+    """What a fold learns from and what it judges have no unit and no separator family in common."""
+    for fold in range(3):
+        learn, judge = detector.unseen(windows, fold)
+        for column in ("unit", "family"):
+            one = set(windows.meta.loc[learn & windows.separated | (learn if column == "unit" else False), column])
+            two = set(windows.meta.loc[judge & windows.separated | (judge if column == "unit" else False), column])
+            assert not one & two
+
+
+def test_detectability_follows_a_planted_trend() -> None:
+    """Where better separations score lower, the rank correlation is -1 and the AUC falls from range to range."""
+    sdr = np.linspace(-3, 12, 40)
+    clips = pd.DataFrame({"origin": "separated", "sdr_db": sdr, "stem": "vocals", "logit": -sdr})
+    true = pd.DataFrame({"origin": "studio", "sdr_db": np.nan, "stem": "vocals", "logit": np.linspace(-12, 0, 40)})
+    found = detectability.trace(pd.concat([clips, true], ignore_index=True))
+    assert found["rank_correlation"]["all"]["rho"] == -1
+    aucs = [part["auc"] for part in found["auc_by_sdr_db"].values()]
+    assert len(aucs) >= 4
+    assert aucs == sorted(aucs, reverse=True)
+
+
+def test_the_embedding_parts_families_that_differ(cues: pd.DataFrame, tmp_path: Path) -> None:
+    """A family with a planted cue lies apart from the others, and the picture is drawn."""
+    moved = cues.assign(notch=cues["notch"].where(cues["family"] != "spleeter", 1000.0))
+    places = embedding.embed(moved)
+    centres = places.groupby("group")[["x", "y"]].mean()
+    spread = places[places["group"] == "spleeter"][["x", "y"]].std().max()
+    gap = np.linalg.norm(centres.loc["spleeter"] - centres.drop("spleeter").mean())
+    assert gap > 3 * spread
+    embedding.draw(places, tmp_path / "embedding.png")
+    assert (tmp_path / "embedding.png").stat().st_size > 5000
+    assert embedding.nearest(moved)["n"] == 27
+
+
+def test_the_deletion_report_holds_only_where_marks_lower_three_times_as_much() -> None:
+    """Three times is enough, less is not, and a rise never is."""
+    good = deletion.report([deletion.Deleted("a", 3.0, 1.0), deletion.Deleted("b", 2.0, 0.1)])
+    bad = deletion.report([deletion.Deleted("a", 1.0, 0.9), deletion.Deleted("b", -1.0, -0.9)])
+    assert good["holds"] is True
+    assert good["clips_where_marked_lowers_three_times_as_much"] == 1.0
+    assert bad["holds"] is False
+
+
+def test_separators_run_side_by_side_and_again_for_nothing(tmp_path: Path) -> None:
+    """Every mix goes through every separator once; manifest, cues and picture compare them."""
+    (tmp_path / "mixes").mkdir()
+    for song in range(2):
+        soundfile.write(tmp_path / "mixes" / f"song{song}.wav", sounds.music(2.0, seed=song), RATE)
+    calls: list[str] = []
+
+    def keep(low: bool) -> Separator:
+        def run(piece: object) -> dict[str, np.ndarray]:
+            calls.append(piece.song)  # type: ignore[attr-defined]
+            wave = piece.mix  # type: ignore[attr-defined]
+            smooth = np.stack([np.convolve(c, np.ones(9) / 9, "same") for c in wave.T], axis=1)
+            return {"vocals": (smooth if low else wave - smooth).astype(np.float32)}
+
+        return Separator("low" if low else "high", str(low), run)
+
+    pair = [keep(True), keep(False)]
+    found = separate.separate(tmp_path / "mixes", pair, tmp_path / "out")
+    assert sorted(calls) == ["song0", "song0", "song1", "song1"]
+    assert set(found["separator"]) == {"low", "high"}
+    separate.separate(tmp_path / "mixes", pair, tmp_path / "out")
+    assert len(calls) == 4
+    with (tmp_path / "out" / "manifest.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert len(rows) == 4
+    assert {row["origin"] for row in rows} == {"separated"}
+    separate.draw(found, tmp_path / "out" / "side_by_side.png")
+    assert (tmp_path / "out" / "side_by_side.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="found no audio"):
+        separate.separate(tmp_path / "nowhere", pair, tmp_path / "out")
+
+
+def test_a_mix_tells_true_stems_from_extractions_in_the_research_table() -> None:
+    """On made-up songs the signs rank every extraction above every true stem of songs held out."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for song in range(10):
+        for separator in ("", "deepconvsep", "spleeter"):
+            at = 0.8 if separator else 0.1
+            rows.append(
+                {"song": str(song), "condition": "plain", "stem": "vocals", "separator": separator,
+                 "origin": "separated" if separator else "studio", "phase_agreement": at + 0.05 * rng.standard_normal(),
+                 "shared_overlap": at / 4, "exceeds_mix": 0.2, "pause_coherence": None if song % 2 else at}
+            )  # fmt: skip
+    sets = pd.DataFrame({"song": ["a", "a"] * 5, "separator": ["", "x"] * 5, "n": 4, "agreement": [0.0, 0.9] * 5})
+    found = mixes.report(pd.DataFrame(rows), sets)
+    assert found["auc_by_condition"]["plain"] == 1.0
+    assert found["auc_leaving_a_separator_out"] == {"deepconvsep": 1.0, "spleeter": 1.0}
+    assert mixes.weights(pd.DataFrame(rows), sets)["phase_agreement"] > 0
+
+
+def test_the_notebook_runs_from_the_repository(root: Path, tmp_path: Path) -> None:
+    """Every cell of ``examples/research.ipynb`` runs, and the mix tells the two voices apart."""
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    notebook = nbformat.read(root / "examples" / "research.ipynb", as_version=4)
+    environment = {"MPLCONFIGDIR": str(tmp_path), "IPYTHONDIR": str(tmp_path), "PYTHONPATH": str(root)}
+    old = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        nbclient.NotebookClient(
+            notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(root)}}
+        ).execute()
+    finally:
+        for name, value in old.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value
+    said = json.dumps([cell.get("outputs", []) for cell in notebook.cells])
+    assert "the marked tenth lowers them" in said
+    assert "repet-hpss-6" in said
+    assert all(not cell.get("outputs") for cell in nbformat.read(root / "examples" / "research.ipynb", 4).cells)
+
+
+def test_commands_name_what_is_missing(tmp_path: Path, root: Path) -> None:
+    """A folder without audio ends the side-by-side command with exit code 2 and its name."""
+    run = subprocess.run(
+        [sys.executable, "-m", "training.research.separate", str(tmp_path), "--out", str(tmp_path / "out")]
+        + ["--separator", "classical"],
+        cwd=root, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert run.returncode == 2
+    assert "found no audio" in run.stderr
+
+
+@pytest.mark.corpus
+@pytest.mark.slow
+def test_cues_alone_reach_auc_080_on_held_out_repositories(corpus: Path) -> None:
+    """The evidence is real: a logistic model on the cues finds extractions of repositories it never saw."""
+    found = table.build([corpus / "manifest.csv"], workers=2)
+    assert logistic.report(found)["auc_held_out_mean"] >= 0.80

@@ -1,0 +1,410 @@
+"""Separators over a catalogue: adapters, cache, resuming and what is said when something is missing."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+torch = pytest.importorskip("torch")
+
+from tests.training import songs  # noqa: E402
+from training import catalogue  # noqa: E402
+from training.families import family_of  # noqa: E402
+from training.separators import build, cache, command, demucs, networks, run, separator  # noqa: E402
+from training.separators.errors import DiskFull, SeparatorError  # noqa: E402
+from training.separators.separator import Piece, Separator, Wave, open_separator  # noqa: E402
+from training.separators.surrogate import sdr_db  # noqa: E402
+
+RATE_HZ = 44_100
+ROOT = Path(__file__).parents[2]
+NAMES = ("alpha song", "beta song", "gamma song")
+
+SPLITTER = """
+import sys, soundfile, numpy as np
+from pathlib import Path
+mix, rate = soundfile.read(sys.argv[1], dtype="float32")
+spectrum = np.fft.rfft(mix, axis=0)
+cut = int(300 / rate * len(mix))
+low, high = spectrum.copy(), spectrum.copy()
+low[cut:], high[:cut] = 0, 0
+out = Path(sys.argv[2]) / "some model" / "input"
+out.mkdir(parents=True)
+lag = int(sys.argv[3]) if len(sys.argv) > 3 else 0
+for name, part in (("input_(Bass)_model.wav", low), ("input_(Instrumental)_model.wav", high)):
+    wave = np.fft.irfft(part, len(mix), axis=0).astype("float32")
+    soundfile.write(out / name, np.pad(wave, ((lag, 0), (0, 0))), rate, "FLOAT")
+"""
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A manifest of three synthetic songs of four stems."""
+    return songs.write_manifest(tmp_path_factory.mktemp("catalogue"), NAMES, 2.0)
+
+
+@pytest.fixture
+def splitter(tmp_path: Path) -> str:
+    """A separator as a program: bass below 300 Hz, the rest above."""
+    script = tmp_path / "splitter.py"
+    script.write_text(SPLITTER)
+    return f"{sys.executable} {script} {{input}} {{output}}"
+
+
+def mix_of(seed: int, seconds: float = 2.0) -> Wave:
+    """Return the sum of a synthetic song's stems."""
+    return np.asarray(sum(songs.stem(kind, seconds, seed) for kind in songs.STEMS), np.float32)
+
+
+def halves(name: str = "halves", calls: list[str] | None = None) -> Separator:
+    """Return a separator that gives a quarter of the mix for every stem and counts its calls."""
+
+    def run_(piece: Piece) -> dict[str, Wave]:
+        if calls is not None:
+            calls.append(piece.song)
+        return {kind: piece.mix * np.float32(0.25) for kind in songs.STEMS}
+
+    return Separator(name, f"{name}|1", run_)
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    """Read the rows of a folder of pairs."""
+    with (folder / "manifest.csv").open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_pairs_hold_what_they_say(manifest: Path, tmp_path: Path, splitter: str) -> None:
+    """Each separated row's file lies at its SDR from its reference, and training reads the manifest with its family."""
+    out = tmp_path / "pairs"
+    given = [str(manifest), "--separator", f"command[umx-split]:{splitter}", "--out", str(out), "--seconds", "1.5"]
+    assert run.main(given) == 0
+    rows = rows_of(out)
+    separated = [row for row in rows if row["origin"] == "separated"]
+    assert len(separated) == 3
+    assert len(rows) == 3 + 12
+    for row in separated:
+        estimate, _ = soundfile.read(out / row["clip"], dtype="float32")
+        truth, _ = soundfile.read(out / row["reference"], dtype="float32")
+        assert float(row["sdr_db"]) == pytest.approx(sdr_db(truth, estimate), abs=0.05)
+        assert float(row["sdr_db"]) > 2
+        assert row["licence"] == "CC0-1.0"
+    clips, left_out = catalogue.load([out / "manifest.csv"])
+    assert left_out == []
+    assert {clip.family for clip in clips if clip.origin == "separated"} == {family_of("umx")}
+
+
+def test_residuals_add_up_to_the_mix(manifest: Path, tmp_path: Path) -> None:
+    """A residual is the mix less the other estimates, so with them it gives the mix back."""
+    clips, _ = catalogue.load([manifest])
+    build.build(clips, [halves()], tmp_path, build.Settings(seconds=1.0))
+    rows = [row for row in rows_of(tmp_path) if row["song_id"] == "alphasong"]
+    read = {(r["stem"], r["note"].split(";")[0] or "true"): soundfile.read(tmp_path / r["clip"])[0] for r in rows}
+    mix = sum(read[kind, "true"] for kind in songs.STEMS)
+    for kind in songs.STEMS:
+        others = sum(read[other, "direct"] for other in songs.STEMS if other != kind)
+        np.testing.assert_allclose(read[kind, "residual"] + others, mix, atol=1e-5)
+
+
+def test_two_runs_can_be_read_together(manifest: Path, tmp_path: Path) -> None:
+    """Manifests of two separators over the same songs name no clip twice, so training takes both beside the songs'."""
+    clips, _ = catalogue.load([manifest])
+    for name in ("one", "two"):
+        build.build(clips, [halves(f"umx-{name}")], tmp_path / name, build.Settings(seconds=1.0))
+    both, left_out = catalogue.load([manifest, tmp_path / "one" / "manifest.csv", tmp_path / "two" / "manifest.csv"])
+    assert left_out == []
+    assert len(both) == 12 + 2 * 36
+
+
+def test_nothing_is_computed_twice(manifest: Path, tmp_path: Path) -> None:
+    """A second run, and a run of other excerpts beside it, reuse what is there; a changed separator does not."""
+    clips, _ = catalogue.load([manifest])
+    calls: list[str] = []
+    build.build(clips, [halves(calls=calls)], tmp_path, build.Settings(seconds=1.0))
+    assert len(calls) == 3
+    before = (tmp_path / "manifest.csv").read_text()
+    build.build(clips, [halves(calls=calls)], tmp_path, build.Settings(seconds=1.0))
+    assert len(calls) == 3
+    assert (tmp_path / "manifest.csv").read_text() == before
+    build.build(clips, [halves(calls=calls)], tmp_path, build.Settings(seconds=1.0, residuals=False))
+    assert len(calls) == 3
+    build.build(
+        clips, [Separator("halves", "halves|2", halves(calls=calls).run)], tmp_path, build.Settings(seconds=1.0)
+    )
+    assert len(calls) == 6
+
+
+def test_the_cache_tells_mixes_and_settings_apart_and_mends_itself(tmp_path: Path) -> None:
+    """The key changes with a sample and with the identity; a result damaged on disk is made again."""
+    calls: list[str] = []
+    kept = halves(calls=calls)
+    piece = Piece(mix_of(0))
+    first = cache.separate(kept, piece, tmp_path)
+    again = cache.separate(kept, piece, tmp_path)
+    assert len(calls) == 1
+    np.testing.assert_allclose(again["bass"], first["bass"], atol=2e-7)
+    changed = piece.mix.copy()
+    changed[100, 0] += np.float32(1e-4)
+    assert cache.key_of(kept, Piece(changed)) != cache.key_of(kept, piece)
+    assert cache.key_of(Separator("halves", "other", kept.run), piece) != cache.key_of(kept, piece)
+    assert cache.key_of(kept, Piece(piece.mix, "another name")) == cache.key_of(kept, piece)
+    file = next(tmp_path.glob("*/0.flac"))
+    file.write_bytes(file.read_bytes()[:100])
+    cache.separate(kept, piece, tmp_path)
+    assert len(calls) == 2
+    assert len(soundfile.read(file)[0]) == len(piece.mix)
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When writing fails the run stops with a line, leaves no half result, and the rest of it goes on later."""
+    clips, _ = catalogue.load([manifest])
+    calls: list[str] = []
+    real = soundfile.write
+    monkeypatch.setattr(soundfile, "write", lambda *a, **k: full() if len(calls) == 2 else real(*a, **k))
+
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(DiskFull, match=r"No space left.*is kept"):
+        build.build(clips, [halves(calls=calls)], tmp_path, build.Settings(seconds=1.0))
+    assert not [p for p in (tmp_path / "cache").iterdir() if p.name.startswith(".")]
+    assert len(rows_of(tmp_path)) == 12
+    monkeypatch.setattr(soundfile, "write", real)
+    calls.clear()
+    n, problems = build.build(clips, [halves(calls=calls)], tmp_path, build.Settings(seconds=1.0))
+    assert (n, problems, len(calls)) == (36, [], 2)
+
+
+def test_a_killed_run_goes_on(tmp_path: Path, manifest: Path) -> None:
+    """After kill -9 in the middle the same command finishes, and what was separated is not separated again."""
+    script = tmp_path / "slow.py"
+    log = tmp_path / "calls"
+    script.write_text(f"import time\nopen({str(log)!r}, 'a').write('x')\ntime.sleep(0.6)\n{SPLITTER}")
+    spec = f"command[umx-slow]:{sys.executable} {script} {{input}} {{output}}"
+    words = [sys.executable, "-m", "training.separators.run", str(manifest), "--separator", spec, "--seconds", "1"]
+    words += ["--out", str(tmp_path / "out")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / "out" / "rows").glob("*.json"))) < 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    time.sleep(1.5)  # the program it had started ends by itself
+    done = len(list((tmp_path / "out" / "cache").glob("*/done.json")))
+    before = len(log.read_text())
+    assert 1 <= done < 3
+    assert len(rows_of(tmp_path / "out")) > 0
+    finished = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert len(log.read_text()) - before == 3 - done
+    assert len(rows_of(tmp_path / "out")) == 3 * 5
+    assert not list((tmp_path / "out" / "out-clips").glob(".*"))
+
+
+def test_a_command_is_aligned_and_its_failures_told(tmp_path: Path, splitter: str) -> None:
+    """Outputs that a codec shifted come back in place; a missing program, an error and silence each say what to do."""
+    mix = mix_of(1)
+    stems = command.open_command(splitter).run(Piece(mix))
+    assert set(stems) == {"bass", "accompaniment"}
+    late = command.open_command(f"{splitter} 1105").run(Piece(mix))
+    np.testing.assert_allclose(late["accompaniment"][:-1200], stems["accompaniment"][:-1200], atol=1e-5)
+    with pytest.raises(SeparatorError, match="no such program"):
+        command.open_command("spleeter-that-is-not-here {input} {output}")
+    with pytest.raises(SeparatorError, match=r"needed: a program with \{input\}"):
+        command.open_command("cp a b")
+    failing = command.open_command(
+        f"{sys.executable} -c 'import sys; sys.exit(\"no weights for {{input}} {{output}}\")'"
+    )
+    with pytest.raises(SeparatorError, match="ended with 1: no weights"):
+        failing.run(Piece(mix))
+    with pytest.raises(SeparatorError, match="left no audio"):
+        command.open_command(f"{sys.executable} -c pass {{input}} {{output}}").run(Piece(mix))
+    slow = f"{sys.executable} -c 'import time; time.sleep(60)' {{input}} {{output}}"
+    with pytest.raises(SeparatorError, match="not done after"):
+        command.open_command(slow, timeout_s=0.5).run(Piece(mix))
+
+
+@pytest.mark.parametrize("layout", ["{song}/{stem}.wav", "htdemucs/{song}/{stem}.wav", "{song}_{stem}.wav"])
+def test_finished_outputs_are_found_by_song(layout: str, tmp_path: Path) -> None:
+    """A vendor's folder serves the right song, stem and place, whatever its layout."""
+    mix = mix_of(2)
+    for song, gain in (("Alpha Song", 0.5), ("Alpha Song II", 0.1)):
+        for kind in ("vocals", "mixture"):
+            path = tmp_path / layout.format(song=song, stem=kind)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, mix * gain, RATE_HZ, "FLOAT")
+    folder = open_separator(f"folder[umx-vendor]:{tmp_path}")
+    assert folder.name == "umx-vendor"
+    stems = folder.run(Piece(mix[20_000:40_000], "alphasong", 20_000))
+    assert set(stems) == {"vocals"}
+    np.testing.assert_allclose(stems["vocals"], mix[20_000:40_000] * 0.5, atol=1e-6)
+    with pytest.raises(SeparatorError, match="found no outputs of 'omega'"):
+        folder.run(Piece(mix, "omega"))
+    with pytest.raises(SeparatorError, match="ends before the mix"):
+        folder.run(Piece(np.concatenate([mix, mix]), "alphasong"))
+
+
+def test_what_is_not_installed_is_told_once_and_the_others_run(
+    manifest: Path, tmp_path: Path, splitter: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A separator without its package gives one line that says what to install; alone, the exit code is 2."""
+    monkeypatch.setitem(sys.modules, "torchaudio", None)
+    monkeypatch.delitem(sys.modules, "openunmix", raising=False)
+    monkeypatch.delitem(sys.modules, "openunmix.utils", raising=False)
+    base = [str(manifest), "--seconds", "1", "--out", str(tmp_path / "out")]
+    missing = ["--separator", "torchaudio", "--separator", "openunmix:umxl", "--separator", f"net:{tmp_path}/none"]
+    assert run.main([*base, *missing, "--separator", f"command[umx]:{splitter}"]) == 0
+    err = capsys.readouterr().err
+    assert err.count("torchaudio does not start beside torch") == 1
+    assert err.count("openunmix does not start") == 1
+    assert err.count("found no network.json") == 1
+    assert run.main([*base, *missing]) == 2
+    assert run.main([*base, "--separator", "magic"]) == 2
+    assert "found separator 'magic'" in capsys.readouterr().err
+
+
+def test_torchaudio_that_cannot_link_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The OSError of torchaudio beside a CPU build of torch becomes the same kind of line as a missing package."""
+
+    class Unlinked:
+        def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+            if name.startswith("torchaudio"):
+                raise OSError("libcudart.so.13: cannot open shared object file")
+
+    monkeypatch.delitem(sys.modules, "torchaudio", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Unlinked(), *sys.meta_path])
+    with pytest.raises(SeparatorError, match=r"libcudart.*needed: pip install torchaudio"):
+        open_separator("torchaudio")
+
+
+def test_open_unmix_runs_through_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real package separates with a folder of its own weights, of two stems, untrained."""
+    monkeypatch.setitem(sys.modules, "torchaudio", sys.modules.get("torchaudio") or types.ModuleType("torchaudio"))
+    try:
+        from openunmix import model
+    except ImportError:
+        pytest.skip("openunmix is not installed")
+    torch.manual_seed(0)
+    for kind in ("vocals", "drums"):
+        net = model.OpenUnmix(nb_bins=513, nb_channels=2, hidden_size=16, max_bin=300)
+        torch.save(net.state_dict(), tmp_path / f"{kind}.pth")
+        (tmp_path / f"{kind}.json").write_text(
+            json.dumps({"args": {"nfft": 1024, "nb_channels": 2, "hidden_size": 16}})
+        )
+    settings = {"sample_rate": 44_100, "nfft": 1024, "nhop": 256, "nb_channels": 2}
+    (tmp_path / "separator.json").write_text(json.dumps(settings))
+    opened = open_separator(f"openunmix[umx-small]:{tmp_path}")
+    stems = opened.run(Piece(mix_of(3, 1.0)))
+    assert set(stems) == {"vocals", "drums"}
+    assert all(wave.shape == (RATE_HZ, 2) and np.isfinite(wave).all() for wave in stems.values())
+    with pytest.raises(SeparatorError, match="was not to be had"):
+        open_separator("openunmix:no_such_model")
+
+
+def tiny_demucs(folder: Path) -> str:
+    """Write an untrained demucs model as a local repository holds it, and return its signature."""
+    from demucs.htdemucs import HTDemucs
+
+    torch.manual_seed(0)
+    settings = {"channels": 8, "depth": 3, "t_layers": 1, "t_heads": 2, "nfft": 1024, "use_train_segment": False}
+    given = {"klass": HTDemucs, "args": (list(songs.STEMS),), "kwargs": settings, "training_args": {}}
+    package = given | {"state": HTDemucs(list(songs.STEMS), **settings).state_dict()}
+    path = folder / "0a1b2c3d.th"
+    torch.save(package, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    path.rename(folder / f"0a1b2c3d-{digest}.th")
+    return "0a1b2c3d"
+
+
+def test_demucs_runs_from_a_local_repository_and_as_its_command(tmp_path: Path) -> None:
+    """A local demucs model separates; as its command writes, a loud stem is rescaled and in 16 bits."""
+    pytest.importorskip("demucs")
+    name = tiny_demucs(tmp_path)
+    plain = open_separator(f"demucs[htdemucs-tiny]:{name}@{tmp_path}")
+    written = open_separator(f"demucs[htdemucs-tiny]+cli:{name}@{tmp_path}")
+    mix = mix_of(4, 1.0)
+    direct, as_cli = plain.run(Piece(mix)), written.run(Piece(mix))
+    assert set(direct) == set(songs.STEMS)
+    assert plain.identity != written.identity
+    for kind, wave in as_cli.items():
+        np.testing.assert_allclose(wave * 32767, np.round(wave * 32767), atol=2e-3)
+        assert np.abs(wave - direct[kind]).max() < 1e-4
+    loud = networks.as_written(mix * 20)
+    assert np.abs(loud).max() == pytest.approx(1 / 1.01, abs=1e-4)
+    with pytest.raises(SeparatorError, match="was not to be had from the folder"):
+        demucs.load("ffffffff", tmp_path)
+    with pytest.raises(SeparatorError, match="no such folder"):
+        open_separator(f"demucs:{name}@{tmp_path / 'none'}")
+
+
+def test_a_song_that_fails_does_not_stop_the_others(manifest: Path, tmp_path: Path) -> None:
+    """NaN from a separator, a silent song and a song of one stem are each told; the other songs are separated."""
+    clips, _ = catalogue.load([manifest])
+    text = "clip,set,song_id,stem,origin\n"
+    for song, kind in (("quiet song", "drums"), ("quiet song", "bass"), ("lonely song", "bass")):
+        soundfile.write(tmp_path / f"{song} {kind}.wav", np.zeros((RATE_HZ, 2)), RATE_HZ)
+        text += f"{song} {kind}.wav,pairs,{song},{kind},studio\n"
+    (tmp_path / "m.csv").write_text(text)
+    clips += catalogue.load([tmp_path / "m.csv"])[0]
+
+    def sometimes(piece: Piece) -> dict[str, Wave]:
+        return {"bass": piece.mix * np.float32(np.nan if piece.song == "betasong" else 0.3)}
+
+    n, problems = build.build(clips, [Separator("umx", "umx|1", sometimes)], tmp_path / "out", build.Settings(1.0))
+    assert n == 3 * 4 + 2
+    assert sum("bass has NaN" in line and "betasong" in line for line in problems) == 1
+    assert sum("quietsong" in line and "needed: two" in line for line in problems) == 1
+    assert sum("songs have stems of one kind only" in line for line in problems) == 1
+
+
+def test_processed_stems_are_mixed_and_labelled(manifest: Path, tmp_path: Path) -> None:
+    """With effects, the reference is the processed stem, both twins carry the same chain, and dry is dry no more."""
+    clips, _ = catalogue.load([manifest])
+    dry = [catalogue.Clip(**{**vars(c), "wetness": "dry"}) for c in clips if c.song == "alphasong"]
+    build.build(dry, [halves("umx")], tmp_path, build.Settings(seconds=1.0, p_effects=1.0))
+    rows = rows_of(tmp_path)
+    assert {row["wetness"] for row in rows} <= {"hybrid", "wet"}
+    for kind in songs.STEMS:
+        twins = [row for row in rows if row["stem"] == kind]
+        chains = {row["note"].split("effects ")[1] for row in twins}
+        assert len(twins) == 3
+        assert len(chains) == 1
+        assert json.loads(chains.pop())
+
+
+def test_excerpts_lie_where_every_stem_sounds(tmp_path: Path) -> None:
+    """Of a song whose voice enters late, the excerpt is cut where it sings."""
+    folder = songs.write_song(tmp_path / "late song", 8.0, 3)
+    voice = songs.stem("vocals", 8.0, 3)
+    voice[: 5 * RATE_HZ] = 0
+    soundfile.write(folder / "vocals.wav", voice, RATE_HZ, "PCM_16")
+    text = "clip,set,song_id,stem,origin\n"
+    text += "".join(f"late song/{kind}.wav,pairs,late song,{kind},studio\n" for kind in songs.STEMS)
+    (tmp_path / "m.csv").write_text(text)
+    clips, _ = catalogue.load([tmp_path / "m.csv"])
+    build.build(clips, [halves("umx")], tmp_path / "out", build.Settings(seconds=2.0))
+    assert {float(row["offset_s"]) for row in rows_of(tmp_path / "out")} <= {4.5, 5.0, 5.5, 6.0}
+
+
+def test_identities_change_with_the_weights(tmp_path: Path) -> None:
+    """The same network trained further is another separator to the cache."""
+    variant = networks.VARIANTS["tasnet-a"]
+    record = {"architecture": variant.architecture, "settings": variant.settings, "stems": list(networks.STEMS)}
+    identities = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        networks.save(tmp_path / "tasnet-a", networks.build(variant.architecture, variant.settings), record)
+        identities.append(separator.open_separator(f"net:{tmp_path / 'tasnet-a'}").identity)
+    assert identities[0] != identities[1]

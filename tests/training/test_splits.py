@@ -1,0 +1,109 @@
+"""Splits: no song, repository or separator family on both sides, whatever the catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training import evaluate, splits
+from training.catalogue import Clip
+from training.families import family_of
+
+SEPARATORS = ("", "", "htdemucs", "spleeter:4stems", "umxhq", "wave-u-net", "bsrnn", "rpca", "somebody's own")
+SONGS = tuple(f"long song name {k}" for k in range(12))
+REPOS = tuple(f"owner/repo{k}" for k in range(8))
+
+
+def clip(number: int, set_name: str, song: str, repo: str, separator: str, stem: str) -> Clip:
+    """A clip without a file."""
+    return Clip(
+        path=Path(f"{number}.wav"), name=f"{number}.wav", set_name=set_name, song=song, stem=stem,
+        origin="separated" if separator else "studio", separator=separator,
+        family=family_of(separator) if separator else None, wetness="wet", sdr_db=None, reference="", codec="",
+        repo=repo, commit="", source_path="", licence="", note="", oracle=False,
+    )  # fmt: skip
+
+
+@st.composite
+def catalogues(draw: st.DrawFn) -> list[Clip]:
+    """Any mixture of paired and other sets, of songs in several repositories, of separators in several sets."""
+    clips = []
+    for number in range(draw(st.integers(1, 60))):
+        set_name = draw(st.sampled_from(["pairs", "field", "true", "dry"]))
+        repo = "owner/pairs" if set_name == "pairs" else draw(st.sampled_from(REPOS))
+        separator = draw(st.sampled_from(SEPARATORS)) if set_name in ("pairs", "field") else ""
+        stem = draw(st.sampled_from(["vocals", "drums"]))
+        clips.append(clip(number, set_name, draw(st.sampled_from(SONGS)), repo, separator, stem))
+    return clips
+
+
+def rows(clips: list[Clip], unit_fold: dict[str, int], family_fold: dict[str, int]) -> pd.DataFrame:
+    """One row for each clip, with the columns that decide who may learn from it."""
+    return pd.DataFrame(
+        {
+            "fold": [unit_fold[splits.unit_of(c)] for c in clips],
+            "family_fold": [family_fold.get(c.family.name, -1) if c.family else -1 for c in clips],
+            "origin": [c.origin for c in clips],
+            "oracle": False,
+            "kind": "clean",
+        }
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(catalogues(), st.integers(0, 3))
+def test_nothing_that_is_judged_was_learnt_from(clips: list[Clip], seed: int) -> None:
+    """No song, no repository (but that of the paired set) and no family of a judged clip is among what was learnt."""
+    unit_fold, family_fold = splits.folds(clips, 3, seed)
+    meta = rows(clips, unit_fold, family_fold)
+    for fold in range(3):
+        learnt = [c for c, use in zip(clips, evaluate.training_rows(meta, fold), strict=True) if use]
+        judged = [c for c, use in zip(clips, evaluate.held_out_rows(meta, fold), strict=True) if use]
+        assert not {c.song for c in learnt} & {c.song for c in judged}
+        other = [{c.repo for c in part if c.set_name not in splits.PAIRED_SETS} for part in (learnt, judged)]
+        assert not other[0] & other[1]
+        families = [{c.family.name for c in part if c.family} for part in (learnt, judged)]
+        assert not families[0] & families[1]
+
+
+@settings(max_examples=25, deadline=None)
+@given(catalogues())
+def test_every_unit_and_family_has_one_fold(clips: list[Clip]) -> None:
+    """Each clip's unit and family has a fold within range, and the same input gives the same folds in any order."""
+    unit_fold, family_fold = splits.folds(clips, 3)
+    assert {splits.unit_of(c) for c in clips} == set(unit_fold)
+    assert {c.family.name for c in clips if c.family} == set(family_fold)
+    assert {*unit_fold.values(), *family_fold.values()} <= {0, 1, 2}
+    assert splits.folds(clips, 3) == (unit_fold, family_fold)
+
+
+@settings(max_examples=25, deadline=None)
+@given(catalogues())
+def test_the_shipped_model_learns_from_all_but_oracles(clips: list[Clip]) -> None:
+    """Without a fold every row is learnt from, but near-oracles."""
+    meta = rows(clips, *splits.folds(clips, 3))
+    meta.loc[meta.index[::3], "oracle"] = True
+    assert (evaluate.training_rows(meta, None) == ~meta["oracle"].to_numpy(bool)).all()
+
+
+def test_songs_of_several_repositories_join_them() -> None:
+    """Two repositories that share a song are one unit for the split."""
+    clips = [
+        clip(0, "field", "a shared song", "owner/one", "", "vocals"),
+        clip(1, "field", "a shared song", "owner/two", "", "vocals"),
+        clip(2, "field", "another song", "owner/two", "", "vocals"),
+        clip(3, "field", "a third song", "owner/three", "", "vocals"),
+    ]
+    for seed in range(8):
+        unit_fold, _ = splits.folds(clips, 3, seed)
+        assert unit_fold["repo:owner/one"] == unit_fold["repo:owner/two"]
+
+
+def test_folds_are_of_a_size() -> None:
+    """Thirty repositories of one clip each are dealt ten to a fold."""
+    clips = [clip(k, "true", f"long song name {k:03}", f"owner/r{k}", "", "vocals") for k in range(30)]
+    unit_fold, _ = splits.folds(clips, 3)
+    assert sorted(list(unit_fold.values()).count(k) for k in range(3)) == [10, 10, 10]

@@ -1,0 +1,290 @@
+"""Matched pairs: songs of a catalogue are mixed, separated, and each estimate laid beside the stem it is of."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+from tqdm import tqdm
+
+from provenance import audio
+from provenance.errors import UnreadableAudio
+from training import effects
+from training.catalogue import Clip
+from training.catalogue.table import COLUMNS
+from training.separators import cache
+from training.separators.errors import DiskFull, SeparatorError
+from training.separators.mixes import kind_of
+from training.separators.separator import RATE_HZ, Piece, Separator
+from training.separators.surrogate import sdr_db
+
+Wave = npt.NDArray[np.float32]
+_SILENT_RMS = 1e-4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is made of each song.
+
+    Args:
+        seconds: length of an excerpt; shorter songs give themselves whole.
+        n_excerpts: of each song, spread over it where there is most to hear.
+        p_effects: share of the excerpts whose stems go through an effects chain before they are mixed.
+        residuals: also the mix less the other estimates, which is how some tools make a stem.
+        seed: of gains and chains.
+    """
+
+    seconds: float = 10.0
+    n_excerpts: int = 1
+    p_effects: float = 0.0
+    residuals: bool = True
+    seed: int = 0
+
+
+@dataclass
+class Stem:
+    """A true stem of a song: one clip, or the sum of those of its kind.
+
+    Args:
+        wave: float32 (n, 2).
+        clips: what it was made of.
+        wetness: of all of them, or ``unknown``.
+        applied: effects it went through here, in order.
+    """
+
+    wave: Wave
+    clips: list[Clip]
+    wetness: str
+    applied: tuple[tuple[str, float], ...] = field(default=())
+
+
+def build(
+    clips: Sequence[Clip], separators: Sequence[Separator], out: Path, settings: Settings | None = None
+) -> tuple[int, list[str]]:
+    """Separate a catalogue's songs into ``out/manifest.csv``, or what is missing of it.
+
+    Each song's rows are a file of their own, written when its clips are; a kill at any time loses the song in hand.
+
+    Args:
+        clips: the catalogue; songs with at least two kinds of studio stem are mixed.
+        separators: which.
+        out: folder of clips, rows, cache and manifest.
+        settings: what is made of each song.
+
+    Returns:
+        How many rows the manifest has, and one line for each thing that was left out.
+
+    Raises:
+        DiskFull: nothing else stops the run.
+    """
+    settings = settings or Settings()
+    songs: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        if clip.origin == "studio" and not clip.oracle and clip.set_name not in ("fx_pairs", "rir"):
+            songs[clip.song].append(clip)
+    todo = {song: found for song, found in sorted(songs.items()) if len({kind_of(c.stem) for c in found}) > 1}
+    single = sorted(set(songs) - set(todo))
+    problems: list[str] = []
+    if single:
+        problems.append(f"{len(single)} songs have stems of one kind only, such as {single[0]}; needed: two, to mix")
+    (out / "rows").mkdir(parents=True, exist_ok=True)
+    cache.sweep([out, _clips_of(out), out / "rows", out / "cache"])
+    kept: list[Path] = []
+    with tqdm(todo.items(), desc="songs", unit="song", disable=None, smoothing=0.1) as bar:
+        for song, found in bar:
+            bar.set_postfix_str(song[:24])
+            names = "|".join(sorted(s.identity for s in separators) + [repr(settings), *sorted(c.name for c in found)])
+            file = out / "rows" / f"{hashlib.sha256(names.encode()).hexdigest()[:24]}.json"
+            kept.append(file)
+            if not file.is_file():
+                rows, lines = _song(song, found, separators, out, settings)
+                _replace(file, json.dumps({"rows": rows, "problems": lines}))
+                _manifest(kept, out)
+    return _manifest(kept, out, problems), problems
+
+
+def _manifest(kept: list[Path], out: Path, problems: list[str] | None = None) -> int:
+    part = out / f".{os.getpid()}.manifest.csv"
+    n = 0
+    with part.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, COLUMNS)
+        writer.writeheader()
+        for file in kept:
+            made = json.loads(file.read_text(encoding="utf-8"))
+            writer.writerows(made["rows"])
+            n += len(made["rows"])
+            if problems is not None:
+                problems += made["problems"]
+    os.replace(part, out / "manifest.csv")
+    return n
+
+
+def _replace(file: Path, text: str) -> None:
+    part = file.with_name(f".{os.getpid()}.{file.name}")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, file)
+
+
+def _song(
+    song: str, clips: list[Clip], separators: Sequence[Separator], out: Path, settings: Settings
+) -> tuple[list[dict[str, str]], list[str]]:
+    """Rows of a song, and what went wrong with it."""
+    stems, problems = _read(song, clips)
+    if len(stems) < 2:
+        return [], [*problems, f"{song}: found {len(stems)} usable stems; needed: two, to mix; left out"]
+    rng = np.random.default_rng([settings.seed, int(hashlib.sha256(song.encode()).hexdigest()[:8], 16)])
+    total = min(len(stem.wave) for stem in stems.values())
+    rows: list[dict[str, str]] = []
+    for start in _places(stems, total, settings):
+        n = min(int(settings.seconds * RATE_HZ), total)
+        part = {k: Stem(s.wave[start : start + n], s.clips, s.wetness) for k, s in stems.items()}
+        part = {k: s for k, s in part.items() if float(np.sqrt(np.mean(s.wave**2))) > _SILENT_RMS}
+        if len(part) < 2:
+            continue
+        processed = rng.random() < settings.p_effects
+        if processed:
+            part = {k: _processed(s, rng) for k, s in part.items()}
+        piece = Piece(np.sum([s.wave for s in part.values()], axis=0, dtype=np.float32), clips[0].song, start)
+        used = [s for s in separators if s.keeps or not processed]  # finished outputs are of the stems as they were
+        made, lines = _excerpt(song, piece, part, used, out, settings)
+        rows += made
+        problems += [line for line in lines if line not in problems]
+    return rows, problems
+
+
+def _read(song: str, clips: list[Clip]) -> tuple[dict[str, Stem], list[str]]:
+    stems: dict[str, Stem] = {}
+    problems: list[str] = []
+    for clip in sorted(clips, key=lambda c: c.name):
+        if clip.set_name == "dry" and any(c.set_name != "dry" for c in clips):
+            continue  # the raw tracks of stems that are there
+        try:
+            _, wave = audio.read(clip.path)
+        except UnreadableAudio as error:
+            problems.append(str(error))
+            continue
+        if not len(wave) or float(np.abs(wave).max()) < 1e-3:
+            problems.append(f"{clip.path}: silent; the stem is left out")
+            continue
+        wave = wave if wave.shape[1] == 2 else np.repeat(wave, 2, 1)
+        kind = kind_of(clip.stem)
+        if kind not in stems:
+            stems[kind] = Stem(wave, [clip], clip.wetness)
+            continue
+        old = stems[kind]
+        n = min(len(old.wave), len(wave))
+        wetness = clip.wetness if clip.wetness == old.wetness else "unknown"
+        stems[kind] = Stem(old.wave[:n] + wave[:n], [*old.clips, clip], wetness)
+    return stems, problems
+
+
+def _places(stems: dict[str, Stem], total: int, settings: Settings) -> list[int]:
+    """Starts of the excerpts: in equal parts of the song, in each where the quietest stem is loudest."""
+    n = min(int(settings.seconds * RATE_HZ), total)
+    step = RATE_HZ // 2
+    energy = []
+    for stem in stems.values():
+        power = np.concatenate([[0.0], np.cumsum(np.sum(stem.wave[:total].astype(np.float64) ** 2, 1))])
+        starts = np.arange(0, total - n + 1, step)
+        energy.append(np.log10(power[starts + n] - power[starts] + 1e-6))
+    score = np.min(energy, axis=0)
+    parts = np.array_split(np.arange(len(starts)), min(settings.n_excerpts, len(starts)))
+    return [int(starts[part[np.argmax(score[part])]]) for part in parts]
+
+
+def _processed(stem: Stem, rng: np.random.Generator) -> Stem:
+    made = effects.produce(stem.wave, str(rng.choice(["hybrid", "wet"])), rng)
+    return Stem(made.wave, stem.clips, made.processing if stem.wetness == "dry" else "unknown", made.effects)
+
+
+def _excerpt(
+    song: str, piece: Piece, stems: dict[str, Stem], separators: Sequence[Separator], out: Path, settings: Settings
+) -> tuple[list[dict[str, str]], list[str]]:
+    name = f"{song[:40]}-{hashlib.sha256(np.ascontiguousarray(piece.mix).tobytes()).hexdigest()[:8]}"
+    rows, problems = [], []
+    references: dict[str, str] = {}
+    for kind, stem in stems.items():
+        references[kind] = _save(out, f"{name}__{kind}__studio", stem.wave)
+        rows.append(_row(references[kind], kind, stem, piece, "studio"))
+    for separator in separators:
+        try:
+            estimates = cache.separate(separator, piece, out / "cache")
+        except SeparatorError as error:
+            if isinstance(error, DiskFull):
+                raise
+            problems.append(f"{song}: {error}")
+            continue
+        for kind, stem in stems.items():
+            found = {"direct": estimates[kind]} if kind in estimates else {}
+            others = [wave for other, wave in estimates.items() if other != kind and other != "accompaniment"]
+            if settings.residuals and kind in estimates and len(others) > 0:
+                found["residual"] = piece.mix - np.sum(others, axis=0, dtype=np.float32)
+            elif settings.residuals and kind == "vocals" and set(estimates) <= {"vocals", "accompaniment"}:
+                found["residual"] = piece.mix - estimates["accompaniment"]
+            for how, wave in found.items():
+                clip = _save(out, f"{name}__{kind}__{separator.name}-{how}", wave)
+                row = _row(clip, kind, stem, piece, "separated")
+                row |= {
+                    "separator": separator.name,
+                    "reference": references[kind],
+                    "sdr_db": f"{sdr_db(stem.wave, wave):.2f}",
+                }
+                row["note"] = "; ".join(filter(None, (how, row["note"])))
+                rows.append(row)
+    return rows, problems
+
+
+def _clips_of(out: Path) -> Path:
+    """The folder of clips, named after the run: names in the manifests of two runs must differ."""
+    return out / f"{out.resolve().name}-clips"
+
+
+def _save(out: Path, name: str, wave: Wave) -> str:
+    """Write a clip under a safe name, in 24 bits or, beyond full scale, as floats; return its path below ``out``."""
+    safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
+    kind, coding = ("flac", "PCM_24") if float(np.abs(wave).max(initial=0.0)) < 0.999 else ("wav", "FLOAT")
+    file = _clips_of(out) / f"{safe}.{kind}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{os.getpid()}.{file.name}")
+    try:
+        soundfile.write(part, wave, RATE_HZ, coding)
+        os.replace(part, file)
+    except (OSError, soundfile.LibsndfileError) as error:
+        part.unlink(missing_ok=True)
+        raise DiskFull(
+            f"{file.parent}: cannot be written ({error}); what is there is kept: see that the disk has room"
+        ) from error
+    return file.relative_to(out).as_posix()
+
+
+def _row(clip: str, kind: str, stem: Stem, piece: Piece, origin: str) -> dict[str, str]:
+    first = stem.clips[0]
+    applied = f"effects {json.dumps(stem.applied)}" if stem.applied else ""
+    bundled = f"sum of {len(stem.clips)} tracks" if len(stem.clips) > 1 else ""
+    return dict.fromkeys(COLUMNS, "") | {
+        "clip": clip,
+        "set": "pairs",
+        "song_id": first.song,
+        "stem": kind,
+        "origin": origin,
+        "wetness": stem.wetness,
+        "sample_rate": str(RATE_HZ),
+        "channels": "2",
+        "duration_s": f"{len(stem.wave) / RATE_HZ:.3f}",
+        "source_codec": first.codec,
+        "source_repo": first.repo,
+        "source_path": first.source_path or first.name,
+        "source_commit": first.commit,
+        "offset_s": f"{piece.start / RATE_HZ:.3f}",
+        "licence": first.licence,
+        "note": "; ".join(filter(None, (bundled, applied))),
+    }

@@ -1,0 +1,75 @@
+"""Separate a catalogue into pairs: ``python -m training.separators.run MANIFEST... --separator SPEC --out DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from training import catalogue
+from training.catalogue import CatalogueError
+from training.separators.build import Settings, build
+from training.separators.errors import SeparatorError
+from training.separators.separator import Separator, open_separator
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the separators over the songs; 0 done, 1 done with problems under ``--strict``, 2 nothing done."""
+    parser = argparse.ArgumentParser(prog="python -m training.separators.run", description=__doc__)
+    parser.add_argument(
+        "manifests", nargs="+", type=Path, help="manifests, as `python -m training.catalogue` writes them"
+    )
+    parser.add_argument("--separator", action="append", required=True, metavar="SPEC", help=open_separator.__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the pairs and their manifest")
+    parser.add_argument("--flags", nargs="*", type=Path, default=[], help="CSV files of clips to leave out")
+    parser.add_argument("--seconds", type=float, default=Settings.seconds, help="length of an excerpt")
+    parser.add_argument("--excerpts", type=int, default=Settings.n_excerpts, help="of each song")
+    parser.add_argument("--effects", type=float, default=Settings.p_effects, help="share mixed of processed stems")
+    parser.add_argument("--no-residuals", action="store_true", help="direct outputs only")
+    parser.add_argument("--device", default="cpu", help="where torch computes, such as cuda")
+    parser.add_argument("--threads", type=int, default=0, help="of torch; its own choice by default")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--strict", action="store_true", help="exit with 1 where anything was left out")
+    given = parser.parse_args(arguments)
+    if given.threads:
+        import torch
+
+        torch.set_num_threads(given.threads)
+    settings = Settings(given.seconds, given.excerpts, given.effects, not given.no_residuals, given.seed)
+    try:
+        clips, left_out = catalogue.load(given.manifests, given.flags)
+        separators, problems = _open(given.separator, given.device)
+        n, lines = build(clips, separators, given.out, settings)
+    except (SeparatorError, CatalogueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{error.filename or given.out}: {error.strerror}; what is done is kept, run it again", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"stopped; what is done is kept in {given.out}: the same command goes on", file=sys.stderr)
+        return 130
+    problems += [line for line in left_out if line.endswith("no such file")] + lines
+    for line in problems:
+        print(line, file=sys.stderr)
+    print(f"{n} rows of {given.out / 'manifest.csv'}; {len(problems)} problems")
+    return 1 if given.strict and problems else 0
+
+
+def _open(specs: Sequence[str], device: str) -> tuple[list[Separator], list[str]]:
+    """Open what can be opened; one that is not installed is reported once and the others run."""
+    opened: list[Separator] = []
+    problems: list[str] = []
+    for spec in specs:
+        try:
+            opened.append(open_separator(spec, device))
+        except SeparatorError as error:
+            problems.append(str(error))
+    if not opened:
+        raise SeparatorError("; ".join(problems))
+    return opened, problems
+
+
+if __name__ == "__main__":
+    sys.exit(main())
