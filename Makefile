@@ -6,7 +6,7 @@ CORPUS ?= ../shared/corpus
 MANIFESTS ?= $(CORPUS)/manifest.csv
 DEMUCS_REPO ?= ../shared/separators/demucs-v3-tiny
 
-.PHONY: demo test check golden bench model serve examples
+.PHONY: demo test check golden bench bench-audit model serve examples
 
 $(VENV)/.base: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +36,9 @@ examples: $(VENV)/.dev  ## remake the example clips
 
 bench: $(VENV)/.dev  ## speed, memory and invariances, as ratios
 	$(BIN)/python -m tests.bench --corpus $(CORPUS)
+
+bench-audit: $(VENV)/.dev  ## what an audit must reach: rates, memory, report, coverage
+	$(BIN)/python -m tests.audit.bench
 
 model: $(VENV)/.dev  ## train the shipped model again from manifests
 	$(BIN)/python -m training.fit $(MANIFESTS) --demucs-repo $(DEMUCS_REPO) --out models/stem-v1
