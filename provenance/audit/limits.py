@@ -105,6 +105,12 @@ def _of_checks(summary: dict[str, Any]) -> list[str]:
         out.append(f"{unchecked:,} candidates for the same performance were not compared on their audio.")
     if found["same_takes"]["more_candidates"]:
         out.append("There are more candidates for the same performance than the report looks at.")
+    songs = found["shared_phase"]
+    if songs["n_songs"] > songs["n_songs_checked"]:
+        out.append(
+            f"{songs['n_songs_checked']:,} of {songs['n_songs']:,} songs with several stems were searched for "
+            "shared phase, those with the most suspect stems first; --check gives it longer."
+        )
     pairs = found["claimed_pairs"]
     if pairs["n_claimed"] > pairs["n_checked"]:
         out.append(
