@@ -84,12 +84,12 @@ def _of_files(summary: dict[str, Any]) -> list[str]:
     files, out = summary["files"], []
     bad = files["n_error"] + files["n_crashed"]
     if bad:
-        out.append(f"{bad:,} files could not be read; the shares leave them out.")
+        out.append(f"{_files(bad)} could not be read; the shares leave them out.")
     if files["n_refused"]:
-        out.append(f"{files['n_refused']:,} files were read and not judged: silent, under a second or below 16 kHz.")
+        out.append(f"{_files(files['n_refused'])} read and not judged: silent, under a second or below 16 kHz.")
     lossy = next((row["n"] for row in summary["reasons"] if row["reason"] == "lossy"), 0)
     if lossy:
-        out.append(f"{lossy:,} files are lossy: coding hides part of what separation leaves.")
+        out.append(f"{_files(lossy)} of lossy coding, which hides part of what separation leaves.")
     if summary["clustered_by"] == "file":
         out.append(
             "No songs are named: files are taken for independent. Stems of one song are not, and the intervals would "
@@ -117,3 +117,7 @@ def _of_checks(summary: dict[str, Any]) -> list[str]:
             f"{pairs['n_checked']:,} of {pairs['n_claimed']:,} claimed pairs were compared, chosen by their hash."
         )
     return out
+
+
+def _files(n: int) -> str:
+    return "1 file" if n == 1 else f"{n:,} files"
