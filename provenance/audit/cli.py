@@ -244,7 +244,7 @@ def _progress() -> Iterator[Any]:
         TextColumn("scoring"),
         BarColumn(),
         MofNCompleteColumn(),
-        TaskProgressColumn(show_speed=True),
+        TaskProgressColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
         console=console,

@@ -168,10 +168,13 @@ def test_the_clean_subset_is_a_manifest(audited: tuple[Path, dict[str, Any]], tm
     out, _ = audited
     file = tmp_path / f"clean.{ending}"
     n = store.export_clean(out, file)
-    dirty = {row[0] for row in store.query(out, "select path from findings")[1]}
+    dirty = {
+        row[0] for row in store.query(out, "select source from stems where path in (select path from findings)")[1]
+    }
     paths = {item.path for item in list_items(str(file))}
     assert len(paths) == n > 4
     assert not paths & dirty
+    assert all(Path(path).is_file() for path in paths)
     with pytest.raises(AuditError, match=r"needed: \.csv, \.jsonl or \.parquet"):
         store.export_clean(out, tmp_path / "clean.txt")
 
