@@ -6,7 +6,7 @@ CORPUS ?= ../shared/corpus
 MANIFESTS ?= $(CORPUS)/manifest.csv
 DEMUCS_REPO ?= ../shared/separators/demucs-v3-tiny
 
-.PHONY: demo test check golden bench model serve examples bench-service image-check
+.PHONY: demo test check golden bench bench-service bench-audit model serve examples image-check
 
 $(VENV)/.base: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +42,9 @@ bench-service: $(VENV)/.dev  ## the HTTP service under load and under attack, as
 
 image-check: $(VENV)/.dev  ## the Dockerfile's steps in a virtual environment, without Docker
 	$(BIN)/python -m tests.service.image
+
+bench-audit: $(VENV)/.dev  ## what an audit must reach: rates, memory, report, coverage
+	$(BIN)/python -m tests.audit.bench
 
 model: $(VENV)/.dev  ## train the shipped model again from manifests
 	$(BIN)/python -m training.fit $(MANIFESTS) --demucs-repo $(DEMUCS_REPO) --out models/stem-v1

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -99,10 +99,10 @@ def run(
                 source,
                 out,
                 model=model,
-                coverage=cast(Literal["full", "sparse"], windows.value),
+                coverage=windows.value,
                 columns=_columns(column or []),
                 choice=choice,
-                engine=cast(Literal["local", "ray"], engine.value),
+                engine=engine.value,
                 workers=workers,
                 address=address,
                 file_timeout_s=read_time(file_timeout),
@@ -244,7 +244,7 @@ def _progress() -> Iterator[Any]:
         TextColumn("scoring"),
         BarColumn(),
         MofNCompleteColumn(),
-        TaskProgressColumn(show_speed=True),
+        TaskProgressColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
         console=console,

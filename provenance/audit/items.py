@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 SHARD_SIZE = 64
 """Files in a unit of work: small enough to lose without regret, large enough that its part costs nothing."""
+FEWEST_SHARDS = 32
+"""A small set is cut finer, so that every worker has something to do."""
 
 Kind = Literal["file", "object", "member", "cell"]
 
@@ -90,8 +92,8 @@ class Item:
         Args:
             value: such a list.
         """
-        *rest, claims = value
-        return cls(*rest, claims=Claims(*claims))
+        path, kind, where, start, length, n_bytes, claims = value
+        return cls(path, kind, where, start, length, n_bytes, Claims(*claims))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from provenance.verdict import Verdict
 ROWS_VERSION = "1"
 BRICK_WALL_DB = 25.0
 """A fall of the spectrum from which its end counts as a cut-off; see :mod:`provenance.evidence.brick_wall`."""
+FULL_BAND_HZ = 21_500.0
 
 _SEGMENT = pa.struct([("start_s", pa.float64()), ("end_s", pa.float64()), ("p_separated", pa.float64())])
 _CUE = pa.struct([("cue", pa.string()), ("value", pa.float64()), ("unit", pa.string()), ("suggests", pa.string())])
@@ -169,7 +170,7 @@ def _cutoff(verdict: Verdict) -> float | None:
     """Return where the spectrum ends, if it ends at a brick wall, from the evidence."""
     found = {cue.cue: cue.value for cue in verdict.evidence or ()}
     wall, end = found.get("brick_wall"), found.get("bandwidth")
-    return end if wall is not None and end is not None and wall >= BRICK_WALL_DB else None
+    return end if wall is not None and end is not None and wall >= BRICK_WALL_DB and end < FULL_BAND_HZ else None
 
 
 def _claimed(item: Item, status: str) -> dict[str, Any]:
