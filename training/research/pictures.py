@@ -28,7 +28,7 @@ def song() -> tuple[Wave, Wave, Wave]:
     """Return four seconds of a made-up voice, of what accompanies it, and of their mix, (n, 2) each."""
     rng = np.random.default_rng(7)
     voice = np.repeat(make.voice(rng), 2, axis=1)
-    backing = 0.6 * make.backing(len(voice), rng)
+    backing = 0.35 * make.backing(len(voice), rng)
     start = int(1.5 * SAMPLE_RATE_HZ)
     one, two = (w[start : start + N].astype(np.float32) for w in (voice, backing))
     return one, two, one + two
@@ -79,7 +79,7 @@ def draw(name: str, out: Path) -> None:
     if name == "phase":
         _draw_phase(voice, masked(voice, mix, 1.0), mix, out)
     elif name == "holes":
-        hard = masked(voice, mix, 12.0)
+        hard = masked(voice, mix, 4.0)
         _draw_pair(voice, hard, "recorded", "through a mask that closes hard", out, top_khz=6.0)
     elif name == "cutoff":
         cut = masked(voice, mix)
