@@ -127,7 +127,7 @@ def _draw_phase(true: Wave, pulled: Wave, mix: Wave, out: Path) -> None:
         s = frontend.stft(np.ascontiguousarray(wave[:, 0]))
         ratio = np.abs(s) / (np.abs(x) + 1e-12)
         weak = (ratio > 0.02) & (ratio < 0.3) & (np.abs(x) > np.abs(x).max() * 10**-3.5)
-        axis.hist(np.angle(s[weak] * x[weak].conj()), 61, (-np.pi, np.pi), density=True, histtype="step", label=label)
+        axis.hist(np.angle(s[weak] * x[weak].conj()), 61, range=(-np.pi, np.pi), density=True, histtype="step", label=label)
     axis.set(xlabel="phase of the stem against the mix where the stem is weak, radians", ylabel="density", yscale="log")
     axis.legend()
     figure.savefig(out, dpi=72)
