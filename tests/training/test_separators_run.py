@@ -273,6 +273,8 @@ def test_what_is_not_installed_is_told_once_and_the_others_run(
     assert run.main([*base, *missing]) == 2
     assert run.main([*base, "--separator", "magic"]) == 2
     assert "found separator 'magic'" in capsys.readouterr().err
+    assert run.main([*base, "--separator", f"command[umx]:{splitter}", "--device", "abacus"]) == 2
+    assert "found no device 'abacus'" in capsys.readouterr().err
 
 
 def test_torchaudio_that_cannot_link_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

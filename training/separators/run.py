@@ -11,7 +11,7 @@ from training import catalogue
 from training.catalogue import CatalogueError
 from training.separators.build import Settings, build
 from training.separators.errors import SeparatorError
-from training.separators.separator import Separator, open_separator
+from training.separators.separator import Separator, check_device, open_separator
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(given.threads)
     settings = Settings(given.seconds, given.excerpts, given.effects, not given.no_residuals, given.seed)
     try:
+        check_device(given.device)
         clips, left_out = catalogue.load(given.manifests, given.flags)
         separators, problems = _open(given.separator, given.device)
         n, lines = build(clips, separators, given.out, settings)

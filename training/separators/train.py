@@ -24,6 +24,7 @@ from training import catalogue
 from training.separators import networks
 from training.separators.errors import SeparatorError
 from training.separators.mixes import KINDS, RATE_HZ, Stems, draw, gather, measure
+from training.separators.separator import check_device
 
 Wave = npt.NDArray[np.float32]
 EARLY_AT = 0.4
@@ -190,6 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     try:
+        check_device(given.device)
         stems = gather(given.manifests, given.flags)
         for failure in stems.failures:
             print(f"left out: {failure}", file=sys.stderr)
@@ -202,6 +204,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SeparatorError, catalogue.CatalogueError) as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"{given.out}: {error.strerror or error}; the last state is kept, run it again", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"stopped; the last state is kept in {given.out}: the same command goes on", file=sys.stderr)
+        return 130
     return 0
 
 
