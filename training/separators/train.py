@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
+import pickle
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -88,9 +88,12 @@ def train(
     state = folder / "training.pt"
     step, spent_s, early = 0, 0.0, False
     if state.is_file():
-        saved = torch.load(state, map_location=device, weights_only=True)
-        module.load_state_dict(saved["module"])
-        optimizer.load_state_dict(saved["optimizer"])
+        try:
+            saved = torch.load(state, map_location=device, weights_only=True)
+            module.load_state_dict(saved["module"])
+            optimizer.load_state_dict(saved["optimizer"])
+        except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
+            raise SeparatorError(f"{state}: not a state of this network ({error}); remove it to begin again") from error
         step, spent_s, early = int(saved["step"]), float(saved["spent_s"]), bool(saved["early"])
         rng = np.random.default_rng([seed, step])
 
@@ -150,7 +153,8 @@ def train(
         bar.set_postfix(loss=f"{average:.4f}", step=step)
         if time.monotonic() - last_save > SAVE_EVERY_S:
             last_save = time.monotonic()
-            _save_state(state, module, optimizer, step, spent_s, early)
+            states = {"module": module.state_dict(), "optimizer": optimizer.state_dict()}
+            networks.write_tensors(state, states | {"step": step, "spent_s": spent_s, "early": early})
     bar.close()
     module.eval()
     record = keep(folder, 1.0)
@@ -158,16 +162,6 @@ def train(
     networks.save(folder, module, record)
     state.unlink(missing_ok=True)
     return record
-
-
-def _save_state(
-    file: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int, spent_s: float, early: bool
-) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(f".{os.getpid()}.part")
-    states = {"module": module.state_dict(), "optimizer": optimizer.state_dict()}
-    torch.save(states | {"step": step, "spent_s": spent_s, "early": early}, part)
-    os.replace(part, file)
 
 
 def _by(module: torch.nn.Module, device: str) -> Callable[[Wave], dict[str, Wave]]:
