@@ -386,6 +386,26 @@ def test_processed_stems_are_mixed_and_labelled(manifest: Path, tmp_path: Path) 
         assert json.loads(chains.pop())
 
 
+def test_measured_rooms_of_the_manifest_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, splitter: str
+) -> None:
+    """With effects, the impulse responses that the manifest lists reach the chains; a broken one is passed over."""
+    made = songs.write_manifest(tmp_path, ("alpha song",), 1.2)
+    room = np.exp(-np.arange(30_000) / 4000)[:, None] * np.random.default_rng(0).standard_normal((30_000, 2)) * 0.2
+    soundfile.write(tmp_path / "hall.wav", room, RATE_HZ, "PCM_16")
+    (tmp_path / "broken.wav").write_bytes(b"none")
+    with made.open("a") as handle:
+        handle.write("hall.wav,rir,hall,rir,unknown,,,,\nbroken.wav,rir,broken,rir,unknown,,,,\n")
+    given: list[int] = []
+    real = build.effects.produce
+    monkeypatch.setattr(
+        build.effects, "produce", lambda w, p, r, rooms=(): (given.append(len(rooms)), real(w, p, r, rooms))[1]
+    )
+    words = [str(made), "--separator", f"command[umx]:{splitter}", "--seconds", "1", "--effects", "1"]
+    assert run.main([*words, "--out", str(tmp_path / "out")]) == 0
+    assert given == [1] * 4
+
+
 def test_excerpts_lie_where_every_stem_sounds(tmp_path: Path) -> None:
     """Of a song whose voice enters late, the excerpt is cut where it sings."""
     folder = songs.write_song(tmp_path / "late song", 8.0, 3)
