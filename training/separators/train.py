@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
+import pickle
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +24,7 @@ from training import catalogue
 from training.separators import networks
 from training.separators.errors import SeparatorError
 from training.separators.mixes import KINDS, RATE_HZ, Stems, draw, gather, measure
+from training.separators.separator import check_device
 
 Wave = npt.NDArray[np.float32]
 EARLY_AT = 0.4
@@ -87,9 +88,12 @@ def train(
     state = folder / "training.pt"
     step, spent_s, early = 0, 0.0, False
     if state.is_file():
-        saved = torch.load(state, map_location=device, weights_only=True)
-        module.load_state_dict(saved["module"])
-        optimizer.load_state_dict(saved["optimizer"])
+        try:
+            saved = torch.load(state, map_location=device, weights_only=True)
+            module.load_state_dict(saved["module"])
+            optimizer.load_state_dict(saved["optimizer"])
+        except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
+            raise SeparatorError(f"{state}: not a state of this network ({error}); remove it to begin again") from error
         step, spent_s, early = int(saved["step"]), float(saved["spent_s"]), bool(saved["early"])
         rng = np.random.default_rng([seed, step])
 
@@ -149,7 +153,8 @@ def train(
         bar.set_postfix(loss=f"{average:.4f}", step=step)
         if time.monotonic() - last_save > SAVE_EVERY_S:
             last_save = time.monotonic()
-            _save_state(state, module, optimizer, step, spent_s, early)
+            states = {"module": module.state_dict(), "optimizer": optimizer.state_dict()}
+            networks.write_tensors(state, states | {"step": step, "spent_s": spent_s, "early": early})
     bar.close()
     module.eval()
     record = keep(folder, 1.0)
@@ -157,16 +162,6 @@ def train(
     networks.save(folder, module, record)
     state.unlink(missing_ok=True)
     return record
-
-
-def _save_state(
-    file: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int, spent_s: float, early: bool
-) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(f".{os.getpid()}.part")
-    states = {"module": module.state_dict(), "optimizer": optimizer.state_dict()}
-    torch.save(states | {"step": step, "spent_s": spent_s, "early": early}, part)
-    os.replace(part, file)
 
 
 def _by(module: torch.nn.Module, device: str) -> Callable[[Wave], dict[str, Wave]]:
@@ -190,6 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     try:
+        check_device(given.device)
         stems = gather(given.manifests, given.flags)
         for failure in stems.failures:
             print(f"left out: {failure}", file=sys.stderr)
@@ -202,6 +198,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SeparatorError, catalogue.CatalogueError) as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"{given.out}: {error.strerror or error}; the last state is kept, run it again", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"stopped; the last state is kept in {given.out}: the same command goes on", file=sys.stderr)
+        return 130
     return 0
 
 
