@@ -91,7 +91,8 @@ def export_clean(out: Path, file: Path, use: str | None = None) -> int:
     suits = f"and suitable_for['{use}'] = 'yes'" if use else ""
     sql = f"""
         select case when kind in ('file', 'object') then source else path end as path, path as listed_as, origin,
-            p_separated, processing, duration_s, claimed_origin, claimed_processing, pair, song, singer, stem, extra, model
+            p_separated, processing, duration_s, claimed_origin, claimed_processing, pair, song, singer, stem, extra,
+            model
         from stems where status = 'ok' and verdict_status = 'ok' and origin = 'studio' {suits}
             and stems.path not in (select path from findings where path is not null)
         order by listed_as"""
