@@ -173,3 +173,14 @@ def test_what_is_wrong_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
     manifest.write_text("clip,song_id,stem,origin\nsolo/bass.wav,solo,bass,studio\n")
     assert train.main([str(manifest), "--out", str(tmp_path / "nets")]) == 2
     assert "needed: two of" in capsys.readouterr().err
+
+
+def test_silence_does_not_pay() -> None:
+    """Silence costs more than each stem's share of the mix, also where a stem is absent, and the truth least."""
+    rng = np.random.default_rng(0)
+    truth = torch.from_numpy(rng.standard_normal((2, 4, 2, 8000)).astype(np.float32)) / 2
+    truth[:, 0] = 0
+    share = truth.sum(1, keepdim=True).expand_as(truth) / 4
+    silent = train.loss_of(torch.zeros_like(truth), truth)
+    assert train.loss_of(share, truth) < silent
+    assert train.loss_of(truth, truth) < train.loss_of(share, truth) - 0.5

@@ -30,18 +30,24 @@ Wave = npt.NDArray[np.float32]
 EARLY_AT = 0.4
 """Share of the training after which a half-trained network is kept as well: its traces are as telling."""
 SAVE_EVERY_S = 60.0
+LEAST_LEVEL = 0.01
+"""Power of a stem, of a mix of unit power, from which it counts as sounding."""
 
 
 def loss_of(estimate: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Error of samples and spectrum in units of the mix's level, and the logarithm of each stem's error to its level.
 
     The mean absolute error alone is least, for a quiet or sparse stem, at silence: short trainings then stay there.
+    The logarithm counts stems that sound only, for of an absent one it would reward silence above all.
     """
     flat = (estimate - truth).reshape(-1, truth.shape[-1])
     window = torch.hann_window(1024, device=flat.device)
     spectrum = torch.stft(flat, 1024, 512, window=window, return_complex=True)
-    ratio = ((estimate - truth) ** 2).mean((2, 3)) / ((truth**2).mean((2, 3)) + 1e-3)
-    return flat.abs().mean() + 0.02 * torch.view_as_real(spectrum).abs().mean() + 0.5 * torch.log10(ratio + 1e-3).mean()
+    error, level = ((estimate - truth) ** 2).mean((2, 3)), (truth**2).mean((2, 3))
+    sounds = level > LEAST_LEVEL
+    ratio = torch.log10((error / level.clamp_min(LEAST_LEVEL)).clamp_min(1e-3))
+    logarithm = (ratio * sounds).sum() / sounds.sum().clamp_min(1)
+    return flat.abs().mean() + 0.02 * torch.view_as_real(spectrum).abs().mean() + 0.3 * logarithm
 
 
 def train(
