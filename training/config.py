@@ -48,7 +48,8 @@ class Config:
         n_folds: of the unseen protocol.
         max_accused: share of held-out true stems that may be called separated.
         max_missed: share of held-out extractions that may be called studio.
-        processing_threshold: probability from which a processing is stated.
+        min_right_processing: share of the stated processings that must be right on held-out chains; the probability from
+            which one is stated follows from it.
         family_threshold: probability from which a kind of separator is named.
         layers_threshold: probability from which one or several performances are stated.
         distance_quantile: share of the training data that lies inside.
@@ -67,7 +68,7 @@ class Config:
     n_folds: int = 3
     max_accused: float = 0.01
     max_missed: float = 0.05
-    processing_threshold: float = 0.6
+    min_right_processing: float = 0.8
     distance_quantile: float = 0.997
     family_threshold: float = 0.6
     layers_threshold: float = 0.75
