@@ -48,8 +48,8 @@ class Config:
         n_folds: of the unseen protocol.
         max_accused: share of held-out true stems that may be called separated.
         max_missed: share of held-out extractions that may be called studio.
-        min_right_processing: share of the stated processings that must be right on held-out chains; the probability from
-            which one is stated follows from it.
+        min_right_processing: share of the stated processings that must be right on held-out chains; from it follows
+            the probability from which one is stated.
         family_threshold: probability from which a kind of separator is named.
         layers_threshold: probability from which one or several performances are stated.
         distance_quantile: share of the training data that lies inside.
