@@ -47,6 +47,7 @@ def test_logs_are_json_with_the_request_id(server: Server) -> None:
         made = client.get("/healthz", headers={"X-Request-ID": "no\tgood"})
     assert given.headers["x-request-id"] == "from-the-caller.1"
     assert made.headers["x-request-id"] != "no\tgood"
+    wait_until(lambda: made.headers["x-request-id"] in server.log)  # a line follows its answer
     lines = [json.loads(line) for line in server.log.splitlines()]
     ids = {line["request_id"]: line for line in lines if line["message"] == "request"}
     assert ids["from-the-caller.1"]["status"] == 200
