@@ -21,11 +21,11 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 
 from service import manifests, results, webhook
 from service.access import Access, Caller
+from service.job_records import Job, NewJob
 from service.job_schemas import EXAMPLE, BodyOfJob, JobRequest, body_of
 from service.jobs import Jobs
 from service.problems import Problem, responses
 from service.settings import Settings
-from service.store import Job, NewJob
 from service.uploads import FORM, media_type, save
 
 _ID = re.compile(r"^[0-9a-f]{32}$")
@@ -87,14 +87,14 @@ def router(settings: Settings) -> APIRouter:
         **responses(400, 401, 403, 413, 415, 422, 429, 503),
     }
     seen, changed = responses(401, 403, 404, 422, 429), responses(401, 403, 404, 409, 422, 429)
-    routes.post("", status_code=202, summary="Score many stems", openapi_extra=_BODY, responses=made)(make)
-    routes.get("/{job_id}", summary="How far a job is", responses=seen)(look)
+    routes.post("", status_code=202, summary="Score many stems", openapi_extra=_BODY, responses=made)(make_job)
+    routes.get("/{job_id}", summary="How far a job is", responses=seen)(get_job)
     routes.get(
         "/{job_id}/events",
         summary="Progress as server-sent events, until the job ends",
         response_class=EventSourceResponse,
         responses=seen,
-    )(follow)
+    )(follow_job)
     routes.get(
         "/{job_id}/results",
         summary="What is finished, a row for each file",
@@ -109,13 +109,13 @@ def router(settings: Settings) -> APIRouter:
             },
             **seen,
         },
-    )(fetch)
-    routes.post("/{job_id}/cancel", summary="Score no more of a job's files", responses=changed)(cancel)
-    routes.delete("/{job_id}", status_code=204, summary="Forget an ended job", responses=changed)(forget)
+    )(get_results)
+    routes.post("/{job_id}/cancel", summary="Score no more of a job's files", responses=changed)(cancel_job)
+    routes.delete("/{job_id}", status_code=204, summary="Forget an ended job", responses=changed)(delete_job)
     return routes
 
 
-async def make(request: Request, response: Response, caller: Caller) -> BodyOfJob:
+async def make_job(request: Request, response: Response, caller: Caller) -> BodyOfJob:
     """Accept a job: files in a form's field ``file``, or as JSON a ``manifest`` or ``paths`` on the server."""
     jobs: Jobs = request.app.state.jobs
     settings: Settings = request.app.state.settings
@@ -144,12 +144,12 @@ async def make(request: Request, response: Response, caller: Caller) -> BodyOfJo
     return body_of(kept)
 
 
-async def look(job: Found) -> BodyOfJob:
+async def get_job(job: Found) -> BodyOfJob:
     """Tell how far a job is."""
     return body_of(job)
 
 
-async def follow(request: Request, job: Found) -> AsyncIterable[ServerSentEvent]:
+async def follow_job(request: Request, job: Found) -> AsyncIterable[ServerSentEvent]:
     """Tell each change of a job: events ``progress``, then one ``ended``, each with the job."""
     jobs: Jobs = request.app.state.jobs
     seen: Job | None = None
@@ -164,7 +164,7 @@ async def follow(request: Request, job: Found) -> AsyncIterable[ServerSentEvent]
         now = await asyncio.to_thread(jobs.store.job, job.id)
 
 
-async def fetch(
+async def get_results(
     request: Request,
     job: Found,
     form: Annotated[
@@ -182,7 +182,7 @@ async def fetch(
     return FileResponse(file, media_type=results.PARQUET_TYPE, filename=f"{job.id}.parquet", background=gone)
 
 
-async def cancel(request: Request, job: Found) -> BodyOfJob:
+async def cancel_job(request: Request, job: Found) -> BodyOfJob:
     """Cancel a job: files that wait are not scored, those in flight are finished, rows that are there stay."""
     jobs: Jobs = request.app.state.jobs
     if not await asyncio.to_thread(jobs.store.cancel, job.id):
@@ -191,7 +191,7 @@ async def cancel(request: Request, job: Found) -> BodyOfJob:
     return body_of(kept or job)
 
 
-async def forget(request: Request, job: Found) -> None:
+async def delete_job(request: Request, job: Found) -> None:
     """Delete an ended job with its rows."""
     jobs: Jobs = request.app.state.jobs
     if not job.ended:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from provenance.scorer import Coverage
-from service.store import Job, JobState
+from service.job_records import Job, JobState
 
 EXAMPLE = {"manifest": "/data/vendor/manifest.csv", "coverage": "full", "webhook": "https://example.org/hook"}
 

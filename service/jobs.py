@@ -26,9 +26,10 @@ from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID
 
 from service import webhook
 from service.errors import StartError
+from service.job_records import NewJob, Row
 from service.pool import Pool
 from service.settings import Settings
-from service.store import NewJob, Row, Store, engine_for
+from service.store import Store, engine_for
 from service.worker import Outcome, Refused, Task
 
 AT_ONCE = 2

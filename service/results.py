@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from service.store import Row
+from service.job_records import Row
 
 JSONL_TYPE = "application/jsonl"
 PARQUET_TYPE = "application/vnd.apache.parquet"

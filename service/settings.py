@@ -1,4 +1,7 @@
-"""Settings: read from the environment, prefix ``STEM_``."""
+"""Settings: read from the environment, prefix ``STEM_``.
+
+``python -m service.settings`` lists them with their defaults.
+"""
 
 from __future__ import annotations
 
@@ -66,8 +69,10 @@ class Settings(BaseSettings):
         default=2.0, gt=0, description="wait before the second try; doubled for each further one"
     )
 
-    shutdown_s: int = Field(default=30, ge=1, description="time to finish what is running when asked to stop")
-    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    shutdown_s: int = Field(default=30, ge=1, description="seconds to finish what is running when asked to stop")
+    log_level: str = Field(
+        default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged"
+    )
     otel: bool = Field(
         default=False, description="OpenTelemetry traces and metrics, exported as the OTEL_ variables say"
     )
@@ -141,3 +146,15 @@ def check_exposure(settings: Settings, host: str) -> None:
         f"found address {host}, which other machines can reach, and no keys; needed: STEM_KEYS_FILE (made with "
         "'python -m service.keys FILE NAME'), a loopback address, or STEM_ALLOW_NO_KEYS=true"
     )
+
+
+def main() -> None:
+    """Print every setting: its variable, its default, what it is."""
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        words = "" if default is None or default == () else str(default)
+        print(f"{f'STEM_{name.upper()}':26} {words:14} {field.description or ''}")
+
+
+if __name__ == "__main__":
+    main()

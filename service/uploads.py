@@ -98,7 +98,7 @@ async def _stream(request: Request, path: Path) -> None:
         async for chunk in request.stream():
             held += chunk
             if len(held) >= _FLUSH_BYTES:
-                await anyio.to_thread.run_sync(out.write, bytes(held))
-                held.clear()
+                await anyio.to_thread.run_sync(out.write, held)
+                held = bytearray()
         if held:
-            await anyio.to_thread.run_sync(out.write, bytes(held))
+            await anyio.to_thread.run_sync(out.write, held)

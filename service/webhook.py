@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from service.job_records import Job
 from service.problems import Problem
 from service.settings import Settings
-from service.store import Job
 
 _TIMEOUT_S = 10.0
 

@@ -133,7 +133,6 @@ function detail() {
 
 // Wiring
 $("files").addEventListener("change", (e) => { add(e.target.files); e.target.value = ""; });
-$("files").addEventListener("keydown", (e) => { if (e.key === "Enter") e.currentTarget.click(); }); // Space alone opens it otherwise
 for (const kind of ["dragover", "dragleave", "drop"]) addEventListener(kind, (e) => {
   e.preventDefault();
   $("drop").classList.toggle("over", kind === "dragover");

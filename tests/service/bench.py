@@ -54,18 +54,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=2000, help="for the memory's course")
     parser.add_argument("--hostile", type=int, default=500, help="hostile uploads, and as many good ones")
+    parser.add_argument("--only", choices=["overhead", "load", "memory", "attack"], help="one part")
     options = parser.parse_args()
     clip = sounds.stem("wav", CLIP_S)
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="stem-bench-") as folder:
-        bare = bare_rate(clip, Path(folder))
+        bare = bare_rate(clip, Path(folder)) if options.only in (None, "load") else 0.0
         with Server(Path(folder) / "state", workers=WORKERS, max_duration_s=600) as server, server.client() as client:
-            for measure in (
-                lambda: overhead(client, clip),
-                lambda: under_load(client, clip, bare),
-                lambda: memory(server, client, options.requests),
-                lambda: attack(server, client, options.hostile),
-            ):
+            parts = {
+                "overhead": lambda: overhead(client, clip),
+                "load": lambda: under_load(client, clip, bare),
+                "memory": lambda: memory(server, client, options.requests),
+                "attack": lambda: attack(server, client, options.hostile),
+            }
+            for name, measure in parts.items():
+                if options.only not in (None, name):
+                    continue
                 for figure in measure():
                     print(figure, flush=True)
                     figures.append(figure)

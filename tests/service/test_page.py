@@ -183,7 +183,7 @@ def test_it_works_by_keyboard(open_page: Callable[..., Any], folder: Path) -> No
     page.keyboard.press("Tab")
     assert page.evaluate("() => document.activeElement.id") == "files"
     with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
+        page.keyboard.press("Space")
     chooser.value.set_files([folder / "a song.flac", folder / "b song.flac"])
     page.wait_for_function("() => document.querySelector('#status').textContent === 'Scored all 2 files.'")
 
