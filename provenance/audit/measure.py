@@ -14,16 +14,14 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from provenance.audio import SAMPLE_RATE_HZ, Samples
+from provenance.audio import Samples
 
 _DECIMATION = 8
 _N_PHASES = 8
 _TAPS = _DECIMATION * _N_PHASES
-_FRAME, _HOP = 512, 256
-LANDMARK_RATE_HZ = SAMPLE_RATE_HZ / _DECIMATION / _HOP
-"""Frames of landmark time in a second."""
+_FRAME, _HOP = 512, 384
 _BAND_BINS = (9, 20, 32, 48, 72, 108, 160, 230)
-_REACH = 4
+_REACH = 3
 _FAN_OUT = 3
 _MIN_GAP, _MAX_GAP = 2, 31
 MAX_LANDMARKS = 160
@@ -40,7 +38,7 @@ class Measured:
         rms_db: level over the file, dBFS; None in silence.
         clipped: samples at full scale.
         landmarks: hashes of pairs of peaks.
-        landmark_frames: when each begins, in frames of about 46 ms.
+        landmark_frames: when each begins, in frames of about 70 ms.
     """
 
     peak_db: float | None
