@@ -4,9 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORPUS ?= ../shared/corpus
 MANIFESTS ?= $(CORPUS)/manifest.csv
+NETS ?= spleeter-a roformer-a wave-u-net-b openunmix-a tfc-tdf-a
 DEMUCS_REPO ?= ../shared/separators/demucs-v3-tiny
 
-.PHONY: demo test check golden bench model serve examples bench-service image-check
+.PHONY: demo test check golden bench bench-service bench-audit model serve examples image-check
 
 $(VENV)/.base: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -43,8 +44,12 @@ bench-service: $(VENV)/.dev  ## the HTTP service under load and under attack, as
 image-check: $(VENV)/.dev  ## the Dockerfile's steps in a virtual environment, without Docker
 	$(BIN)/python -m tests.service.image
 
-model: $(VENV)/.dev  ## train the shipped model again from manifests
-	$(BIN)/python -m training.fit $(MANIFESTS) --demucs-repo $(DEMUCS_REPO) --out models/stem-v1
+bench-audit: $(VENV)/.dev  ## what an audit must reach: rates, memory, report, coverage
+	$(BIN)/python -m tests.audit.bench
+
+model: $(VENV)/.dev  ## train the shipped model again from manifests: small separators first, then the heads
+	$(BIN)/python -m training.separators.train $(MANIFESTS) --out work/nets --nets $(NETS)
+	$(BIN)/python -m training.fit $(MANIFESTS) --demucs-repo $(DEMUCS_REPO) --networks work/nets --out models/stem-v1
 
 serve: $(VENV)/.dev  ## the HTTP service on loopback
 	$(BIN)/stem-provenance serve

@@ -15,9 +15,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from provenance import dynamics
 from provenance.audio import SAMPLE_RATE_HZ, Samples
 
-VERSION = 1
+VERSION = 2
 N_FFT = 2048
 HOP = 1024
 FLOOR_DB = -110.0
@@ -67,6 +68,9 @@ def contract() -> dict[str, object]:
         "sparse": SPARSE,
         "phase_frames": PHASE_FRAMES,
         "map_bins": N_MAP_BINS,
+        "energy_edges_hz": list(dynamics.EDGES_HZ),
+        "energy_percentiles": list(dynamics.PERCENTILES),
+        "energy_lags": list(dynamics.LAGS),
         "texture_range_db": list(TEXTURE_RANGE_DB),
         "level_range_db": list(LEVEL_RANGE_DB),
         "n_features": N_FEATURES,
@@ -176,6 +180,7 @@ def describe(spectra: Spectra) -> Features:
         _long_term(s.level),
         _phase(s.mid, s.mid_power),
         _stereo(s.mid[::SPARSE], s.side, s.mid_power[::SPARSE], s.side_power, s.level[::SPARSE], s.reference),
+        dynamics.compute(_level_bytes(s.level[:, 1:])),
     ]
     out: Features = np.concatenate(parts).astype(np.float32)
     return out
@@ -240,9 +245,15 @@ def to_bytes(spectrum: Map) -> npt.NDArray[np.uint8]:
     Args:
         spectrum: as :func:`compute_with_map` returns it.
     """
-    texture_db, level_db = spectrum[0] * 16, spectrum[1] * 30 - 60
-    packed = [(texture_db - TEXTURE_RANGE_DB[0]) * 4, (level_db - LEVEL_RANGE_DB[0]) * 2]
-    return np.round(np.stack(packed)).astype(np.uint8)
+    texture_bytes = np.round((spectrum[0] * 16 - TEXTURE_RANGE_DB[0]) * 4).astype(np.uint8)
+    return np.stack([texture_bytes, _level_bytes(spectrum[1] * 30 - 60)])
+
+
+def _level_bytes(level_db: _Array) -> npt.NDArray[np.uint8]:
+    inside = np.clip(level_db, *LEVEL_RANGE_DB)
+    inside -= np.float32(LEVEL_RANGE_DB[0])
+    inside *= np.float32(1 / dynamics.STEP_DB)
+    return np.rint(inside, out=inside).astype(np.uint8)
 
 
 @lru_cache(maxsize=1)
@@ -260,7 +271,7 @@ def feature_names() -> tuple[str, ...]:
     names += [f"side_{what}_{b}" for what in ("level", "spread", "coherence") for b in bands]
     names += [f"side_texture_p{p}_{b}" for b in bands for p in (1, 5, 50, 95, 99)]
     names += ["side_present"]
-    return tuple(names)
+    return (*names, *dynamics.names())
 
 
 @lru_cache(maxsize=1)

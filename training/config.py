@@ -13,6 +13,9 @@ from training.dataset import without_repo
 from training.examples import Recipe
 from training.texture_net import Network
 
+HEADS = ("origin", "processing", "sdr", "effects", "kind", "layers")
+"""Heads with trees; each has a table of settings."""
+
 
 @dataclass(frozen=True)
 class Boosting:
@@ -40,12 +43,13 @@ class Config:
     Args:
         name: of the model folder.
         recipe: examples each clip gives.
-        origin, processing, sdr: the heads' boosting.
+        origin, processing, sdr, effects, kind, layers: the heads' boosting.
         network: over the map; fused with the trees.
         n_folds: of the unseen protocol.
         max_accused: share of held-out true stems that may be called separated.
         max_missed: share of held-out extractions that may be called studio.
-        processing_threshold: probability from which a processing is stated.
+        min_right_processing: share of the stated processings that must be right on held-out chains; from it follows
+            the probability from which one is stated.
         family_threshold: probability from which a kind of separator is named.
         layers_threshold: probability from which one or several performances are stated.
         distance_quantile: share of the training data that lies inside.
@@ -57,11 +61,14 @@ class Config:
     origin: Boosting
     processing: Boosting
     sdr: Boosting
+    effects: Boosting
+    kind: Boosting
+    layers: Boosting
     network: Network
     n_folds: int = 3
     max_accused: float = 0.01
     max_missed: float = 0.05
-    processing_threshold: float = 0.6
+    min_right_processing: float = 0.8
     distance_quantile: float = 0.997
     family_threshold: float = 0.6
     layers_threshold: float = 0.75
@@ -93,7 +100,7 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
         return Config(
             recipe=Recipe(**recipe),
             network=_network(data.pop("network", {})),
-            **{head: Boosting(**data.pop(head)) for head in ("origin", "processing", "sdr")},
+            **{head: Boosting(**data.pop(head)) for head in HEADS},
             **data,
         )
     except (TypeError, KeyError) as error:

@@ -28,8 +28,8 @@ def export(trees: Trees, net: TextureNet | None, fusion: Fusion, n_features: int
     """Write trees and network as one graph.
 
     Inputs are ``features``, float32 (n, n_features), and with a network ``map``, float32 (n, 2, n_frames, 1024).
-    Outputs are ``logit`` (n,), ``p_processing`` (n, 3), ``sdr_db`` (n,), ``distance`` (n,), and with a network
-    ``p_effects`` (n, n_effects), ``p_kind`` (n, n_kinds) and ``p_submix`` (n,).
+    Outputs are ``logit`` (n,), ``p_processing`` (n, 3), ``sdr_db`` (n,), ``distance`` (n,), ``p_effects``
+    (n, n_effects), ``p_kind`` (n, n_kinds) and ``p_submix`` (n,).
 
     Args:
         trees: boosted trees and the distance.
@@ -39,27 +39,34 @@ def export(trees: Trees, net: TextureNet | None, fusion: Fusion, n_features: int
         file: where to write.
     """
     graph = _Graph()
-    logit = graph.scaled(graph.mean([graph.tree(tree) for tree in trees.origin], "tree_logit"), fusion.tree_factor)
-    processing, sdr = graph.tree(trees.processing), graph.flat(graph.tree(trees.sdr))
+    logit = graph.scaled(graph.mean([graph.tree(tree) for tree in trees.origin]), fusion.tree_factor)
+    said = {
+        "p_processing": graph.tree(trees.processing),
+        "sdr_db": graph.flat(graph.tree(trees.sdr)),
+        "p_effects": graph.node("Concat", [graph.node("Sigmoid", [graph.tree(t)]) for t in trees.effects], axis=1),
+        "p_kind": graph.kinds(trees.kind),
+        "p_submix": graph.flat(graph.node("Sigmoid", [graph.tree(trees.layers)])),
+    }
     inputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", n_features])]
-    outputs = {"logit": ["n"], "p_processing": ["n", len(PROCESSINGS)], "sdr_db": ["n"], "distance": ["n"]}
     if net is not None:
         inputs.append(helper.make_tensor_value_info("map", TensorProto.FLOAT, ["n", 2, "n_frames", N_MAP_BINS]))
-        outputs |= {"p_effects": ["n", len(EFFECTS)], "p_kind": ["n", len(KINDS)], "p_submix": ["n"]}
         found = graph.network(net)
-        b = fusion.net_share_of_rest
         logit = graph.node("Add", [logit, graph.scaled(graph.flat(found["logit"]), fusion.net_factor)])
-        mine = graph.node("Softmax", [found["processing"]], axis=1)
-        processing = graph.node("Add", [graph.scaled(processing, 1 - b), graph.scaled(mine, b)])
-        mine = graph.scaled(graph.flat(found["sdr"]), b * SDR_SCALE_DB)
-        sdr = graph.node("Add", [graph.scaled(sdr, 1 - b), mine])
-        graph.named(graph.node("Sigmoid", [found["effects"]]), "p_effects")
-        graph.named(graph.node("Softmax", [found["kind"]], axis=1), "p_kind")
-        graph.named(graph.flat(graph.node("Sigmoid", [found["layers"]])), "p_submix")
-    graph.named(logit, "logit")
-    graph.named(processing, "p_processing")
-    graph.named(sdr, "sdr_db")
+        mine = {
+            "p_processing": graph.node("Softmax", [found["processing"]], axis=1),
+            "sdr_db": graph.scaled(graph.flat(found["sdr"]), SDR_SCALE_DB),
+            "p_effects": graph.node("Sigmoid", [found["effects"]]),
+            "p_kind": graph.node("Softmax", [found["kind"]], axis=1),
+            "p_submix": graph.flat(graph.node("Sigmoid", [found["layers"]])),
+        }
+        b = fusion.net_share_of_rest
+        for name, value in mine.items():
+            said[name] = graph.node("Add", [graph.scaled(said[name], 1 - b), graph.scaled(value, b)])
+    for name, value in {"logit": logit, **said}.items():
+        graph.named(value, name)
     graph.distance(trees.distance)
+    outputs = {"logit": ["n"], "p_processing": ["n", len(PROCESSINGS)], "sdr_db": ["n"], "distance": ["n"],
+               "p_effects": ["n", len(EFFECTS)], "p_kind": ["n", len(KINDS)], "p_submix": ["n"]}  # fmt: skip
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -133,7 +140,7 @@ class _Graph:
         self._count += 1
         return self.node("Mul", [value, self.constant(f"factor_{self._count}", np.float32(factor))])
 
-    def mean(self, values: list[str], name: str) -> str:
+    def mean(self, values: list[str]) -> str:
         return self.node("Mean", [self.flat(value) for value in values])
 
     def tree(self, estimator: Any) -> str:
@@ -167,6 +174,17 @@ class _Graph:
             target_ids=leaves["target"], target_weights=leaves["weight"],
         )  # fmt: skip
         return self.node("Softmax", [value], axis=1) if is_classifier(estimator) and len(columns) > 1 else value
+
+    def kinds(self, estimator: Any) -> str:
+        """Add the trees of the kind of separator; the columns of kinds that were not learnt are zero."""
+        found = self.tree(estimator)
+        if len(estimator.classes_) == 2:  # log odds of the second
+            second = self.node("Sigmoid", [found])
+            first = self.node("Sub", [self.constant("kind_one", np.float32(1)), second])
+            found = self.node("Concat", [first, second], axis=1)
+        place = np.zeros((len(estimator.classes_), len(KINDS)), np.float32)
+        place[np.arange(len(place)), estimator.classes_.astype(int)] = 1
+        return self.node("MatMul", [found, self.constant("kind_columns", place)])
 
     def network(self, net: TextureNet) -> dict[str, str]:
         """Add the network, batch norms folded into the convolutions before them; returns its raw outputs by head."""

@@ -132,6 +132,9 @@ _STEPS: dict[str, _Fit] = {
     "processing": lambda features, meta, settings: heads.fit_processing(
         features, meta, settings.processing, settings.seed
     ),
+    "effects": lambda features, meta, settings: heads.fit_effects(features, meta, settings.effects, settings.seed),
+    "kind": lambda features, meta, settings: heads.fit_kind(features, meta, settings.kind, settings.seed),
+    "layers": lambda features, meta, settings: heads.fit_layers(features, meta, settings.layers, settings.seed),
     "origin": lambda features, meta, settings: heads.fit_origin(features, meta, settings.origin, settings.seed),
 }
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from provenance.model import PROCESSINGS
+from provenance.model import EFFECTS, KINDS, PROCESSINGS
 from training import labels, texture_net
 from training.calibrate import Distance
 from training.config import Boosting
@@ -22,28 +22,49 @@ Outputs = dict[str, npt.NDArray[np.float64]]
 
 @dataclass
 class Trees:
-    """Boosted trees of every head that has them, and the distance to what they learnt from.
+    """Boosted trees of every head, and the distance to what they learnt from.
 
     Args:
         origin: classifiers whose log odds are averaged.
         processing: classifier over dry, hybrid, wet.
         sdr: regressor.
+        effects: a classifier for each of EFFECTS, in order.
+        kind: classifier over KINDS.
+        layers: classifier of several performances against one.
         distance: to the training data.
     """
 
     origin: list[HistGradientBoostingClassifier]
     processing: HistGradientBoostingClassifier
     sdr: HistGradientBoostingRegressor
+    effects: list[HistGradientBoostingClassifier]
+    kind: HistGradientBoostingClassifier
+    layers: HistGradientBoostingClassifier
     distance: Distance
 
     def run(self, features: Array) -> Outputs:
-        """Return ``tree_logit``, ``tree_processing``, ``tree_sdr_db`` and ``distance`` of rows (n, n_features)."""
+        """Return what the trees say of rows (n, n_features): ``tree_`` and the name of each head, and ``distance``."""
         return {
             "tree_logit": np.mean([t.decision_function(features) for t in self.origin], axis=0),
             "tree_processing": self.processing.predict_proba(features),
             "tree_sdr_db": self.sdr.predict(features),
+            "tree_effects": np.stack([t.predict_proba(features)[:, 1] for t in self.effects], axis=1),
+            "tree_kind": all_kinds(self.kind, features),
+            "tree_submix": self.layers.predict_proba(features)[:, 1],
             "distance": np.asarray(self.distance.of(features), np.float64),
         }
+
+
+def all_kinds(model: HistGradientBoostingClassifier, features: Array) -> npt.NDArray[np.float64]:
+    """Return probabilities of every kind of separator, (n, n_kinds); a kind that was not learnt has none.
+
+    Args:
+        model: fitted classifier of class numbers.
+        features: rows.
+    """
+    out = np.zeros((len(features), len(KINDS)))
+    out[:, model.classes_.astype(int)] = model.predict_proba(features)
+    return out
 
 
 @dataclass(frozen=True)
@@ -90,26 +111,24 @@ def spread_of(outputs: Outputs, share: float, rows: npt.NDArray[np.bool_]) -> Fu
 
 
 def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
-    """Return the model's outputs: ``logit``, ``p_processing``, ``sdr_db``, ``distance``, and with a network
-    ``p_effects``, ``p_kind`` and ``p_submix``.
+    """Return the model's outputs: ``logit``, ``p_processing``, ``sdr_db``, ``p_effects``, ``p_kind``, ``p_submix`` and
+    ``distance``.
 
     Args:
         outputs: what trees and network said.
         fusion: weights.
     """
-    fused = {
-        "logit": fusion.tree_factor * outputs["tree_logit"],
-        "p_processing": outputs["tree_processing"],
-        "sdr_db": outputs["tree_sdr_db"],
-        "distance": outputs["distance"],
-    }
-    if "net_logit" not in outputs:
-        return fused
-    b = fusion.net_share_of_rest
-    fused["logit"] = fused["logit"] + fusion.net_factor * outputs["net_logit"]
-    fused["p_processing"] = (1 - b) * fused["p_processing"] + b * outputs["net_processing"]
-    fused["sdr_db"] = (1 - b) * fused["sdr_db"] + b * outputs["net_sdr_db"]
-    return fused | {name: outputs[f"net_{name[2:]}"] for name in ("p_effects", "p_kind", "p_submix")}
+    fused = {"logit": fusion.tree_factor * outputs["tree_logit"], "distance": outputs["distance"]}
+    if "net_logit" in outputs:
+        fused["logit"] = fused["logit"] + fusion.net_factor * outputs["net_logit"]
+    names = {"p_processing": "processing", "sdr_db": "sdr_db", "p_effects": "effects", "p_kind": "kind",
+             "p_submix": "submix"}  # fmt: skip
+    for name, head in names.items():
+        fused[name] = outputs[f"tree_{head}"]
+        if "net_logit" in outputs:
+            b = fusion.net_share_of_rest
+            fused[name] = (1 - b) * fused[name] + b * outputs[f"net_{head}"]
+    return fused
 
 
 def run_network(
@@ -197,6 +216,63 @@ def fit_sdr(features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int) 
     w = np.where(real, 0.5 * len(y) / max(1, real.sum()), 0.5 * len(y) / max(1, (~real).sum()))
     model = HistGradientBoostingRegressor(**_settings(boosting, seed), loss="absolute_error")
     model.fit(features[known], y, sample_weight=w)
+    _floor_thresholds(model)
+    return model
+
+
+def fit_effects(
+    features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int
+) -> list[HistGradientBoostingClassifier]:
+    """Fit a classifier for each of EFFECTS on the rows where it is known whether the effect was applied.
+
+    Args:
+        features, meta: the rows.
+        boosting: settings.
+        seed: of the trees.
+
+    Raises:
+        ValueError: rows without, or only with, one of the effects.
+    """
+    truth = labels.effects(meta)
+    models = []
+    for k, name in enumerate(EFFECTS):
+        known = np.isfinite(truth[:, k])
+        y = truth[known, k] > 0.5
+        if not 0 < y.sum() < len(y):
+            raise ValueError(f"found {int(y.sum())} of {len(y)} rows with {name}; needed: some with and some without")
+        models.append(_classifier(boosting, seed).fit(features[known], y))
+        _floor_thresholds(models[-1])
+    return models
+
+
+def fit_kind(features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int) -> HistGradientBoostingClassifier:
+    """Fit the kind of separator on extractions whose kind is known, each kind with the same weight.
+
+    Args:
+        features, meta: the rows.
+        boosting: settings.
+        seed: of the trees.
+    """
+    return _balanced(features, labels.kind(meta), boosting, seed)
+
+
+def fit_layers(features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int) -> HistGradientBoostingClassifier:
+    """Fit several performances against one on the rows where that is known, both with the same weight.
+
+    Args:
+        features, meta: the rows.
+        boosting: settings.
+        seed: of the trees.
+    """
+    return _balanced(features, np.nan_to_num(labels.layers(meta), nan=-1).astype(np.int64), boosting, seed)
+
+
+def _balanced(
+    features: Array, y: npt.NDArray[np.int64], boosting: Boosting, seed: int
+) -> HistGradientBoostingClassifier:
+    known = y >= 0
+    counts = np.bincount(y[known])
+    model = _classifier(boosting, seed).fit(features[known], y[known], sample_weight=1 / counts[y[known]])
     _floor_thresholds(model)
     return model
 

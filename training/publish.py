@@ -13,8 +13,9 @@ import numpy as np
 
 from provenance import frontend
 from provenance.bundle import CONFIG_FORMAT
+from provenance.model import HEADS
 from training import calibrate as fitting
-from training import card, catalogue, config, dataset, evaluate, export, heads, texture_net
+from training import card, catalogue, config, dataset, evaluate, export, heads, report, texture_net
 from training.heads import Outputs
 
 if TYPE_CHECKING:
@@ -69,15 +70,12 @@ def write(
         "format": CONFIG_FORMAT,
         "name": out.name,
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-        "heads": [
-            "origin", "processing", "sdr", "distance",
-            *(["effects", "family", "layers"] if trained.net is not None else []),
-        ],
+        "heads": sorted(HEADS),
         "calibration": {"slope": platt.slope, "intercept": platt.intercept},
         "thresholds": {
             "separated": round(upper, 4),
             "studio": round(lower, 4),
-            "processing": settings.processing_threshold,
+            "processing": report.processing_threshold(table.meta, held, settings),
             "distance": round(float(np.quantile(scored["distance"], settings.distance_quantile)), 4),
             "family": settings.family_threshold,
             "layers": settings.layers_threshold,

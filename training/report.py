@@ -187,11 +187,10 @@ def _degraded(meta: pd.DataFrame, held: Outputs, config: Config, of_fold: dict[i
 def _processing(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
     known = meta["processing"].isin(PROCESSINGS).to_numpy() & np.isfinite(held["p_processing"][:, 0])
     studio = (meta["origin"] == "studio").to_numpy()
-    made = meta["kind"].isin(["clean", "processed"]).to_numpy() & (meta["set"] == "dry").to_numpy()
     clean = (meta["kind"] == "clean").to_numpy()
     out: dict[str, Any] = {"classes": list(PROCESSINGS)}
     groups = {
-        "made": known & studio & made,
+        "made": _made(meta, held),
         "made_and_separated": known & ~studio & meta["set"].eq("dry").to_numpy(),
         "fx_pairs": known & clean & meta["set"].eq("fx_pairs").to_numpy(),
         "dry_against_wet_recordings": known & clean & studio & meta["set"].isin(["dry", "true"]).to_numpy(),
@@ -210,6 +209,31 @@ def _processing(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
             "dry_against_rest_auc": _auc(truth > 0, 1 - held["p_processing"][here][:, 0]),
         }
     return out
+
+
+def processing_threshold(meta: pd.DataFrame, held: Outputs, config: Config) -> float:
+    """Return the least probability from which enough of the stated processings are right on held-out chains.
+
+    Args:
+        meta: all rows, described.
+        held: what the folds' models said.
+        config: what share is enough.
+    """
+    rows = _made(meta, held)
+    truth = meta["processing"][rows].map(PROCESSINGS.index).to_numpy()
+    found, sure = held["p_processing"][rows].argmax(1), held["p_processing"][rows].max(1)
+    for threshold in np.arange(0.5, 0.95, 0.01):
+        stated = sure >= threshold
+        if stated.any() and (found[stated] == truth[stated]).mean() >= config.min_right_processing:
+            return round(float(threshold), 4)
+    return 0.95
+
+
+def _made(meta: pd.DataFrame, held: Outputs) -> npt.NDArray[np.bool_]:
+    """Held-out dry recordings and the project's chains on them."""
+    known = meta["processing"].isin(PROCESSINGS).to_numpy() & np.isfinite(held["p_processing"][:, 0])
+    made = meta["kind"].isin(["clean", "processed"]).to_numpy() & (meta["set"] == "dry").to_numpy()
+    return known & made & (meta["origin"] == "studio").to_numpy()
 
 
 def _auc(truth: npt.NDArray[Any], score: npt.NDArray[Any]) -> float | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -99,10 +99,10 @@ def run(
                 source,
                 out,
                 model=model,
-                coverage=cast(Literal["full", "sparse"], windows.value),
+                coverage=windows.value,
                 columns=_columns(column or []),
                 choice=choice,
-                engine=cast(Literal["local", "ray"], engine.value),
+                engine=engine.value,
                 workers=workers,
                 address=address,
                 file_timeout_s=read_time(file_timeout),
@@ -230,14 +230,21 @@ def _errors() -> Iterator[None]:
 @contextmanager
 def _progress() -> Iterator[Any]:
     """Show a bar with rate and time left on a terminal, and nothing elsewhere."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
     with Progress(
         TextColumn("scoring"),
         BarColumn(),
         MofNCompleteColumn(),
-        TaskProgressColumn(show_speed=True),
+        TaskProgressColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
         console=console,
@@ -273,7 +280,8 @@ def _print(found: dict[str, Any], out: Path) -> None:
     risk = found["acceptance"]
     if risk is not None:
         console.print(
-            f"With 95 % confidence no more than {risk['at_most']:.1%} of the {risk['n_set']:,} are separated.", markup=False
+            f"With 95 % confidence no more than {risk['at_most']:.1%} of the {risk['n_set']:,} are separated.",
+            markup=False,
         )
     if found["findings"]["by_kind"]:
         kinds = Table()

@@ -5,6 +5,7 @@ Every node must see the audit's folder under the same path, and have this packag
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -39,17 +40,17 @@ class RayEngine:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         import ray
 
-        self._ray = ray
+        self._ray: Any = ray
         self._owned = not ray.is_initialized()
         try:
             if self._owned:
                 ray.init(address=address, include_dashboard=None if address else False, log_to_driver=False,
-                         logging_level="ERROR", num_cpus=None if address else n_tasks)  # fmt: skip
+                         logging_level=logging.ERROR, num_cpus=None if address else n_tasks)  # fmt: skip
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise AuditError(f"--address {address}: {error}; needed: the address of a running Ray cluster") from error
         finally:
             os.environ.pop("PYTHONPATH") if kept is None else os.environ.update(PYTHONPATH=kept)
-        self._task = ray.remote(max_retries=0, num_cpus=1)(score_shard)
+        self._task = self._ray.remote(max_retries=0, num_cpus=1)(score_shard)
         self._options = ray.put(options)
         self._n_tasks = n_tasks
         self._flying: dict[Any, int] = {}

@@ -36,7 +36,8 @@ def list_members(where: str, given: Mapping[str, str]) -> Iterator[Item]:
     """
     try:
         with stores.open_file(where) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            sample, audio, claims = "", [], Claims()
+            sample, claims = "", Claims()
+            audio: list[tarfile.TarInfo] = []
             for member in tar:
                 tar.members = []  # type: ignore[attr-defined]  # else a tar of a million members is held
                 if not member.isfile():
@@ -122,15 +123,13 @@ def list_cells(where: str, given: Mapping[str, str]) -> Iterator[Item]:
     if audio is None:
         raise AuditError(f"{where}: found no column of audio; needed: a struct of bytes and path")
     columns: dict[str, str] | None = None
-    n = 0
-    for group, place, row in _scalars(where, audio):
+    for n, (group, place, row) in enumerate(_scalars(where, audio)):
         if columns is None:
             try:
                 columns = choose_columns(list(row), given)
             except KeyError as error:
                 raise AuditError(f"{where}: {error.args[0]}") from error
         yield Item(f"{where}#{n}", "cell", where, group, place, -1, read_claims(row, columns))
-        n += 1
 
 
 def _scalars(where: str, audio: str) -> Iterator[tuple[int, int, dict[str, Any]]]:

@@ -64,9 +64,7 @@ def drive(
 
 
 class _Run:
-    def __init__(
-        self, out: Path, engine: Engine, until: float | None, told: Callable[[Progress], None] | None
-    ) -> None:
+    def __init__(self, out: Path, engine: Engine, until: float | None, told: Callable[[Progress], None] | None) -> None:
         self.progress = Progress(plan.read_counts(out).n_planned)
         self._out, self._engine, self._until, self._told = out, engine, until, told
         self._flying: dict[int, Shard] = {}

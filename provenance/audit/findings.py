@@ -80,7 +80,9 @@ def begin(db: duckdb.DuckDBPyConnection, evaluation: Evaluation, prevalence: Est
         from stems where status <> 'ok'""")
 
 
-def add(db: duckdb.DuckDBPyConnection, path: str, kind: str, sure: float, seconds: float, other: str, what: str) -> None:
+def add(
+    db: duckdb.DuckDBPyConnection, path: str, kind: str, sure: float, seconds: float, other: str, what: str
+) -> None:
     """Add a finding of a check over several files.
 
     Args:

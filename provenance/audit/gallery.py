@@ -23,6 +23,8 @@ SHOWN_S = 12.0
 _WIDTH, _HEIGHT = 480, 160
 _RANGE_DB = 90.0
 _A_KIND = 3
+_TELLING = ("usual in separated stems, rare in studio", "rare in both", "more usual in separated")
+_MOST_CUES = 4
 _STOPS = np.array([[6, 6, 20], [50, 18, 92], [140, 41, 99], [222, 90, 72], [251, 180, 80], [252, 253, 191]], float)
 
 
@@ -51,7 +53,9 @@ def collect(db: duckdb.DuckDBPyConnection, most: int) -> list[dict[str, Any]]:
             chosen.append(row["path"])
     out = []
     for path in chosen:
-        stem = store.fetch(db, "select * exclude (landmarks, landmark_frames) from stems where path = ? limit 1", path)[0]
+        stem = store.fetch(db, "select * exclude (landmarks, landmark_frames) from stems where path = ? limit 1", path)[
+            0
+        ]
         found = [row | {"words": KINDS[row["kind"]][1]} for row in rows if row["path"] == path]
         samples = read_row(stem, SHOWN_S)
         usable = samples is not None and len(samples) >= 4096
@@ -59,11 +63,23 @@ def collect(db: duckdb.DuckDBPyConnection, most: int) -> list[dict[str, Any]]:
             {
                 "stem": stem,
                 "findings": found,
+                "cues": _telling(stem["evidence"] or []),
                 "image": png_uri(spectrogram(samples)) if usable and samples is not None else None,
                 "shown_s": min(SHOWN_S, len(samples) / SAMPLE_RATE_HZ) if samples is not None else 0.0,
             }
         )
     return out
+
+
+def _telling(cues: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return at most four cues that lie outside what is usual, those that speak for extraction first."""
+    ranked = [
+        (rank, i)
+        for i, cue in enumerate(cues)
+        for rank, words in enumerate(_TELLING)
+        if cue["value"] is not None and cue["suggests"].startswith(words)
+    ]
+    return [cues[i] for _, i in sorted(ranked)[:_MOST_CUES]]
 
 
 def spectrogram(samples: Samples) -> npt.NDArray[np.uint8]:

@@ -75,7 +75,9 @@ def check(summary: dict[str, Any], conditions: list[Condition], out: Path) -> li
         if name in (*ORIGINS, *PROCESSINGS):
             column = "origin" if name in ORIGINS else "processing"
             with store.connect(out) as db:
-                n = store.fetch(db, f"select count(*) as n from stems where status = 'ok' and {column} = ?", name)[0]["n"]
+                n = store.fetch(db, f"select count(*) as n from stems where status = 'ok' and {column} = ?", name)[0][
+                    "n"
+                ]
         if n:
             hits.append(f"{name}: {n:,} files")
     return hits

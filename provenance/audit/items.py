@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 SHARD_SIZE = 64
 """Files in a unit of work: small enough to lose without regret, large enough that its part costs nothing."""
+FEWEST_SHARDS = 32
+"""A small set is cut finer, so that every worker has something to do."""
 
 Kind = Literal["file", "object", "member", "cell"]
 
@@ -62,7 +64,9 @@ class Item:
     @property
     def key(self) -> bytes:
         """Eight bytes that stand for path and size."""
-        return hashlib.blake2b(f"{self.path}\0{self.n_bytes}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
+        return hashlib.blake2b(
+            f"{self.path}\0{self.n_bytes}".encode("utf-8", "surrogateescape"), digest_size=8
+        ).digest()
 
     def order(self, seed: int) -> int:
         """Return its place in the random order of a seed: a number that no property of the file predicts.
@@ -88,8 +92,8 @@ class Item:
         Args:
             value: such a list.
         """
-        *rest, claims = value
-        return cls(*rest, claims=Claims(*claims))
+        path, kind, where, start, length, n_bytes, claims = value
+        return cls(path, kind, where, start, length, n_bytes, Claims(*claims))
 
 
 @dataclass(frozen=True)

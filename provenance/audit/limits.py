@@ -33,9 +33,9 @@ def _of_detector(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
     if found is None:
         return ["The model brings no evaluation: shares are what it called, errors and all."]
     out = [
-        f"A single call is evidence, not proof: of extractions the model had never met, {found.sensitivity.value:.0%} were "
-        f"called separated, and {found.false_alarms.value:.1%} of studio stems were too ({found.source}). The shares above "
-        "account for both."
+        f"A single call is evidence, not proof: of extractions the model had never met, {found.sensitivity.value:.0%} "
+        f"were called separated, and {found.false_alarms.value:.1%} of studio stems were too ({found.source}). The "
+        "shares above account for both."
     ]
     weak = [f"{name} ({value:.0%} of {n})" for name, (value, n) in sorted(evaluation.families.items()) if value < _WEAK]
     if weak:
@@ -59,8 +59,8 @@ def _of_detector(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
         out.append(f"{share:.0%} of the stems are undecided. Undecided is not a clean bill.")
     if evaluation.wet is not None:
         out.append(
-            f"Wet against not wet rests on {evaluation.wet.source}: {evaluation.wet.sensitivity.value:.0%} of wet ones were "
-            f"recognised, {evaluation.wet.false_alarms.value:.0%} of the others mistaken."
+            f"Wet against not wet rests on {evaluation.wet.source}: {evaluation.wet.sensitivity.value:.0%} of wet ones "
+            f"were recognised, {evaluation.wet.false_alarms.value:.0%} of the others mistaken."
         )
     return out
 
@@ -68,11 +68,14 @@ def _of_detector(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
 def _of_choice(summary: dict[str, Any]) -> list[str]:
     choice, files = summary["choice"], summary["files"]
     if choice["kind"] == "random sample":
-        return [f"{choice['n_scored']:,} of {choice['n_set']:,} files were drawn at random; single findings are of those only."]
+        return [
+            f"{choice['n_scored']:,} of {choice['n_set']:,} files were drawn at random; single findings "
+            "are of those only."
+        ]
     if choice["kind"] != "all":
         return [
-            f"{choice['n_scored']:,} of {choice['n_set']:,} files were scored, not chosen at random: nothing here holds for "
-            "the others."
+            f"{choice['n_scored']:,} of {choice['n_set']:,} files were scored, not chosen at random: nothing here "
+            "holds for the others."
         ]
     return [] if files["complete"] else ["The audit is not complete: run it again to go on."]
 
@@ -81,16 +84,16 @@ def _of_files(summary: dict[str, Any]) -> list[str]:
     files, out = summary["files"], []
     bad = files["n_error"] + files["n_crashed"]
     if bad:
-        out.append(f"{bad:,} files could not be read; the shares leave them out.")
+        out.append(f"{_files(bad)} could not be read; the shares leave them out.")
     if files["n_refused"]:
-        out.append(f"{files['n_refused']:,} files were read and not judged: silent, under a second or below 16 kHz.")
+        out.append(f"{_files(files['n_refused'])} read and not judged: silent, under a second or below 16 kHz.")
     lossy = next((row["n"] for row in summary["reasons"] if row["reason"] == "lossy"), 0)
     if lossy:
-        out.append(f"{lossy:,} files are lossy: coding hides part of what separation leaves.")
+        out.append(f"{_files(lossy)} of lossy coding, which hides part of what separation leaves.")
     if summary["clustered_by"] == "file":
         out.append(
-            "No songs are named: files are taken for independent. Stems of one song are not, and the intervals would be "
-            "wider if it were known which belong together."
+            "No songs are named: files are taken for independent. Stems of one song are not, and the intervals would "
+            "be wider if it were known which belong together."
         )
     return out
 
@@ -102,7 +105,19 @@ def _of_checks(summary: dict[str, Any]) -> list[str]:
         out.append(f"{unchecked:,} candidates for the same performance were not compared on their audio.")
     if found["same_takes"]["more_candidates"]:
         out.append("There are more candidates for the same performance than the report looks at.")
+    songs = found["shared_phase"]
+    if songs["n_songs"] > songs["n_songs_checked"]:
+        out.append(
+            f"{songs['n_songs_checked']:,} of {songs['n_songs']:,} songs with several stems were searched for "
+            "shared phase, those with the most suspect stems first; --check gives it longer."
+        )
     pairs = found["claimed_pairs"]
     if pairs["n_claimed"] > pairs["n_checked"]:
-        out.append(f"{pairs['n_checked']:,} of {pairs['n_claimed']:,} claimed pairs were compared, chosen by their hash.")
+        out.append(
+            f"{pairs['n_checked']:,} of {pairs['n_claimed']:,} claimed pairs were compared, chosen by their hash."
+        )
     return out
+
+
+def _files(n: int) -> str:
+    return "1 file" if n == 1 else f"{n:,} files"

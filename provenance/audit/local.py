@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
@@ -49,10 +50,8 @@ class LocalEngine:
         idle = next((w for w in self._workers if w.shard is None), None) if only is None else None
         worker = idle or self._start()
         worker.shard, worker.alone = shard.number, only is not None
-        try:
+        with suppress(OSError):  # it died while idle: wait() sees the end of its pipe and reports the shard
             worker.connection.send((shard, only))
-        except OSError:
-            pass  # it died while idle: wait() sees the end of its pipe and reports the shard
 
     def wait(self, timeout_s: float) -> list[Event]:
         """Return what happened, at the latest after a while.

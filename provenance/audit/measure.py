@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -108,10 +109,10 @@ class Meter:
             return
         frames = np.lib.stride_tricks.sliding_window_view(self._low, _FRAME)[::_HOP][:n_frames]
         spectrum = np.fft.rfft(frames * _hann(_FRAME), axis=1)[:, : _BAND_BINS[-1]]
-        power = spectrum.real**2 + spectrum.imag**2
+        power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32, copy=False)
         bins = np.empty((n_frames, len(_BAND_BINS) - 1), np.int16)
-        for band, (low, high) in enumerate(zip(_BAND_BINS[:-1], _BAND_BINS[1:], strict=True)):
-            bins[:, band] = power[:, low:high].argmax(axis=1) + low
+        for band, (first, last) in enumerate(pairwise(_BAND_BINS)):
+            bins[:, band] = power[:, first:last].argmax(axis=1) + first
         self._where.append(bins)
         self._best.append(np.take_along_axis(power, bins.astype(np.intp), axis=1))
         self._low = self._low[n_frames * _HOP :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -25,8 +26,11 @@ def find_patterns(db: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         counts of clipped and of nearly silent files.
     """
     total = store.fetch(db, "select count(*) n from judged")[0]["n"]
-    counted = lambda sql: store.fetch(db, sql)  # noqa: E731
-    common = lambda rows: [r for r in rows if r["n"] >= max(_MIN_FILES, _MIN_SHARE * total)]  # noqa: E731
+    counted = partial(store.fetch, db)
+
+    def common(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [row for row in rows if row["n"] >= max(_MIN_FILES, _MIN_SHARE * total)]
+
     cutoffs = common(
         counted(f"""
             select round(cutoff_hz / {_EDGE_STEP_HZ}) * {_EDGE_STEP_HZ} as hz, count(*) as n,
@@ -37,8 +41,10 @@ def find_patterns(db: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     for row in cutoffs:
         row["likely"] = _explain(row["hz"], row["lossy"])
     peaks = common(
-        counted("select round(peak_db, 1) as db, count(*) as n from judged where peak_db is not null group by 1 "
-                "order by n desc, db limit 6")  # fmt: skip
+        counted(
+            "select round(peak_db, 1) as db, count(*) as n from judged where peak_db is not null group by 1 "
+            "order by n desc, db limit 6"
+        )
     )
     quantiles = counted("""
         select quantile_cont(rms_db, [0.05, 0.25, 0.5, 0.75, 0.95]) as rms_db,

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from provenance.audit.errors import AuditError
-from provenance.audit.items import SHARD_SIZE, Item, Shard
+from provenance.audit.items import FEWEST_SHARDS, SHARD_SIZE, Item, Shard
 
 FORMAT = 1
 _PLAN, _SPOOL, _LOCK = "plan.jsonl", "plan.spool", "lock"
@@ -235,10 +235,11 @@ def _copy_shards(plan: Path, file: TextIO) -> None:
 
 def _write_shards(file: TextIO, spool: Path, places: npt.NDArray[np.int64], number: int) -> int:
     n = 0
+    size = min(SHARD_SIZE, max(1, -(-len(places) // FEWEST_SHARDS)))
     with spool.open("rb") as source:
-        for start in range(0, len(places), SHARD_SIZE):
+        for start in range(0, len(places), size):
             inside = []
-            for place in places[start : start + SHARD_SIZE]:
+            for place in places[start : start + size]:
                 source.seek(int(place))
                 inside.append(json.loads(source.readline()))
             file.write(json.dumps({"shard": number + n, "items": inside}) + "\n")

@@ -5,7 +5,8 @@ Solving for the prevalence is the estimate of W. J. Rogan and B. Gladen, "Estima
 screening test", Am. J. Epidemiol. 107 (1978). The interval holds every prevalence that the observed share does not
 contradict: the score test of each candidate, with the variance that candidate implies, so that it behaves near 0 and 1
 where a symmetric interval does not. The rates' own uncertainty is part of that variance; the dependence of stems of one
-song enters as a design effect with degrees of freedom, after E. L. Korn and B. I. Graubard, Survey Methodology 24 (1998).
+song enters as a design effect with degrees of freedom, after E. L. Korn and B. I.
+Graubard, Survey Methodology 24 (1998).
 """
 
 from __future__ import annotations

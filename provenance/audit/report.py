@@ -42,7 +42,14 @@ def write(out: Path, summary: dict[str, Any], n_gallery: int = 18) -> Path:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"percent": percent, "chance": chance, "number": number, "short": short, "seconds": seconds, "dict_with": _with}
+    environment.filters |= {
+        "percent": percent,
+        "chance": chance,
+        "number": number,
+        "short": short,
+        "seconds": seconds,
+        "dict_with": _with,
+    }
     environment.globals["use_words"] = _USE_WORDS
     with store.connect(out) as db:
         shown = gallery.collect(db, n_gallery)

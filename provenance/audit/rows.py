@@ -15,11 +15,10 @@ from provenance.verdict import Verdict
 ROWS_VERSION = "1"
 BRICK_WALL_DB = 25.0
 """A fall of the spectrum from which its end counts as a cut-off; see :mod:`provenance.evidence.brick_wall`."""
+FULL_BAND_HZ = 21_500.0
 
 _SEGMENT = pa.struct([("start_s", pa.float64()), ("end_s", pa.float64()), ("p_separated", pa.float64())])
-_CUE = pa.struct(
-    [("cue", pa.string()), ("value", pa.float64()), ("unit", pa.string()), ("suggests", pa.string())]
-)
+_CUE = pa.struct([("cue", pa.string()), ("value", pa.float64()), ("unit", pa.string()), ("suggests", pa.string())])
 SCHEMA = pa.schema(
     [
         ("path", pa.string()),
@@ -105,9 +104,7 @@ def ok_row(item: Item, verdict: Verdict, measured: Measured) -> dict[str, Any]:
         "layers": verdict.layers,
         "reasons": list(verdict.reasons),
         "suitable_for": {fit.use: fit.suitable for fit in verdict.suitable_for},
-        "segments": [
-            {"start_s": s.start_s, "end_s": s.end_s, "p_separated": s.p_separated} for s in verdict.segments
-        ],
+        "segments": [{"start_s": s.start_s, "end_s": s.end_s, "p_separated": s.p_separated} for s in verdict.segments],
         "evidence": None
         if verdict.evidence is None
         else [{"cue": c.cue, "value": c.value, "unit": c.unit, "suggests": c.suggests} for c in verdict.evidence],
@@ -173,7 +170,7 @@ def _cutoff(verdict: Verdict) -> float | None:
     """Return where the spectrum ends, if it ends at a brick wall, from the evidence."""
     found = {cue.cue: cue.value for cue in verdict.evidence or ()}
     wall, end = found.get("brick_wall"), found.get("bandwidth")
-    return end if wall is not None and end is not None and wall >= BRICK_WALL_DB else None
+    return end if wall is not None and end is not None and wall >= BRICK_WALL_DB and end < FULL_BAND_HZ else None
 
 
 def _claimed(item: Item, status: str) -> dict[str, Any]:

@@ -90,11 +90,12 @@ def export_clean(out: Path, file: Path, use: str | None = None) -> int:
         raise AuditError(f"{out}: not summed up yet; needed: run the audit to its end")
     suits = f"and suitable_for['{use}'] = 'yes'" if use else ""
     sql = f"""
-        select path, source, kind, origin, p_separated, processing, duration_s, claimed_origin, claimed_processing,
-            pair, song, singer, stem, extra, model
+        select case when kind in ('file', 'object') then source else path end as path, path as listed_as, origin,
+            p_separated, processing, duration_s, claimed_origin, claimed_processing, pair, song, singer, stem, extra,
+            model
         from stems where status = 'ok' and verdict_status = 'ok' and origin = 'studio' {suits}
-            and path not in (select path from findings where path is not null)
-        order by path"""
+            and stems.path not in (select path from findings where path is not null)
+        order by listed_as"""
     with connect(out) as db:
         if file.suffix == ".parquet":
             db.execute(f"copy ({sql}) to {_quoted(file)} (format parquet)")

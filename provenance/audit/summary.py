@@ -112,7 +112,8 @@ def _count_files(db: duckdb.DuckDBPyConnection, counts: plan.Counts) -> dict[str
     row = store.fetch(
         db,
         """
-        select count(*) as n_rows, count(*) filter (status = 'ok') as n_ok, count(*) filter (status = 'error') as n_error,
+        select count(*) as n_rows, count(*) filter (status = 'ok') as n_ok,
+            count(*) filter (status = 'error') as n_error,
             count(*) filter (status = 'crashed') as n_crashed,
             count(*) filter (status = 'ok' and verdict_status <> 'ok') as n_refused,
             coalesce(sum(duration_s), 0) / 3600 as hours from stems""",
@@ -239,16 +240,18 @@ def _claims(db: duckdb.DuckDBPyConnection, evaluation: Evaluation, fraction: flo
         rows = store.fetch(
             db,
             f"""
-            select claimed_{name} as claimed, {", ".join(f"count(*) filter (status = 'ok' and {column} = '{v}') as {v}"
-                                                         for v in order)},
+            select claimed_{name} as claimed, {
+                ", ".join(f"count(*) filter (status = 'ok' and {column} = '{v}') as {v}" for v in order)
+            },
                 count(*) filter (status <> 'ok') as unread, count(*) as n
             from stems where claimed_{name} is not null group by 1 order by n desc, claimed limit 12""",
         )
         out[name] = {"columns": [*order, "unread"], "rows": rows}
     studio = sample(db, _SEPARATED, "claimed_origin = 'studio'", fraction)
+    out["studio"] = None
     if studio is not None:
         share = _share(studio, evaluation.separated)
-        out["studio"] = {"separated": share}
+        out["studio"] = {"separated": share, "alarms": None}
         if evaluation.separated is not None:
             out["studio"]["alarms"] = risk.expected_alarms(studio.n, studio, evaluation.separated)
     return out
@@ -296,7 +299,7 @@ def _answer(summary: dict[str, Any]) -> str:
         f"Of {scored} scored, {words} {_percent(share['value'])} were extracted from mixes, not recorded "
         f"(95 %: {_percent(share['low'])} to {_percent(share['high'])})"
     )
-    studio = summary["claims"].get("studio", {}).get("separated")
+    studio = (summary["claims"]["studio"] or {}).get("separated")
     if studio and studio["value"] is not None:
         text += (
             f"; of the {studio['n']:,} sold as studio recordings, {_percent(studio['value'])} "

@@ -52,7 +52,7 @@ def picture(explanation: Explanation) -> bytes:
         explanation: what to show.
     """
     image = paint(explanation.picture_db)
-    image = np.repeat(image, max(1, 600 // image.shape[1]), axis=1)
+    image = np.repeat(np.repeat(image, max(1, 1000 // image.shape[1]), axis=1), 2, axis=0)
     total = max(explanation.verdict.audio.duration_s, 1e-3)
     for window in explanation.windows:
         _outline_tiles(image, window, window.start_s / total, window.end_s / total)
@@ -163,8 +163,11 @@ def _cues(verdict: Verdict) -> str:
     rows = "".join(_cue(cue) for cue in verdict.evidence or ())
     if not rows:
         return "<h2>Evidence</h2><p>No evidence was measured.</p>"
+    leans = [_lean(cue) for cue in verdict.evidence or ()]
     return (
-        "<h2>Evidence</h2>\n<table class=cues><tr><th>cue</th><th>value</th><th>among labelled stems</th>"
+        f"<h2>Evidence</h2>\n<p>{leans.count('separated')} cues lean to separated, {leans.count('studio')} to studio, "
+        f"{leans.count('')} to neither.</p>\n"
+        "<table class=cues><tr><th>cue</th><th>value</th><th>among labelled stems</th>"
         f"<th>what it suggests</th></tr>{rows}</table>"
         "<p>Bars: 5th to 95th percentile over true stems (green) and over separated ones (red) of the corpus; "
         "the black line is this file.</p>"
@@ -174,9 +177,17 @@ def _cues(verdict: Verdict) -> str:
 def _cue(cue: Cue) -> str:
     value = "not measured" if cue.value is None else f"{cue.value:g} {escape(cue.unit)}"
     return (
-        f"<tr><td>{escape(cue.cue.replace('_', ' '))}</td><td class=value>{value}</td><td>{_bars(cue)}</td>"
-        f"<td>{escape(cue.suggests)}</td></tr>"
+        f"<tr class='{_lean(cue)}'><td>{escape(cue.cue.replace('_', ' '))}</td><td class=value>{value}</td>"
+        f"<td>{_bars(cue)}</td><td>{escape(cue.suggests)}</td></tr>"
     )
+
+
+def _lean(cue: Cue) -> str:
+    """``separated`` or ``studio`` where the value is at home among those and not among the others."""
+    for origin in ("separated", "studio"):
+        if cue.suggests.startswith((f"usual in {origin} stems", f"more usual in {origin} stems")):
+            return origin
+    return ""
 
 
 def _bars(cue: Cue) -> str:

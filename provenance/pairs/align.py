@@ -67,7 +67,9 @@ def align(first: Wave, second: Wave) -> Alignment:
         return Alignment(0, 0.0, 0.0, False, 0.0)
     cross /= (size + 1e-6 * loudest) ** WHITENING
     found = np.fft.irfft(cross, n)
-    lags = np.concatenate([found[-(len(first) - 1) :], found[: len(second)]]) if len(first) > 1 else found[: len(second)]
+    lags = (
+        np.concatenate([found[-(len(first) - 1) :], found[: len(second)]]) if len(first) > 1 else found[: len(second)]
+    )
     height = np.abs(lags)
     best = int(height.argmax())
     offset = best - (len(first) - 1)

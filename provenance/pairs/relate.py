@@ -7,6 +7,7 @@ same seconds, and clips of different songs; ``tests/pairs`` measures them there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -144,8 +145,7 @@ def difference_db(first: Samples, second: Samples) -> tuple[float, float]:
 
 def _changes(wave: Wave) -> _Array:
     power = np.abs(stft(wave, _ENVELOPE_HOP)) ** 2
-    edges = zip(_ENVELOPE_EDGES[:-1], _ENVELOPE_EDGES[1:], strict=True)
-    level = np.stack([10 * np.log10(power[:, low:high].sum(axis=1) + 1e-12) for low, high in edges])
+    level = np.stack([10 * np.log10(power[:, a:b].sum(axis=1) + 1e-12) for a, b in pairwise(_ENVELOPE_EDGES)])
     level = np.maximum(level, level.max(axis=1, keepdims=True) - 50)
     change = np.diff(level, axis=1)
     change -= change.mean(axis=1, keepdims=True)
@@ -155,8 +155,8 @@ def _changes(wave: Wave) -> _Array:
 
 def _long_stft(wave: Wave) -> npt.NDArray[np.complex64]:
     frames = np.lib.stride_tricks.sliding_window_view(wave, _LONG)[:: _LONG // 4]
-    out: npt.NDArray[np.complex64] = np.fft.rfft(frames * np.hanning(_LONG + 1)[:-1].astype(np.float32), axis=1)
-    return out
+    window = np.hanning(_LONG + 1)[:-1].astype(np.float32)
+    return np.fft.rfft(frames * window, axis=1).astype(np.complex64, copy=False)
 
 
 def _bands(wave: Wave) -> _Array:

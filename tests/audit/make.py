@@ -28,3 +28,23 @@ def files(folder: Path, names: list[str], loud: set[str] | frozenset[str] = froz
         soundfile.write(path, tone(i, level=0.4 if name in loud else 0.05), RATE)
         out.append(path)
     return out
+
+
+def take(seed: int, seconds: float = 5.0, channels: int = 2) -> np.ndarray:
+    """Return a performance like no other: notes at random times and pitches, pauses between; float32 (n, channels)."""
+    rng = np.random.default_rng(seed + 1000)
+    rate = 44_100
+    out = np.zeros((int(seconds * rate), channels))
+    now = 0.05
+    while now < seconds - 0.2:
+        start = int(now * rate)
+        t = np.arange(min(int(rng.uniform(0.15, 0.5) * rate), len(out) - start)) / rate
+        hz = rng.uniform(110, 880)
+        note = sum(
+            np.sin(2 * np.pi * hz * k * t + rng.uniform(0, 6.28)) / k**1.3 for k in range(1, 12) if hz * k < 16_000
+        )
+        note = note * np.minimum(1, t / 0.005) * np.exp(-t * rng.uniform(4, 14)) * rng.uniform(0.3, 1.0)
+        out[start : start + len(t)] += note[:, None] * rng.uniform(0.8, 1.0, channels)
+        now += rng.uniform(0.15, 0.7)
+    out = 0.25 * out / np.abs(out).max() + 1e-5 * rng.standard_normal(out.shape)
+    return out.astype(np.float32)

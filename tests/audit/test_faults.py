@@ -105,7 +105,7 @@ def test_a_killed_driver_is_resumed_by_running_again(tmp_path: Path, root: Path)
     driver.wait()
     assert orphans
     kept = {p.name: p.stat().st_mtime_ns for p in out.glob("parts/*.parquet")}
-    assert 1 <= len(kept) < 3
+    assert 1 <= len(kept) < 28
     while any(Path(f"/proc/{pid}").exists() for pid in orphans) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(Path(f"/proc/{pid}").exists() for pid in orphans)

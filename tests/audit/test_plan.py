@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ import pytest
 from provenance.audit import plan
 from provenance.audit.errors import AuditError
 from provenance.audit.items import SHARD_SIZE, Item
+from provenance.audit.run import Choice, score_source
+from tests.audit import make
+from tests.audit.drive import LOADER
 
 
 def items(n: int) -> list[Item]:
@@ -28,11 +32,13 @@ def settings(**changes: object) -> plan.Settings:
 
 
 def test_every_file_once_in_shards_of_64(tmp_path: Path) -> None:
-    """Every listed file is planned once, a repeated one too, in shards of at most 64."""
-    counts = plan.make(tmp_path, settings(), [*items(200), *items(3)])
-    assert planned(tmp_path) == [item.path for item in items(200)]
+    """Every listed file is planned once, a repeated one too, in shards of 64; a small set is cut finer."""
+    counts = plan.make(tmp_path, settings(), [*items(3000), *items(3)])
+    assert planned(tmp_path) == [item.path for item in items(3000)]
     assert max(len(shard.items) for shard in plan.read_shards(tmp_path)) == SHARD_SIZE
-    assert (counts.n_listed, counts.n_planned, counts.n_repeated, counts.n_shards) == (200, 200, 3, 4)
+    assert (counts.n_listed, counts.n_planned, counts.n_repeated, counts.n_shards) == (3000, 3000, 3, 47)
+    (tmp_path / "small").mkdir()
+    assert plan.make(tmp_path / "small", settings(), items(70)).n_shards == 24
 
 
 def test_new_files_are_added_and_nothing_planned_moves(tmp_path: Path) -> None:
@@ -76,3 +82,17 @@ def test_one_driver_at_a_time(tmp_path: Path) -> None:
     """A folder that an audit is writing to is refused to a second one."""
     with plan.locked(tmp_path), pytest.raises(AuditError, match="another audit is writing here"), plan.locked(tmp_path):
         pass
+
+
+def test_a_budget_stops_early_and_a_rerun_goes_on(tmp_path: Path) -> None:
+    """A spent budget starts no shard and leaves a random order behind; without it the same folder is finished."""
+    make.files(tmp_path / "in", [f"{i:02d}.wav" for i in range(40)])
+    call = functools.partial(score_source, str(tmp_path / "in"), tmp_path / "out", workers=1, loader=LOADER)
+    stopped = call(choice=Choice(budget_s=0.0))
+    assert stopped.stopped
+    assert stopped.n_done == 0
+    order = planned(tmp_path / "out")
+    assert order != sorted(order)
+    assert sorted(order) == [str(tmp_path / "in" / f"{i:02d}.wav") for i in range(40)]
+    assert call().n_done == 40
+    assert planned(tmp_path / "out") == order

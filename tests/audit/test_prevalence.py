@@ -81,7 +81,7 @@ def test_acceptance_sampling_says_what_300_of_100000_can_say() -> None:
 
 
 def test_an_evaluation_is_worth_what_its_own_intervals_say(tmp_path: Path) -> None:
-    """Rates come from evaluation.json with fewer independent files where resampling by song says so; without it, none."""
+    """Rates come from evaluation.json, worth fewer files where resampling by song says so; without it, none."""
     unseen = {
         "n_studio": 600, "n_separated": 300, "studio_called_separated": 0.02, "studio_called_studio": 0.7,
         "separated_called_separated": 0.5, "separated_called_studio": 0.1,

@@ -1,4 +1,4 @@
-"""Sources: each names the same files in a fixed order, with the vendor's claims, and the worker reads the same audio."""
+"""Sources: each names the same files in one order, with the vendor's claims, and the worker reads the same audio."""
 
 from __future__ import annotations
 

@@ -202,6 +202,17 @@ def test_a_second_run_reads_only_what_changed(tmp_path: Path, monkeypatch: pytes
     assert read == ["bass.wav"]
 
 
+def test_rooms_come_through(tmp_path: Path) -> None:
+    """Impulse responses of a manifest stay in the table without a song, for training to find."""
+    soundfile.write(tmp_path / "hall.wav", np.exp(-np.arange(60_000) / 5000)[:, None] * np.ones((1, 2)) * 0.5, RATE_HZ)
+    (tmp_path / "m.csv").write_text("clip,set,song_id,stem,origin\nhall.wav,rir,,rir,unknown\n")
+    made = table.gather([str(tmp_path / "m.csv")])
+    assert made.problems == []
+    (tmp_path / "out").mkdir()
+    table.write(made, tmp_path / "out" / "all.csv")
+    assert [room.resolve() for room in catalogue.rooms([tmp_path / "out" / "all.csv"])] == [tmp_path / "hall.wav"]
+
+
 def test_a_file_in_two_sources_is_used_once(tmp_path: Path) -> None:
     """The same folder given twice, or a manifest of files that a folder holds too, lists each file once."""
     manifest = songs.write_manifest(tmp_path / "made", ("fifth column",))

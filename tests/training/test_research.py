@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,11 @@ import pandas as pd
 import pytest
 import soundfile
 
+import provenance
 from tests import sounds
 from training.research import (
     artefacts,
+    cost,
     deletion,
     detectability,
     detector,
@@ -24,6 +27,7 @@ from training.research import (
     leave_out,
     logistic,
     mixes,
+    pictures,
     ranges,
     separate,
     table,
@@ -267,6 +271,29 @@ def test_commands_name_what_is_missing(tmp_path: Path, root: Path) -> None:
     )  # fmt: skip
     assert run.returncode == 2
     assert "found no audio" in run.stderr
+
+
+def test_the_page_on_artefacts_names_every_cue_and_shows_pictures_that_can_be_remade(
+    root: Path, tmp_path: Path
+) -> None:
+    """``docs/artefacts.md`` leaves no cue out, its pictures are there and small, and the command draws them."""
+    text = (root / "docs" / "artefacts.md").read_text(encoding="utf-8")
+    assert [name for name in table.CUES if f"`{name}`" not in text] == []
+    shown = re.findall(r"!\[[^]]+\]\(pictures/(\w+)\.png\)", text)
+    assert sorted(shown) == sorted(pictures.NAMES)
+    for name in shown:
+        assert (root / "docs" / "pictures" / f"{name}.png").stat().st_size < 200_000
+    for number in range(1, 11):
+        assert re.search(rf"\[{number}\]", text), f"source {number} is never cited"
+    pictures.draw("phase", tmp_path / "phase.png")
+    assert (tmp_path / "phase.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="needed: holes"):
+        pictures.draw("nothing", tmp_path / "nothing.png")
+
+
+def test_all_cues_cost_less_than_half_of_front_end_and_model(scorer: provenance.Scorer) -> None:
+    """The command's ratio stays under a half, even beside a model that is almost free."""
+    assert cost.measure(scorer, n=6)["cues_over_front_end_and_model"] < 0.5
 
 
 @pytest.mark.corpus

@@ -121,6 +121,32 @@ def test_an_interrupted_training_goes_on(stems: mixes.Stems, tmp_path: Path, mon
     assert calls == 5 + 4
 
 
+def test_a_full_disk_while_training_loses_nothing(
+    stems: mixes.Stems, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A state that cannot be written stops with a line and leaves the state before it; a foreign one is refused."""
+    monkeypatch.setattr(train, "SAVE_EVERY_S", 0.0)
+    real, n = torch.save, 0
+
+    def full(tensors: object, file: Path) -> None:
+        nonlocal n
+        n += 1
+        if n == 3:
+            file.write_bytes(b"half")
+            raise RuntimeError("PytorchStreamWriter failed writing file: No space left on device")
+        real(tensors, file)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(SeparatorError, match="No space left"):
+        train.train("spleeter-a", stems, tmp_path, n_steps=40, batch=1, segment_s=0.7)
+    assert [p.name for p in (tmp_path / "spleeter-a").iterdir()] == ["training.pt"]
+    assert torch.load(tmp_path / "spleeter-a" / "training.pt", weights_only=True)["step"] == 2
+    (tmp_path / "tasnet-a").mkdir()
+    (tmp_path / "spleeter-a" / "training.pt").rename(tmp_path / "tasnet-a" / "training.pt")
+    with pytest.raises(SeparatorError, match="remove it to begin again"):
+        train.train("tasnet-a", stems, tmp_path, n_steps=4, batch=1, segment_s=0.7)
+
+
 def test_a_finished_network_is_not_trained_again(
     stems: mixes.Stems, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,3 +173,14 @@ def test_what_is_wrong_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
     manifest.write_text("clip,song_id,stem,origin\nsolo/bass.wav,solo,bass,studio\n")
     assert train.main([str(manifest), "--out", str(tmp_path / "nets")]) == 2
     assert "needed: two of" in capsys.readouterr().err
+
+
+def test_silence_does_not_pay() -> None:
+    """Silence costs more than each stem's share of the mix, also where a stem is absent, and the truth least."""
+    rng = np.random.default_rng(0)
+    truth = torch.from_numpy(rng.standard_normal((2, 4, 2, 8000)).astype(np.float32)) / 2
+    truth[:, 0] = 0
+    share = truth.sum(1, keepdim=True).expand_as(truth) / 4
+    silent = train.loss_of(torch.zeros_like(truth), truth)
+    assert train.loss_of(share, truth) < silent
+    assert train.loss_of(truth, truth) < train.loss_of(share, truth) - 0.5

@@ -196,7 +196,7 @@ def test_a_killed_run_goes_on(tmp_path: Path, manifest: Path) -> None:
     words += ["--out", str(tmp_path / "out")]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(list((tmp_path / "out" / "rows").glob("*.json"))) < 1 and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
@@ -273,6 +273,8 @@ def test_what_is_not_installed_is_told_once_and_the_others_run(
     assert run.main([*base, *missing]) == 2
     assert run.main([*base, "--separator", "magic"]) == 2
     assert "found separator 'magic'" in capsys.readouterr().err
+    assert run.main([*base, "--separator", f"command[umx]:{splitter}", "--device", "abacus"]) == 2
+    assert "found no device 'abacus'" in capsys.readouterr().err
 
 
 def test_torchaudio_that_cannot_link_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,6 +384,26 @@ def test_processed_stems_are_mixed_and_labelled(manifest: Path, tmp_path: Path) 
         assert len(twins) == 3
         assert len(chains) == 1
         assert json.loads(chains.pop())
+
+
+def test_measured_rooms_of_the_manifest_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, splitter: str
+) -> None:
+    """With effects, the impulse responses that the manifest lists reach the chains; a broken one is passed over."""
+    made = songs.write_manifest(tmp_path, ("alpha song",), 1.2)
+    room = np.exp(-np.arange(30_000) / 4000)[:, None] * np.random.default_rng(0).standard_normal((30_000, 2)) * 0.2
+    soundfile.write(tmp_path / "hall.wav", room, RATE_HZ, "PCM_16")
+    (tmp_path / "broken.wav").write_bytes(b"none")
+    with made.open("a") as handle:
+        handle.write("hall.wav,rir,hall,rir,unknown,,,,\nbroken.wav,rir,broken,rir,unknown,,,,\n")
+    given: list[int] = []
+    real = build.effects.produce
+    monkeypatch.setattr(
+        build.effects, "produce", lambda w, p, r, rooms=(): (given.append(len(rooms)), real(w, p, r, rooms))[1]
+    )
+    words = [str(made), "--separator", f"command[umx]:{splitter}", "--seconds", "1", "--effects", "1"]
+    assert run.main([*words, "--out", str(tmp_path / "out")]) == 0
+    assert given == [1] * 4
 
 
 def test_excerpts_lie_where_every_stem_sounds(tmp_path: Path) -> None:

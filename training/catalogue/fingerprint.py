@@ -32,7 +32,7 @@ def compute(wave: Wave) -> Print:
 
     Source: J. Haitsma and T. Kalker, A highly robust audio fingerprinting system, ISMIR 2002.
     """
-    mono = soxr.resample(wave.mean(1), FROM_HZ, RATE_HZ)
+    mono = soxr.resample(wave.mean(1), FROM_HZ, RATE_HZ) if len(wave) else np.zeros(0, np.float32)
     if len(mono) < FRAME + HOP:
         return np.zeros(0, np.uint32)
     frames = np.lib.stride_tricks.sliding_window_view(mono, FRAME)[::HOP]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from training.catalogue import fingerprint, inspect, sources
@@ -135,6 +136,8 @@ def _about_song(song: Song, parts: list[tuple[Part, Facts]]) -> list[str]:
 
 def _print_of(parts: list[tuple[Part, Facts]]) -> fingerprint.Print:
     """Of the song's mix where there is one, else of the sum of its stems; of excerpts cut apart, there is no sum."""
+    if all("rir" in (part.stem, (part.row or {}).get("set")) for part, _ in parts):
+        return fingerprint.compute(np.zeros((0, 1), np.float32))
     mixes = [part.path for part, _ in parts if part.stem == "mix"]
     stems = [p.path for p, _ in parts if p.wetness != "dry" and not (p.row or {}).get("separator")]
     return fingerprint.compute(inspect.mix_of(mixes[:1] or stems or [parts[0][0].path]))

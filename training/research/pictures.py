@@ -28,10 +28,19 @@ def song() -> tuple[Wave, Wave, Wave]:
     """Return four seconds of a made-up voice, of what accompanies it, and of their mix, (n, 2) each."""
     rng = np.random.default_rng(7)
     voice = np.repeat(make.voice(rng), 2, axis=1)
-    backing = 0.6 * make.backing(len(voice), rng)
+    backing = 0.35 * make.backing(len(voice), rng)
     start = int(1.5 * SAMPLE_RATE_HZ)
     one, two = (w[start : start + N].astype(np.float32) for w in (voice, backing))
     return one, two, one + two
+
+
+def tones() -> Wave:
+    """Return four seconds of harmonics with vibrato over a smooth hiss, (n, 2): what holes show up in."""
+    t = np.arange(N) / SAMPLE_RATE_HZ
+    phase = 2 * np.pi * np.cumsum(220 * (1 + 0.02 * np.sin(2 * np.pi * 5 * t))) / SAMPLE_RATE_HZ
+    voiced = np.sum([np.sin(k * phase) / k for k in range(1, 36)], axis=0) * 0.2
+    hiss = 0.01 * np.random.default_rng(3).standard_normal(N)
+    return np.repeat((voiced + hiss).astype(np.float32)[:, None], 2, axis=1)
 
 
 def masked(target: Wave, mix: Wave, power: float = 2.0) -> Wave:
@@ -79,8 +88,9 @@ def draw(name: str, out: Path) -> None:
     if name == "phase":
         _draw_phase(voice, masked(voice, mix, 1.0), mix, out)
     elif name == "holes":
-        hard = masked(voice, mix, 12.0)
-        _draw_pair(voice, hard, "recorded", "through a mask that closes hard", out, top_khz=6.0)
+        sung, other = tones(), 12 * (mix - voice)
+        hard = masked(sung, sung + other, 6.0)
+        _draw_pair(sung, hard, "recorded", "through a mask that closes hard", out, top_khz=8.0)
     elif name == "cutoff":
         cut = masked(voice, mix)
         spectrum = np.fft.rfft(cut, axis=0)
@@ -127,7 +137,9 @@ def _draw_phase(true: Wave, pulled: Wave, mix: Wave, out: Path) -> None:
         s = frontend.stft(np.ascontiguousarray(wave[:, 0]))
         ratio = np.abs(s) / (np.abs(x) + 1e-12)
         weak = (ratio > 0.02) & (ratio < 0.3) & (np.abs(x) > np.abs(x).max() * 10**-3.5)
-        axis.hist(np.angle(s[weak] * x[weak].conj()), 61, (-np.pi, np.pi), density=True, histtype="step", label=label)
+        axis.hist(
+            np.angle(s[weak] * x[weak].conj()), 61, range=(-np.pi, np.pi), density=True, histtype="step", label=label
+        )
     axis.set(xlabel="phase of the stem against the mix where the stem is weak, radians", ylabel="density", yscale="log")
     axis.legend()
     figure.savefig(out, dpi=72)

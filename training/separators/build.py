@@ -68,7 +68,11 @@ class Stem:
 
 
 def build(
-    clips: Sequence[Clip], separators: Sequence[Separator], out: Path, settings: Settings | None = None
+    clips: Sequence[Clip],
+    separators: Sequence[Separator],
+    out: Path,
+    settings: Settings | None = None,
+    rooms: Sequence[Wave] = (),
 ) -> tuple[int, list[str]]:
     """Separate a catalogue's songs into ``out/manifest.csv``, or what is missing of it.
 
@@ -79,6 +83,7 @@ def build(
         separators: which.
         out: folder of clips, rows, cache and manifest.
         settings: what is made of each song.
+        rooms: measured impulse responses for the reverberation of stems processed before they are mixed.
 
     Returns:
         How many rows the manifest has, and one line for each thing that was left out.
@@ -102,11 +107,12 @@ def build(
     with tqdm(todo.items(), desc="songs", unit="song", disable=None, smoothing=0.1) as bar:
         for song, found in bar:
             bar.set_postfix_str(song[:24])
-            names = "|".join(sorted(s.identity for s in separators) + [repr(settings), *sorted(c.name for c in found)])
+            parts = sorted(f"{c.name} {c.path.stat().st_size} {c.path.stat().st_mtime_ns}" for c in found)
+            names = "|".join([*sorted(s.identity for s in separators), repr(settings), *parts])
             file = out / "rows" / f"{hashlib.sha256(names.encode()).hexdigest()[:24]}.json"
             kept.append(file)
             if not file.is_file():
-                rows, lines = _song(song, found, separators, out, settings)
+                rows, lines = _song(song, found, separators, out, settings, rooms)
                 _replace(file, json.dumps({"rows": rows, "problems": lines}))
                 _manifest(kept, out)
     return _manifest(kept, out, problems), problems
@@ -135,7 +141,12 @@ def _replace(file: Path, text: str) -> None:
 
 
 def _song(
-    song: str, clips: list[Clip], separators: Sequence[Separator], out: Path, settings: Settings
+    song: str,
+    clips: list[Clip],
+    separators: Sequence[Separator],
+    out: Path,
+    settings: Settings,
+    rooms: Sequence[Wave],
 ) -> tuple[list[dict[str, str]], list[str]]:
     """Rows of a song, and what went wrong with it."""
     stems, problems = _read(song, clips)
@@ -152,7 +163,7 @@ def _song(
             continue
         processed = rng.random() < settings.p_effects
         if processed:
-            part = {k: _processed(s, rng) for k, s in part.items()}
+            part = {k: _processed(s, rng, rooms) for k, s in part.items()}
         piece = Piece(np.sum([s.wave for s in part.values()], axis=0, dtype=np.float32), clips[0].song, start)
         used = [s for s in separators if s.keeps or not processed]  # finished outputs are of the stems as they were
         made, lines = _excerpt(song, piece, part, used, out, settings)
@@ -201,8 +212,8 @@ def _places(stems: dict[str, Stem], total: int, settings: Settings) -> list[int]
     return [int(starts[part[np.argmax(score[part])]]) for part in parts]
 
 
-def _processed(stem: Stem, rng: np.random.Generator) -> Stem:
-    made = effects.produce(stem.wave, str(rng.choice(["hybrid", "wet"])), rng)
+def _processed(stem: Stem, rng: np.random.Generator, rooms: Sequence[Wave]) -> Stem:
+    made = effects.produce(stem.wave, str(rng.choice(["hybrid", "wet"])), rng, rooms)
     return Stem(made.wave, stem.clips, made.processing if stem.wetness == "dry" else "unknown", made.effects)
 
 

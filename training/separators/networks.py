@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from training.families import family_of
-from training.separators.errors import SeparatorError
+from training.separators.errors import DiskFull, SeparatorError
 
 Wave = npt.NDArray[np.float32]
 RATE_HZ = 44_100
@@ -53,7 +53,6 @@ VARIANTS: dict[str, Variant] = {
     "htdemucs-b": Variant(
         "htdemucs", {"channels": 8, "t_layers": 1, "t_heads": 2, "nfft": 2048, "bottom_channels": 96}, 1e-3
     ),
-    "htdemucs-c": Variant("htdemucs", {"channels": 12, "t_layers": 1, "t_heads": 4, "nfft": 4096}, 2e-3),
     "hdemucs-a": Variant("hdemucs", {"channels": 6, "nfft": 4096, "depth": 6}, 1e-3),
     "hdemucs-b": Variant(
         "hdemucs",
@@ -166,12 +165,30 @@ def save(folder: Path, module: nn.Module, record: dict[str, Any]) -> None:
         module: the network.
         record: goes to ``network.json``; must hold ``architecture``, ``settings`` and ``stems``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"weights.{os.getpid()}.part"
-    torch.save(module.state_dict(), part)
-    os.replace(part, folder / "weights.pt")
+    write_tensors(folder / "weights.pt", module.state_dict())
+    part = folder / f".{os.getpid()}.network.json"
     part.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     os.replace(part, folder / "network.json")
+
+
+def write_tensors(file: Path, tensors: dict[str, Any]) -> None:
+    """Write tensors and numbers by write-then-rename.
+
+    Args:
+        file: its folder is made if it is missing.
+        tensors: as :func:`torch.save` takes them.
+
+    Raises:
+        DiskFull: they cannot be written; what was there before is still there.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{os.getpid()}.{file.name}")
+    try:
+        torch.save(tensors, part)
+        os.replace(part, file)
+    except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where the disk is full
+        part.unlink(missing_ok=True)
+        raise DiskFull(f"{file}: cannot be written ({error}); see that the disk has room and run it again") from error
 
 
 def load(where: str | Path, folder: Path | None = None) -> Network:

@@ -11,7 +11,7 @@ from training import catalogue
 from training.catalogue import CatalogueError
 from training.separators.build import Settings, build
 from training.separators.errors import SeparatorError
-from training.separators.separator import Separator, open_separator
+from training.separators.separator import Separator, Wave, check_device, open_separator
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,9 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(given.threads)
     settings = Settings(given.seconds, given.excerpts, given.effects, not given.no_residuals, given.seed)
     try:
+        check_device(given.device)
         clips, left_out = catalogue.load(given.manifests, given.flags)
         separators, problems = _open(given.separator, given.device)
-        n, lines = build(clips, separators, given.out, settings)
+        rooms = _rooms(given.manifests) if given.effects else ()
+        n, lines = build(clips, separators, given.out, settings, rooms)
     except (SeparatorError, CatalogueError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -55,6 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(line, file=sys.stderr)
     print(f"{n} rows of {given.out / 'manifest.csv'}; {len(problems)} problems")
     return 1 if given.strict and problems else 0
+
+
+def _rooms(manifests: Sequence[Path]) -> Sequence[Wave]:
+    from training.examples import read_rooms  # it brings librosa along
+
+    return read_rooms(tuple(str(file) for file in catalogue.rooms(manifests)))
 
 
 def _open(specs: Sequence[str], device: str) -> tuple[list[Separator], list[str]]:

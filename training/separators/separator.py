@@ -80,6 +80,24 @@ def open_separator(spec: str, device: str = "cpu") -> Separator:
     return Separator(separator.name, f"{separator.identity}|as written by a command", run, separator.keeps)
 
 
+def check_device(device: str) -> None:
+    """Raise where torch cannot compute on a device.
+
+    Args:
+        device: as torch names it, such as ``cpu`` or ``cuda:1``.
+
+    Raises:
+        SeparatorError: no such device here.
+    """
+    import torch
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # a build without CUDA asserts
+        why = str(error).splitlines()[0]
+        raise SeparatorError(f"found no device {device!r} ({why}); needed: cpu, or cuda with a CUDA build") from error
+
+
 def digest_of(files: list[Path]) -> str:
     """Return a digest of files' content, for an identity.
 

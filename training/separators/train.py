@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
+import pickle
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,23 +24,30 @@ from training import catalogue
 from training.separators import networks
 from training.separators.errors import SeparatorError
 from training.separators.mixes import KINDS, RATE_HZ, Stems, draw, gather, measure
+from training.separators.separator import check_device
 
 Wave = npt.NDArray[np.float32]
 EARLY_AT = 0.4
 """Share of the training after which a half-trained network is kept as well: its traces are as telling."""
 SAVE_EVERY_S = 60.0
+LEAST_LEVEL = 0.01
+"""Power of a stem, of a mix of unit power, from which it counts as sounding."""
 
 
 def loss_of(estimate: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Error of samples and spectrum in units of the mix's level, and the logarithm of each stem's error to its level.
 
     The mean absolute error alone is least, for a quiet or sparse stem, at silence: short trainings then stay there.
+    The logarithm counts stems that sound only, for of an absent one it would reward silence above all.
     """
     flat = (estimate - truth).reshape(-1, truth.shape[-1])
     window = torch.hann_window(1024, device=flat.device)
     spectrum = torch.stft(flat, 1024, 512, window=window, return_complex=True)
-    ratio = ((estimate - truth) ** 2).mean((2, 3)) / ((truth**2).mean((2, 3)) + 1e-3)
-    return flat.abs().mean() + 0.02 * torch.view_as_real(spectrum).abs().mean() + 0.5 * torch.log10(ratio + 1e-3).mean()
+    error, level = ((estimate - truth) ** 2).mean((2, 3)), (truth**2).mean((2, 3))
+    sounds = level > LEAST_LEVEL
+    ratio = torch.log10((error / level.clamp_min(LEAST_LEVEL)).clamp_min(1e-3))
+    logarithm = (ratio * sounds).sum() / sounds.sum().clamp_min(1)
+    return flat.abs().mean() + 0.02 * torch.view_as_real(spectrum).abs().mean() + 0.3 * logarithm
 
 
 def train(
@@ -87,9 +94,12 @@ def train(
     state = folder / "training.pt"
     step, spent_s, early = 0, 0.0, False
     if state.is_file():
-        saved = torch.load(state, map_location=device, weights_only=True)
-        module.load_state_dict(saved["module"])
-        optimizer.load_state_dict(saved["optimizer"])
+        try:
+            saved = torch.load(state, map_location=device, weights_only=True)
+            module.load_state_dict(saved["module"])
+            optimizer.load_state_dict(saved["optimizer"])
+        except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
+            raise SeparatorError(f"{state}: not a state of this network ({error}); remove it to begin again") from error
         step, spent_s, early = int(saved["step"]), float(saved["spent_s"]), bool(saved["early"])
         rng = np.random.default_rng([seed, step])
 
@@ -149,7 +159,8 @@ def train(
         bar.set_postfix(loss=f"{average:.4f}", step=step)
         if time.monotonic() - last_save > SAVE_EVERY_S:
             last_save = time.monotonic()
-            _save_state(state, module, optimizer, step, spent_s, early)
+            states = {"module": module.state_dict(), "optimizer": optimizer.state_dict()}
+            networks.write_tensors(state, states | {"step": step, "spent_s": spent_s, "early": early})
     bar.close()
     module.eval()
     record = keep(folder, 1.0)
@@ -157,16 +168,6 @@ def train(
     networks.save(folder, module, record)
     state.unlink(missing_ok=True)
     return record
-
-
-def _save_state(
-    file: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int, spent_s: float, early: bool
-) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(f".{os.getpid()}.part")
-    states = {"module": module.state_dict(), "optimizer": optimizer.state_dict()}
-    torch.save(states | {"step": step, "spent_s": spent_s, "early": early}, part)
-    os.replace(part, file)
 
 
 def _by(module: torch.nn.Module, device: str) -> Callable[[Wave], dict[str, Wave]]:
@@ -190,6 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     try:
+        check_device(given.device)
         stems = gather(given.manifests, given.flags)
         for failure in stems.failures:
             print(f"left out: {failure}", file=sys.stderr)
@@ -202,6 +204,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SeparatorError, catalogue.CatalogueError) as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"{given.out}: {error.strerror or error}; the last state is kept, run it again", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"stopped; the last state is kept in {given.out}: the same command goes on", file=sys.stderr)
+        return 130
     return 0
 
 

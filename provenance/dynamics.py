@@ -1,0 +1,85 @@
+"""Statistics over time: how the energy of each band rises, decays, repeats and falls silent.
+
+Texture says how a spectrum was made; these say what was done to it afterwards (a room decays, a compressor evens, a
+delay repeats) and what a separator leaves in the pauses. On separators and sources that were not trained on they raised
+the area under the ROC curve from 0.82 to 0.86 (see ``training/LOG.md``). They are computed from the level of the map in
+eight bits, so that what is stored for training and what is served are the same numbers.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+_Array: TypeAlias = npt.NDArray[np.float32]
+
+BIN_HZ = 44_100 / 2048
+STEP_DB, FLOOR_DB = 0.5, -110.0
+"""What a step of the level is, and what its zero stands for."""
+EDGES_HZ = (40, 200, 800, 2_500, 6_000, 12_000, 20_000)
+"""Bands whose energy is followed; one more series is their sum."""
+PERCENTILES = (5, 25, 50, 75)
+LOUD_SHARE = 0.95
+"""Energies are relative to the one that so many frames stay below."""
+LAGS = (3, 5, 8, 12, 16, 20, 26, 32)
+"""Frames of 23 ms at which energy is compared with itself: 70 to 740 ms."""
+RANGE_DB = 50.0
+"""Energy further below the loud frames counts as that, where energy is compared with itself."""
+SLOW_FALL_DB = (-2.5, -0.3)
+"""A fall per frame that a room makes: 60 dB in 0.6 to 4.6 s."""
+
+
+@lru_cache(maxsize=1)
+def names() -> tuple[str, ...]:
+    """Return the name of each statistic, in order."""
+    each = [*(f"p{p}" for p in PERCENTILES), "max", "fall_p5", "fall_p25", "fall_p50", "rise_p75", "rise_p95"]
+    each += ["slow_falls", "below_20", "below_40", *(f"echo_{lag}" for lag in LAGS), "echo_peak"]
+    bands = [*(f"{low}-{high}" for low, high in pairwise(EDGES_HZ)), "all"]
+    return tuple(f"energy_{what}_{band}" for band in bands for what in each)
+
+
+def compute(level: npt.NDArray[np.uint8]) -> _Array:
+    """Compute the statistics of a window.
+
+    Args:
+        level: uint8 (n_frames, 1024), in steps of 0.5 dB from -110 dB, from the first bin above DC; at least 40 frames.
+
+    Returns:
+        float32, shape (len(names()),).
+    """
+    edges = [round(hz / BIN_HZ) - 1 for hz in EDGES_HZ]
+    bands = np.add.reduceat(_powers()[level], edges, axis=1)[:, :-1].T
+    power = np.concatenate([bands, bands.sum(axis=0, keepdims=True)])
+    return np.concatenate([_follow(energy) for energy in 10 * np.log10(power + np.float32(1e-9))])
+
+
+@lru_cache(maxsize=1)
+def _powers() -> _Array:
+    out: _Array = (10 ** ((np.arange(256) * STEP_DB + FLOOR_DB) / 10)).astype(np.float32)
+    return out
+
+
+def _at(ordered: _Array, share: float) -> np.float32:
+    value: np.float32 = ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    return value
+
+
+def _follow(energy: _Array) -> _Array:
+    """Statistics of one series in dB, shape (n_frames,)."""
+    ordered, rise = np.sort(energy), np.diff(energy)
+    loud = _at(ordered, LOUD_SHARE)
+    falls = np.sort(rise[rise < 0]) if (rise < 0).any() else np.zeros(1, np.float32)
+    steps = np.sort(rise)
+    out = [_at(ordered, p / 100) - loud for p in PERCENTILES] + [ordered[-1] - loud]
+    out += [_at(falls, 0.05), _at(falls, 0.25), _at(falls, 0.5), _at(steps, 0.75), _at(steps, 0.95)]
+    slowest, fastest = SLOW_FALL_DB[1], SLOW_FALL_DB[0]
+    out += [((rise < slowest) & (rise > fastest)).mean(), (energy < loud - 20).mean(), (energy < loud - 40).mean()]
+    centred = np.maximum(energy, loud - np.float32(RANGE_DB))
+    centred = centred - centred.mean()
+    variance = float(centred @ centred) / len(centred) + 1e-3
+    echoes = [float(centred[lag:] @ centred[:-lag]) / (len(centred) - lag) / variance for lag in LAGS]
+    return np.array([*out, *echoes, max(echoes[2:]) - float(np.median(echoes))], np.float32)

@@ -1,0 +1,278 @@
+"""Summary, findings, report, query, export and gate, on a small vendor set that is made here and audited for real."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+import soundfile
+
+import provenance
+from provenance.audit import gate, report, store, summary
+from provenance.audit.errors import AuditError
+from provenance.audit.run import score_source
+from tests.audit import make, rowsets
+from tests.audit.drive import LOADER
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def vendor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A vendor's set: eight songs of two stems, one take sold twice, a masked pair of outputs, a broken file.
+
+    The fault scorer calls loud files separated; the songs 6 and 7 are loud and all claim to be studio recordings.
+    """
+    base = tmp_path_factory.mktemp("vendor")
+    rows = []
+
+    def put(name: str, wave: np.ndarray, **claims: str) -> None:
+        soundfile.write(base / name, wave, 44_100)
+        rows.append({"path": name, "claimed_origin": "studio", "wetness": "dry", **claims})
+
+    for song in range(8):
+        loud = 1.0 if song >= 6 else 0.25
+        for k, stem in enumerate(("vocals", "bass")):
+            put(f"{song}_{stem}.wav", loud * make.take(10 * song + k), song=f"song {song}", stem=stem)
+    put("again.wav", 0.3 * make.take(0)[22_050:], song="bonus", stem="vocals")
+    first, second = _masked(make.take(91), make.take(92))
+    put("masked_a.wav", first, song="masked", stem="vocals")
+    put("masked_b.wav", second, song="masked", stem="drums")
+    dry = 0.5 * make.take(70, channels=1)
+    put("pair_1.wav", dry, song="pair", stem="keys", pair_id="P")
+    put("pair_2.wav", _reverb(dry), song="pair", stem="keys", pair_id="P", wetness="wet")
+    put("pair_3.wav", _reverb(dry), song="pair2", stem="keys", pair_id="Q")
+    put("pair_4.wav", dry, song="pair2", stem="keys", pair_id="Q", wetness="wet")
+    put("pair_5.wav", dry, song="pair3", stem="keys", pair_id="R")
+    put("pair_6.wav", 0.5 * make.take(55), song="pair3", stem="keys", pair_id="R", wetness="wet")
+    (base / "broken.wav").write_bytes(b"RIFF")
+    rows.append({"path": "broken.wav", "claimed_origin": "studio", "wetness": "dry", "song": "x"})
+    with (base / "manifest.csv").open("w", newline="") as handle:
+        table = csv.DictWriter(handle, ["path", "claimed_origin", "wetness", "song", "stem", "pair_id"])
+        table.writeheader()
+        table.writerows(rows)
+    return base
+
+
+def _masked(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Separate a mix of two by a soft mask: both outputs get the phase of the mix."""
+    n, hop = 1024, 256
+    window = np.hanning(n + 1)[:-1]
+    mono = [w.mean(axis=1) for w in (a, b)]
+    frames = [np.lib.stride_tricks.sliding_window_view(w, n)[::hop] * window for w in (*mono, mono[0] + mono[1])]
+    x, y, mix = (np.fft.rfft(f, axis=1) for f in frames)
+    mask = np.abs(x) ** 0.7 / (np.abs(x) ** 0.7 + np.abs(y) ** 0.7 + 1e-9)
+    out = []
+    for part in (mask * mix, (1 - mask) * mix):
+        wave = np.zeros(len(mono[0]))
+        for i, frame in enumerate(np.fft.irfft(part, axis=1) * window):
+            wave[i * hop : i * hop + n] += frame
+        out.append((0.3 * wave).astype(np.float32))
+    return out[0], out[1]
+
+
+def _reverb(wave: np.ndarray) -> np.ndarray:
+    """Return a stereo copy with a long tail."""
+    rng = np.random.default_rng(0)
+    t = np.arange(44_100) / 44_100
+    out = []
+    for _ in range(2):
+        tail = rng.standard_normal(len(t)) * 10 ** (-3 * t / 1.2) * 0.06
+        tail[0] = 1.0
+        n = len(wave) + len(tail)
+        out.append(np.fft.irfft(np.fft.rfft(wave[:, 0], n) * np.fft.rfft(tail, n), n)[: len(wave)])
+    return (0.5 * np.stack(out, axis=1)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def audited(vendor: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The folder of its audit and the summary."""
+    out = tmp_path_factory.mktemp("audit")
+    score_source(str(vendor / "manifest.csv"), out, workers=2, loader=LOADER)
+    found = summary.summarise(out)
+    report.write(out, found)
+    return out, found
+
+
+def kinds_of(out: Path, path: str) -> set[str]:
+    """Return the kinds of finding against a file."""
+    return {row[0] for row in store.query(out, f"select kind from findings where path = '{path}'")[1]}
+
+
+def test_counts_claims_and_shares_add_up(audited: tuple[Path, dict[str, Any]]) -> None:
+    """Rows, calls and the table of claims all count the same files, and songs are the groups."""
+    _, found = audited
+    assert (found["files"]["n_rows"], found["files"]["n_error"]) == (26, 1)
+    assert found["clustered_by"] == "claimed song"
+    assert found["prevalence"]["separated"]["called"] == 4
+    row = next(r for r in found["claims"]["origin"]["rows"] if r["claimed"] == "studio")
+    assert (row["separated"], row["studio"] + row["undecided"], row["unread"], row["n"]) == (4, 21, 1, 26)
+    for use in found["uses"]:
+        assert use["yes"]["n"] + use["needs_pair"]["n"] + use["no"]["n"] + use["unknown"]["n"] == 25
+    assert json.loads((audited[0] / "summary.json").read_text()) == found
+
+
+def test_findings_name_the_right_files(audited: tuple[Path, dict[str, Any]]) -> None:
+    """The take sold twice, the masked outputs, the swapped and the false pair, false claims: found, and no others."""
+    out, found = audited
+    assert "separated_sold_as_studio" in kinds_of(out, "7_bass.wav")
+    assert kinds_of(out, "broken.wav") == {"unreadable"}
+    assert {"shared_phase"} <= kinds_of(out, "masked_a.wav") & kinds_of(out, "masked_b.wav")
+    same = {"copy", "same_take", "processed_version"}
+    assert (kinds_of(out, "again.wav") | kinds_of(out, "0_vocals.wav")) & same
+    assert "pair_swapped" in kinds_of(out, "pair_3.wav")
+    assert "pair_not_one_performance" in kinds_of(out, "pair_6.wav")
+    assert not kinds_of(out, "pair_2.wav") & {"pair_swapped", "pair_not_one_performance"}
+    assert not kinds_of(out, "1_vocals.wav") - {"clipped"}
+    assert found["checks"]["claimed_pairs"]["n_usable"] == 1
+    weights = [row["weight_s"] for row in found["findings"]["first"]]
+    assert weights == sorted(weights, reverse=True)
+
+
+def test_a_rerun_gives_the_same_summary(audited: tuple[Path, dict[str, Any]]) -> None:
+    """Summing up again changes nothing."""
+    out, found = audited
+    assert summary.summarise(out) == found
+
+
+def test_rows_are_read_by_duckdb_pandas_and_the_query(audited: tuple[Path, dict[str, Any]]) -> None:
+    """The parts are plain Parquet with the documented columns; a wrong query is one clear line."""
+    out, _ = audited
+    counted = duckdb.sql(f"select count(*) from '{out}/parts/*.parquet'").fetchall()[0][0]
+    names, rows = store.query(out, "select origin, count(*) as n from stems group by 1 order by 2 desc")
+    assert names == ["origin", "n"]
+    assert sum(n for _, n in rows) == counted == 26
+    pandas = pytest.importorskip("pandas")
+    assert len(pandas.read_parquet(out / "parts")) == 26
+    with pytest.raises(AuditError, match="nope"):
+        store.query(out, "select nope from stems")
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_the_clean_subset_is_a_manifest(audited: tuple[Path, dict[str, Any]], tmp_path: Path, ending: str) -> None:
+    """The export holds studio stems without a finding and can be audited as a source itself."""
+    from provenance.audit.sources import list_items
+
+    out, _ = audited
+    file = tmp_path / f"clean.{ending}"
+    n = store.export_clean(out, file)
+    dirty = {
+        row[0] for row in store.query(out, "select source from stems where path in (select path from findings)")[1]
+    }
+    paths = {item.path for item in list_items(str(file))}
+    assert len(paths) == n > 4
+    assert not paths & dirty
+    assert all(Path(path).is_file() for path in paths)
+    with pytest.raises(AuditError, match=r"needed: \.csv, \.jsonl or \.parquet"):
+        store.export_clean(out, tmp_path / "clean.txt")
+
+
+def test_the_gate_reads_kinds_verdicts_and_shares(audited: tuple[Path, dict[str, Any]]) -> None:
+    """A condition holds if there is such a file, or if the interval's low end lies above a share."""
+    out, found = audited
+    words = lambda *values: gate.check(found, gate.read(list(values)), out)  # noqa: E731
+    assert words("crashed,wet") == []
+    assert len(words("unreadable", "separated", "undecided>0.5")) == 2
+    low = found["prevalence"]["separated"]["low"]
+    assert bool(words(f"separated>{max(0.0, low - 0.01):.3f}")) == (low > 0.01)
+    assert words("separated>0.99") == []
+    with pytest.raises(AuditError, match="found 'nonsense'"):
+        gate.read(["nonsense"])
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_the_report_opens_offline_in_a_browser(audited: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    """One file, nothing fetched, no script error, no sideways scrolling, pictures drawn, the answer on top."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    out, found = audited
+    alone = tmp_path / "report.html"
+    shutil.copy(out / "report.html", alone)
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_context(offline=True, viewport={"width": 1100, "height": 900}).new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: asked.append(str(error)))
+        page.goto(alone.as_uri())
+        assert page.inner_text("h1") == found["answer"]
+        assert all(url.startswith(("file://", "data:")) for url in asked)
+        assert page.evaluate(
+            "[...document.images].length > 3 && [...document.images].every(i => i.naturalWidth == 480)"
+        )
+        text = page.inner_text("main")
+        assert "What this audit cannot tell" in text
+        assert "again.wav" in text
+        for width in (1100, 380):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        browser.close()
+
+
+def test_a_name_cannot_inject_into_the_report(tmp_path: Path) -> None:
+    """A file name with markup is shown as text."""
+    name = "<img src=x onerror=alert(1)>.wav"
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / name, 3 * make.take(1, 2.0), 44_100)
+    out = tmp_path / "out"
+    score_source(str(tmp_path / "in"), out, workers=1, loader=LOADER)
+    page = report.write(out, summary.summarise(out)).read_text()
+    assert "<img src=x" not in page
+    assert "&lt;img src=x" in page
+
+
+def test_drawn_rows_sum_up_with_the_models_own_rates(tmp_path: Path) -> None:
+    """On rows drawn for the shipped model, the estimate is corrected by its evaluation and limits are stated."""
+    scorer = provenance.load()
+    rowsets.write(tmp_path / "drawn", 2_000, scorer.bundle.reference)
+    found = summary.summarise(tmp_path / "drawn")
+    share = found["prevalence"]["separated"]
+    assert share["corrected"]
+    assert share["low"] < share["value"] < share["high"]
+    assert share["n_songs"] == 500
+    assert found["claims"]["studio"]["alarms"]["expected"] < found["claims"]["studio"]["alarms"]["called"]
+    assert any("evidence, not proof" in text for text in found["cannot_tell"])
+
+
+def cli(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own."""
+    code = "import sys; from provenance.cli import main; sys.argv[0] = 'stem-provenance'; main()"
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=cwd)
+
+
+def test_the_command_from_folder_to_gate(tmp_path: Path, root: Path) -> None:
+    """With the shipped model: exit 0, then 1 for a finding, 2 for an unreadable file or a wrong call, nothing twice."""
+    for i in range(3):
+        (tmp_path / "set").mkdir(exist_ok=True)
+        soundfile.write(tmp_path / "set" / f"{i}.wav", make.take(i, 4.0), 44_100)
+    call = ("audit", str(tmp_path / "set"), "--out", str(tmp_path / "out"), "--workers", "1")
+    first = cli(*call, "--format", "json", cwd=root)
+    assert first.returncode == 0, first.stderr
+    assert first.stderr == ""
+    assert json.loads(first.stdout)["files"]["n_rows"] == 3
+    origin = store.query(tmp_path / "out", "select origin from stems limit 1")[1][0][0]
+    second = cli(*call, "--fail-on", origin, cwd=root)
+    assert second.returncode == 1
+    assert f"--fail-on: {origin}" in second.stderr
+    (tmp_path / "set" / "empty.wav").touch()
+    assert cli(*call, cwd=root).returncode == 2
+    assert cli(*call, "--allow-unreadable", cwd=root).returncode == 0
+    queried = cli(
+        "audit", "query", str(tmp_path / "out"), "select count(*) as n from stems", "--format", "csv", cwd=root
+    )
+    assert queried.stdout.split() == ["n", "4"]
+    wrong = cli("audit", str(tmp_path / "nothing"), "--out", str(tmp_path / "o2"), cwd=root)
+    assert wrong.returncode == 2
+    assert "no such file or folder" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
