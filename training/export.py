@@ -178,7 +178,9 @@ class _Graph:
     def kinds(self, estimator: Any) -> str:
         """Add the trees of the kind of separator; the columns of kinds that were not learnt are zero."""
         found = self.tree(estimator)
-        if len(estimator.classes_) == 2:  # log odds of the second
+        if len(estimator.classes_) == 1:  # nothing to tell apart: it is certain
+            found = self.node("Add", [self.scaled(found, 0.0), self.constant("kind_one", np.float32(1))])
+        elif len(estimator.classes_) == 2:  # log odds of the second
             second = self.node("Sigmoid", [found])
             first = self.node("Sub", [self.constant("kind_one", np.float32(1)), second])
             found = self.node("Concat", [first, second], axis=1)

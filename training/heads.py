@@ -63,7 +63,11 @@ def all_kinds(model: HistGradientBoostingClassifier, features: Array) -> npt.NDA
         features: rows.
     """
     out = np.zeros((len(features), len(KINDS)))
-    out[:, model.classes_.astype(int)] = model.predict_proba(features)
+    columns = model.classes_.astype(int)
+    if len(columns) == 1:  # scikit-learn gives two columns for one class
+        out[:, columns] = 1.0
+    else:
+        out[:, columns] = model.predict_proba(features)
     return out
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -44,13 +46,19 @@ def trees(features: np.ndarray) -> Trees:
             "kind": rng.choice(["clean", "surrogate"], len(features)),
             "clip": [f"c{k}" for k in range(len(features))],
             "repo": rng.choice(["a", "b"], len(features)),
-            "set": "true",
+            "set": np.where(separated, "true", "dry"),
+            "separator_kind": np.where(separated, rng.choice(KINDS, len(features)), ""),
+            "layers": rng.choice(["submix", "individual"], len(features)),
+            "effects": [json.dumps([[name, 0.5] for name in EFFECTS if rng.random() < 0.4]) for _ in features],
         }
     )
     return Trees(
         heads.fit_origin(features, meta, SMALL, 0),
         heads.fit_processing(features, meta, SMALL, 0),
         heads.fit_sdr(features, meta, SMALL, 0),
+        heads.fit_effects(features, meta, SMALL, 0),
+        heads.fit_kind(features, meta, SMALL, 0),
+        heads.fit_layers(features, meta, SMALL, 0),
         calibrate.fit_distance(features),
     )
 
@@ -72,6 +80,16 @@ def test_trees_agree(trees: Trees, features: np.ndarray, tmp_path: Path) -> None
     fusion = Fusion(tree_spread=1.3, net_spread=1.0, share=0.0, net_share_of_rest=0.0)
     export.export(trees, None, fusion, N_FEATURES, file)
     assert export.parity(file, heads.fuse(trees.run(features), fusion), features, None) < 1e-5
+
+
+def test_one_kind_of_separator_is_certain(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
+    """Where only one kind was learnt from, its probability is one, in the graph too."""
+    meta = pd.DataFrame({"origin": "separated", "separator_kind": KINDS[2]}, index=range(len(features)))
+    single = dataclasses.replace(trees, kind=heads.fit_kind(features, meta, SMALL, 0))
+    assert (single.run(features)["tree_kind"].argmax(1) == 2).all()
+    fusion = Fusion(1.0, 1.0, 0.0, 0.0)
+    export.export(single, None, fusion, N_FEATURES, tmp_path / "m.onnx")
+    assert export.parity(tmp_path / "m.onnx", heads.fuse(single.run(features), fusion), features, None) < 1e-5
 
 
 def test_values_on_a_threshold_take_the_same_branch(trees: Trees, tmp_path: Path) -> None:

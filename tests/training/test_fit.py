@@ -35,7 +35,7 @@ n_demucs = 0
 n_classical = 0
 n_networks = 0
 n_processed = 1
-n_submixes = 0
+n_submixes = 1
 degraded_share = 0.0
 keep_maps = {maps}
 
@@ -49,6 +49,18 @@ leaves = 7
 
 [sdr]
 rounds = 6
+leaves = 7
+
+[effects]
+rounds = 4
+leaves = 7
+
+[kind]
+rounds = 4
+leaves = 7
+
+[layers]
+rounds = 4
 leaves = 7
 
 [network]
