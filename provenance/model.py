@@ -21,7 +21,7 @@ EFFECTS = (
 )  # fmt: skip
 KINDS = ("waveform", "hybrid", "spectrogram_mask", "complex_mask", "transformer", "classical")
 """Kinds of separator a model may name; anything else is ``unknown``."""
-_OUTPUTS = {
+OUTPUTS = {
     "origin": "logit",
     "processing": "p_processing",
     "sdr": "sdr_db",
@@ -30,7 +30,8 @@ _OUTPUTS = {
     "family": "p_kind",
     "layers": "p_submix",
 }
-HEADS = frozenset(_OUTPUTS)
+"""The graph's output of each head."""
+HEADS = frozenset(OUTPUTS)
 """Every head a model may have."""
 
 
@@ -86,14 +87,14 @@ class Model:
             self._session = onnxruntime.InferenceSession(bundle.model_file, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors share no base but Exception
             raise ModelError(f"{bundle.model_file}: refused by onnxruntime ({error}); needed: a valid model") from error
-        unknown = sorted(bundle.heads - set(_OUTPUTS))
+        unknown = sorted(bundle.heads - set(OUTPUTS))
         if unknown:
-            raise ModelError(f"{bundle.folder}: found head {', '.join(unknown)}; needed: {', '.join(_OUTPUTS)}")
+            raise ModelError(f"{bundle.folder}: found head {', '.join(unknown)}; needed: {', '.join(OUTPUTS)}")
         present = {output.name for output in self._session.get_outputs()}
-        missing = {_OUTPUTS[head] for head in bundle.heads} - present
+        missing = {OUTPUTS[head] for head in bundle.heads} - present
         if missing or "origin" not in bundle.heads:
             raise ModelError(f"{bundle.model_file}: found no output {', '.join(sorted(missing)) or 'logit'}")
-        self._heads = [head for head in _OUTPUTS if head in bundle.heads]
+        self._heads = [head for head in OUTPUTS if head in bundle.heads]
         self.needs_map = any(given.name == "map" for given in self._session.get_inputs())
         """Whether it wants the windows' maps beside their statistics."""
 
@@ -107,7 +108,7 @@ class Model:
         inputs = {"features": features}
         if self.needs_map and maps is not None:
             inputs["map"] = maps
-        values = self._session.run([_OUTPUTS[head] for head in self._heads], inputs)
+        values = self._session.run([OUTPUTS[head] for head in self._heads], inputs)
         found = dict(zip(self._heads, values, strict=True))
 
         def flat(head: str) -> npt.NDArray[np.float32] | None:

@@ -117,7 +117,7 @@ def files(meta: pd.DataFrame, held: Outputs, rows: Mask) -> pd.DataFrame:
     """
     data = meta[rows].copy()
     for column, name in (("logit", "logit"), ("sdr_found_db", "sdr_db"), ("distance", "distance")):
-        data[column] = held[name][rows]
+        data[column] = held[name][rows] if name in held else np.nan
     firsts = ("origin", "stem", "set", "repo", "song", "family", "family_fold", "fold", "manifest", "sdr_db", "codec",
               "separator", "wetness", "n_frames")  # fmt: skip
     pooled = data.groupby("clip", sort=True).agg(

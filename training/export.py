@@ -28,8 +28,8 @@ def export(trees: Trees, net: TextureNet | None, fusion: Fusion, n_features: int
     """Write trees and network as one graph.
 
     Inputs are ``features``, float32 (n, n_features), and with a network ``map``, float32 (n, 2, n_frames, 1024).
-    Outputs are ``logit`` (n,), ``p_processing`` (n, 3), ``sdr_db`` (n,), ``distance`` (n,), ``p_effects``
-    (n, n_effects), ``p_kind`` (n, n_kinds) and ``p_submix`` (n,).
+    Outputs are those of ``logit`` (n,), ``p_processing`` (n, 3), ``sdr_db`` (n,), ``distance`` (n,), ``p_effects``
+    (n, n_effects), ``p_kind`` (n, n_kinds) and ``p_submix`` (n,) that there are heads for.
 
     Args:
         trees: boosted trees and the distance.
@@ -40,13 +40,18 @@ def export(trees: Trees, net: TextureNet | None, fusion: Fusion, n_features: int
     """
     graph = _Graph()
     logit = graph.scaled(graph.mean([graph.tree(tree) for tree in trees.origin]), fusion.tree_factor)
-    said = {
-        "p_processing": graph.tree(trees.processing),
-        "sdr_db": graph.flat(graph.tree(trees.sdr)),
-        "p_effects": graph.node("Concat", [graph.node("Sigmoid", [graph.tree(t)]) for t in trees.effects], axis=1),
-        "p_kind": graph.kinds(trees.kind),
-        "p_submix": graph.flat(graph.node("Sigmoid", [graph.tree(trees.layers)])),
-    }
+    said: dict[str, str] = {}
+    if trees.processing is not None:
+        said["p_processing"] = graph.classes(trees.processing, "processing", len(PROCESSINGS))
+    if trees.sdr is not None:
+        said["sdr_db"] = graph.flat(graph.tree(trees.sdr))
+    if trees.effects is not None:
+        each = [graph.node("Sigmoid", [graph.tree(tree)]) for tree in trees.effects]
+        said["p_effects"] = graph.node("Concat", each, axis=1)
+    if trees.kind is not None:
+        said["p_kind"] = graph.classes(trees.kind, "kind", len(KINDS))
+    if trees.layers is not None:
+        said["p_submix"] = graph.flat(graph.node("Sigmoid", [graph.tree(trees.layers)]))
     inputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", n_features])]
     if net is not None:
         inputs.append(helper.make_tensor_value_info("map", TensorProto.FLOAT, ["n", 2, "n_frames", N_MAP_BINS]))
@@ -61,7 +66,9 @@ def export(trees: Trees, net: TextureNet | None, fusion: Fusion, n_features: int
         }
         b = fusion.net_share_of_rest
         for name, value in mine.items():
-            said[name] = graph.node("Add", [graph.scaled(said[name], 1 - b), graph.scaled(value, b)])
+            if name in said:
+                value = graph.node("Add", [graph.scaled(said[name], 1 - b), graph.scaled(value, b)])
+            said[name] = value
     for name, value in {"logit": logit, **said}.items():
         graph.named(value, name)
     graph.distance(trees.distance)
@@ -72,7 +79,11 @@ def export(trees: Trees, net: TextureNet | None, fusion: Fusion, n_features: int
             graph.nodes,
             "stem",
             inputs,
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+                for name, shape in outputs.items()
+                if name in said or name in ("logit", "distance")
+            ],
             graph.constants,
         ),
         opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)],
@@ -175,18 +186,16 @@ class _Graph:
         )  # fmt: skip
         return self.node("Softmax", [value], axis=1) if is_classifier(estimator) and len(columns) > 1 else value
 
-    def kinds(self, estimator: Any) -> str:
-        """Add the trees of the kind of separator; the columns of kinds that were not learnt are zero."""
+    def classes(self, estimator: Any, name: str, n: int) -> str:
+        """Add the trees of a classifier of class numbers below n; columns of classes that were not learnt are zero."""
         found = self.tree(estimator)
-        if len(estimator.classes_) == 1:  # nothing to tell apart: it is certain
-            found = self.node("Add", [self.scaled(found, 0.0), self.constant("kind_one", np.float32(1))])
-        elif len(estimator.classes_) == 2:  # log odds of the second
+        if len(estimator.classes_) == 2:  # log odds of the second
             second = self.node("Sigmoid", [found])
-            first = self.node("Sub", [self.constant("kind_one", np.float32(1)), second])
+            first = self.node("Sub", [self.constant(f"{name}_one", np.float32(1)), second])
             found = self.node("Concat", [first, second], axis=1)
-        place = np.zeros((len(estimator.classes_), len(KINDS)), np.float32)
+        place = np.zeros((len(estimator.classes_), n), np.float32)
         place[np.arange(len(place)), estimator.classes_.astype(int)] = 1
-        return self.node("MatMul", [found, self.constant("kind_columns", place)])
+        return self.node("MatMul", [found, self.constant(f"{name}_columns", place)])
 
     def network(self, net: TextureNet) -> dict[str, str]:
         """Add the network, batch norms folded into the convolutions before them; returns its raw outputs by head."""

@@ -32,42 +32,47 @@ class Trees:
         kind: classifier over KINDS.
         layers: classifier of several performances against one.
         distance: to the training data.
+
+    A head that the rows cannot teach (no dry recordings, no known SDR, one kind of separator) is None.
     """
 
     origin: list[HistGradientBoostingClassifier]
-    processing: HistGradientBoostingClassifier
-    sdr: HistGradientBoostingRegressor
-    effects: list[HistGradientBoostingClassifier]
-    kind: HistGradientBoostingClassifier
-    layers: HistGradientBoostingClassifier
+    processing: HistGradientBoostingClassifier | None
+    sdr: HistGradientBoostingRegressor | None
+    effects: list[HistGradientBoostingClassifier] | None
+    kind: HistGradientBoostingClassifier | None
+    layers: HistGradientBoostingClassifier | None
     distance: Distance
 
     def run(self, features: Array) -> Outputs:
         """Return what the trees say of rows (n, n_features): ``tree_`` and the name of each head, and ``distance``."""
-        return {
+        out = {
             "tree_logit": np.mean([t.decision_function(features) for t in self.origin], axis=0),
-            "tree_processing": self.processing.predict_proba(features),
-            "tree_sdr_db": self.sdr.predict(features),
-            "tree_effects": np.stack([t.predict_proba(features)[:, 1] for t in self.effects], axis=1),
-            "tree_kind": all_kinds(self.kind, features),
-            "tree_submix": self.layers.predict_proba(features)[:, 1],
             "distance": np.asarray(self.distance.of(features), np.float64),
         }
+        if self.processing is not None:
+            out["tree_processing"] = all_classes(self.processing, features, len(PROCESSINGS))
+        if self.sdr is not None:
+            out["tree_sdr_db"] = self.sdr.predict(features)
+        if self.effects is not None:
+            out["tree_effects"] = np.stack([t.predict_proba(features)[:, 1] for t in self.effects], axis=1)
+        if self.kind is not None:
+            out["tree_kind"] = all_classes(self.kind, features, len(KINDS))
+        if self.layers is not None:
+            out["tree_submix"] = self.layers.predict_proba(features)[:, 1]
+        return out
 
 
-def all_kinds(model: HistGradientBoostingClassifier, features: Array) -> npt.NDArray[np.float64]:
-    """Return probabilities of every kind of separator, (n, n_kinds); a kind that was not learnt has none.
+def all_classes(model: HistGradientBoostingClassifier, features: Array, n: int) -> npt.NDArray[np.float64]:
+    """Return probabilities of n classes; one that was not learnt has none.
 
     Args:
-        model: fitted classifier of class numbers.
+        model: fitted classifier of class numbers below n.
         features: rows.
+        n: classes.
     """
-    out = np.zeros((len(features), len(KINDS)))
-    columns = model.classes_.astype(int)
-    if len(columns) == 1:  # scikit-learn gives two columns for one class
-        out[:, columns] = 1.0
-    else:
-        out[:, columns] = model.predict_proba(features)
+    out = np.zeros((len(features), n))
+    out[:, model.classes_.astype(int)] = model.predict_proba(features)
     return out
 
 
@@ -115,8 +120,8 @@ def spread_of(outputs: Outputs, share: float, rows: npt.NDArray[np.bool_]) -> Fu
 
 
 def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
-    """Return the model's outputs: ``logit``, ``p_processing``, ``sdr_db``, ``p_effects``, ``p_kind``, ``p_submix`` and
-    ``distance``.
+    """Return the model's outputs: ``logit``, ``distance``, and those of ``p_processing``, ``sdr_db``, ``p_effects``,
+    ``p_kind`` and ``p_submix`` that trees or network have.
 
     Args:
         outputs: what trees and network said.
@@ -128,10 +133,11 @@ def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
     names = {"p_processing": "processing", "sdr_db": "sdr_db", "p_effects": "effects", "p_kind": "kind",
              "p_submix": "submix"}  # fmt: skip
     for name, head in names.items():
-        fused[name] = outputs[f"tree_{head}"]
-        if "net_logit" in outputs:
-            b = fusion.net_share_of_rest
-            fused[name] = (1 - b) * fused[name] + b * outputs[f"net_{head}"]
+        tree, net = outputs.get(f"tree_{head}"), outputs.get(f"net_{head}")
+        if tree is not None and net is not None:
+            fused[name] = (1 - fusion.net_share_of_rest) * tree + fusion.net_share_of_rest * net
+        elif tree is not None or net is not None:
+            fused[name] = tree if tree is not None else net
     return fused
 
 
@@ -185,8 +191,8 @@ def fit_origin(
 
 def fit_processing(
     features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int
-) -> HistGradientBoostingClassifier:
-    """Fit the dry, hybrid, wet head on the rows where that is known.
+) -> HistGradientBoostingClassifier | None:
+    """Fit the dry, hybrid, wet head on the rows where that is known; None where not even two of them are.
 
     Args:
         features, meta: the rows.
@@ -196,6 +202,8 @@ def fit_processing(
     y = labels.processing(meta)
     known = y >= 0
     y = y[known]
+    if len(np.unique(y)) < 2:
+        return None
     w = 1 / np.sqrt(meta[known].groupby("repo")["clip"].transform("nunique").to_numpy())
     for k in range(len(PROCESSINGS)):
         if (y == k).any():
@@ -205,8 +213,10 @@ def fit_processing(
     return model
 
 
-def fit_sdr(features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int) -> HistGradientBoostingRegressor:
+def fit_sdr(features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int) -> HistGradientBoostingRegressor | None:
     """Fit the SDR head on extractions of known SDR, cut to -5..25 dB; real ones count as much as surrogates.
+
+    None where no SDR is known.
 
     Args:
         features, meta: the rows.
@@ -215,6 +225,8 @@ def fit_sdr(features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int) 
     """
     y = labels.sdr(meta)
     known = np.isfinite(y)
+    if not known.any():
+        return None
     y = y[known]
     real = (meta["kind"][known] != "surrogate").to_numpy()
     w = np.where(real, 0.5 * len(y) / max(1, real.sum()), 0.5 * len(y) / max(1, (~real).sum()))
@@ -226,31 +238,32 @@ def fit_sdr(features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int) 
 
 def fit_effects(
     features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int
-) -> list[HistGradientBoostingClassifier]:
+) -> list[HistGradientBoostingClassifier] | None:
     """Fit a classifier for each of EFFECTS on the rows where it is known whether the effect was applied.
+
+    None where some effect is never, or always, among them: without dry recordings nobody knows what was not applied.
 
     Args:
         features, meta: the rows.
         boosting: settings.
         seed: of the trees.
-
-    Raises:
-        ValueError: rows without, or only with, one of the effects.
     """
     truth = labels.effects(meta)
     models = []
-    for k, name in enumerate(EFFECTS):
+    for k in range(len(EFFECTS)):
         known = np.isfinite(truth[:, k])
         y = truth[known, k] > 0.5
         if not 0 < y.sum() < len(y):
-            raise ValueError(f"found {int(y.sum())} of {len(y)} rows with {name}; needed: some with and some without")
+            return None
         models.append(_classifier(boosting, seed).fit(features[known], y))
         _floor_thresholds(models[-1])
     return models
 
 
-def fit_kind(features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int) -> HistGradientBoostingClassifier:
-    """Fit the kind of separator on extractions whose kind is known, each kind with the same weight.
+def fit_kind(
+    features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int
+) -> HistGradientBoostingClassifier | None:
+    """Fit the kind of separator on extractions whose kind is known, each kind with the same weight; None below two.
 
     Args:
         features, meta: the rows.
@@ -260,8 +273,10 @@ def fit_kind(features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int)
     return _balanced(features, labels.kind(meta), boosting, seed)
 
 
-def fit_layers(features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int) -> HistGradientBoostingClassifier:
-    """Fit several performances against one on the rows where that is known, both with the same weight.
+def fit_layers(
+    features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int
+) -> HistGradientBoostingClassifier | None:
+    """Fit several performances against one, both with the same weight; None where only one of the two is known.
 
     Args:
         features, meta: the rows.
@@ -273,8 +288,10 @@ def fit_layers(features: Array, meta: pd.DataFrame, boosting: Boosting, seed: in
 
 def _balanced(
     features: Array, y: npt.NDArray[np.int64], boosting: Boosting, seed: int
-) -> HistGradientBoostingClassifier:
+) -> HistGradientBoostingClassifier | None:
     known = y >= 0
+    if len(np.unique(y[known])) < 2:
+        return None
     counts = np.bincount(y[known])
     model = _classifier(boosting, seed).fit(features[known], y[known], sample_weight=1 / counts[y[known]])
     _floor_thresholds(model)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 
 from provenance import frontend
 from provenance.bundle import CONFIG_FORMAT
-from provenance.model import HEADS
+from provenance.model import OUTPUTS
 from training import calibrate as fitting
 from training import card, catalogue, config, dataset, evaluate, export, heads, report, texture_net
 from training.heads import Outputs
@@ -70,7 +71,7 @@ def write(
         "format": CONFIG_FORMAT,
         "name": out.name,
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-        "heads": sorted(HEADS),
+        "heads": sorted(head for head, output in OUTPUTS.items() if output in _outputs(file)),
         "calibration": {"slope": platt.slope, "intercept": platt.intercept},
         "thresholds": {
             "separated": round(upper, 4),
@@ -101,6 +102,11 @@ def write(
     (part / "README.md").write_text(card.render(described, evaluation), encoding="utf-8")
     shutil.rmtree(out, ignore_errors=True)
     os.replace(part, out)
+
+
+def _outputs(file: Path) -> set[str]:
+    """Names of a graph's outputs."""
+    return {output.name for output in onnx.load(file).graph.output}
 
 
 def _parity(file: Path, table: dataset.Table, trained: Trained, fusion: heads.Fusion) -> float:

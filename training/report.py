@@ -185,6 +185,8 @@ def _degraded(meta: pd.DataFrame, held: Outputs, config: Config, of_fold: dict[i
 
 
 def _processing(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
+    if "p_processing" not in held:
+        return {"classes": list(PROCESSINGS)}
     known = meta["processing"].isin(PROCESSINGS).to_numpy() & np.isfinite(held["p_processing"][:, 0])
     studio = (meta["origin"] == "studio").to_numpy()
     clean = (meta["kind"] == "clean").to_numpy()
@@ -219,6 +221,8 @@ def processing_threshold(meta: pd.DataFrame, held: Outputs, config: Config) -> f
         held: what the folds' models said.
         config: what share is enough.
     """
+    if "p_processing" not in held:
+        return 1.0
     rows = _made(meta, held)
     truth = meta["processing"][rows].map(PROCESSINGS.index).to_numpy()
     found, sure = held["p_processing"][rows].argmax(1), held["p_processing"][rows].max(1)

@@ -82,14 +82,41 @@ def test_trees_agree(trees: Trees, features: np.ndarray, tmp_path: Path) -> None
     assert export.parity(file, heads.fuse(trees.run(features), fusion), features, None) < 1e-5
 
 
-def test_one_kind_of_separator_is_certain(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
-    """Where only one kind was learnt from, its probability is one, in the graph too."""
-    meta = pd.DataFrame({"origin": "separated", "separator_kind": KINDS[2]}, index=range(len(features)))
-    single = dataclasses.replace(trees, kind=heads.fit_kind(features, meta, SMALL, 0))
-    assert (single.run(features)["tree_kind"].argmax(1) == 2).all()
+def test_heads_that_rows_cannot_teach_are_left_out(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
+    """Without dry recordings, known SDR or a second kind of separator a model has the origin head and no other."""
+    meta = pd.DataFrame(
+        {"origin": "separated", "separator_kind": KINDS[2], "processing": "wet", "sdr_db": np.nan, "effects": "",
+         "layers": "", "set": "true", "kind": "clean"},
+        index=range(len(features)),
+    )  # fmt: skip
+    fitted = {
+        "processing": heads.fit_processing(features, meta, SMALL, 0),
+        "sdr": heads.fit_sdr(features, meta, SMALL, 0),
+        "effects": heads.fit_effects(features, meta, SMALL, 0),
+        "kind": heads.fit_kind(features, meta, SMALL, 0),
+        "layers": heads.fit_layers(features, meta, SMALL, 0),
+    }
+    assert set(fitted.values()) == {None}
+    bare = dataclasses.replace(trees, **fitted)
     fusion = Fusion(1.0, 1.0, 0.0, 0.0)
-    export.export(single, None, fusion, N_FEATURES, tmp_path / "m.onnx")
-    assert export.parity(tmp_path / "m.onnx", heads.fuse(single.run(features), fusion), features, None) < 1e-5
+    file = tmp_path / "m.onnx"
+    export.export(bare, None, fusion, N_FEATURES, file)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    assert {output.name for output in session.get_outputs()} == {"logit", "distance"}
+    assert export.parity(file, heads.fuse(bare.run(features), fusion), features, None) < 1e-5
+
+
+def test_two_kinds_of_separator_keep_their_columns(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
+    """Where two kinds were learnt from, each probability stands in its own column and the others are zero."""
+    kinds = np.where(features[:, 0] > 0, KINDS[1], KINDS[4])
+    meta = pd.DataFrame({"origin": "separated", "separator_kind": kinds}, index=range(len(features)))
+    two = dataclasses.replace(trees, kind=heads.fit_kind(features, meta, SMALL, 0))
+    found = two.run(features)["tree_kind"]
+    assert (found.argmax(1) == np.where(features[:, 0] > 0, 1, 4)).mean() > 0.95
+    assert not found[:, [0, 2, 3, 5]].any()
+    fusion = Fusion(1.0, 1.0, 0.0, 0.0)
+    export.export(two, None, fusion, N_FEATURES, tmp_path / "m.onnx")
+    assert export.parity(tmp_path / "m.onnx", heads.fuse(two.run(features), fusion), features, None) < 1e-5
 
 
 def test_values_on_a_threshold_take_the_same_branch(trees: Trees, tmp_path: Path) -> None:
