@@ -45,7 +45,7 @@ image-check: $(VENV)/.dev  ## the Dockerfile's steps in a virtual environment, w
 	$(BIN)/python -m tests.service.image
 
 bench-audit: $(VENV)/.dev  ## what an audit must reach: rates, memory, report, coverage
-	$(BIN)/python -m tests.audit.bench
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.audit.bench
 
 model: $(VENV)/.dev  ## train the shipped model again from manifests: small separators first, then the heads
 	$(BIN)/python -m training.separators.train $(MANIFESTS) --out work/nets --nets $(NETS)
