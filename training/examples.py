@@ -178,11 +178,10 @@ class Context:
 
 @dataclass(frozen=True)
 class Part:
-    """A kind of example: who makes it, the settings of the recipe it depends on, and how often that was changed."""
+    """A kind of example: who makes it and which settings of the recipe it depends on."""
 
     make: Callable[[Context], None]
     settings: tuple[str, ...]
-    version: int = 1
 
 
 def make(clip: Clip, samples: Wave, part: str, pool: list[Clip], recipe: Recipe, rooms: tuple[str, ...] = ()) -> Rows:
@@ -548,9 +547,9 @@ PARTS: dict[str, Part] = {
     "surrogate": Part(_surrogate, ("n_surrogates", *_COMMON)),
     "demucs": Part(_demucs, ("n_demucs", "demucs_models", *_COMMON)),
     "classical": Part(_classical, ("n_classical", *_COMMON)),
-    "network": Part(_networks, ("n_networks", "network_names", *_COMMON), 2),
+    "network": Part(_networks, ("n_networks", "network_names", *_COMMON)),
     "easy": Part(_easy, ("n_easy", "demucs_models", "network_names", *_COMMON)),
-    "processed": Part(_processed, ("n_processed",), 2),
+    "processed": Part(_processed, ("n_processed",)),
     "degraded": Part(_degraded, ("degraded_share",)),
     "submix": Part(_submixes, ("n_submixes",)),
 }

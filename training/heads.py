@@ -183,10 +183,7 @@ def fit_origin(
     """
     y = (meta["origin"] == "separated").to_numpy()
     w = labels.weights(meta, y)
-    trees = [_classifier(boosting, seed + k).fit(features, y, sample_weight=w) for k in range(boosting.n_seeds)]
-    for tree in trees:
-        _floor_thresholds(tree)
-    return trees
+    return [_fitted(features, y, w, boosting, seed + k) for k in range(boosting.n_seeds)]
 
 
 def fit_processing(
@@ -208,9 +205,7 @@ def fit_processing(
     for k in range(len(PROCESSINGS)):
         if (y == k).any():
             w[y == k] *= len(y) / w[y == k].sum()
-    model = _classifier(boosting, seed).fit(features[known], y, sample_weight=w)
-    _floor_thresholds(model)
-    return model
+    return _fitted(features[known], y, w, boosting, seed)
 
 
 def fit_sdr(features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int) -> HistGradientBoostingRegressor | None:
@@ -255,8 +250,7 @@ def fit_effects(
         y = truth[known, k] > 0.5
         if not 0 < y.sum() < len(y):
             return None
-        models.append(_classifier(boosting, seed).fit(features[known], y))
-        _floor_thresholds(models[-1])
+        models.append(_fitted(features[known], y, None, boosting, seed))
     return models
 
 
@@ -293,9 +287,7 @@ def _balanced(
     if len(np.unique(y[known])) < 2:
         return None
     counts = np.bincount(y[known])
-    model = _classifier(boosting, seed).fit(features[known], y[known], sample_weight=1 / counts[y[known]])
-    _floor_thresholds(model)
-    return model
+    return _fitted(features[known], y[known], 1 / counts[y[known]], boosting, seed)
 
 
 def _settings(boosting: Boosting, seed: int) -> dict[str, Any]:
@@ -311,8 +303,12 @@ def _settings(boosting: Boosting, seed: int) -> dict[str, Any]:
     }
 
 
-def _classifier(boosting: Boosting, seed: int) -> HistGradientBoostingClassifier:
-    return HistGradientBoostingClassifier(**_settings(boosting, seed))
+def _fitted(
+    features: Array, y: npt.NDArray[Any], w: npt.NDArray[np.float64] | None, boosting: Boosting, seed: int
+) -> HistGradientBoostingClassifier:
+    model = HistGradientBoostingClassifier(**_settings(boosting, seed)).fit(features, y, sample_weight=w)
+    _floor_thresholds(model)
+    return model
 
 
 def _floor_thresholds(model: HistGradientBoostingClassifier | HistGradientBoostingRegressor) -> None:
