@@ -138,11 +138,16 @@ _STEPS: dict[str, _Fit] = {
     "origin": lambda features, meta, settings: heads.fit_origin(features, meta, settings.origin, settings.seed),
 }
 
+_KNOWN = [
+    *("clip", "set", "kind", "window", "pair", "repo", "fold", "family_fold", "oracle"),
+    *("origin", "processing", "sdr_db", "effects", "separator_kind", "layers", "stem"),
+]
+"""What heads learn of a row: where it comes from, whether they may learn from it, and its labels."""
+
 
 def _file_of(table: dataset.Table, settings: config.Config, fold: int | None, name: str, cache: Path) -> Path:
-    """Name a fitted head by all that it depends on: the rows, its own settings, the fold."""
-    known = table.meta[["clip", "kind", "window", "origin", "processing", "repo", "fold", "family_fold"]]
-    digest = hashlib.sha256(pd.util.hash_pandas_object(known, index=False).to_numpy().tobytes())
+    """Name a fitted head by all that it depends on: the rows with their labels, its own settings, the fold."""
+    digest = hashlib.sha256(pd.util.hash_pandas_object(table.meta[_KNOWN], index=False).to_numpy().tobytes())
     digest.update(np.ascontiguousarray(table.features[:: max(1, len(table.features) // 500)]).tobytes())
     own = settings.network if name == "net" else getattr(settings, name, None)
     if name == "net":  # the share of the fusion does not change the fit

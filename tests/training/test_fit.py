@@ -13,12 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
 import provenance
 from tests.training import songs
-from training import card
+from training import card, config, dataset, evaluate, fit
 from training.separators import surrogate
 
 SEPARATORS = ("spleeter:4stems", "umxhq", "wave-u-net", "bsrnn")
@@ -247,3 +248,28 @@ def test_a_network_is_fused_and_exported(manifest: Path, root: Path, tmp_path: P
     assert "not_in_this_model" not in verdict.reasons
     assert verdict.effects is not None
     assert verdict.layers is not None
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("sdr_db", 7.5), ("effects", '[["eq", {}]]'), ("separator_kind", "transformer"), ("layers", "submix"),
+        ("stem", "bass"), ("oracle", True), ("origin", "studio"), ("processing", "wet"), ("set", "dry"),
+    ],
+)  # fmt: skip
+def test_a_changed_label_fits_a_head_again(column: str, value: object, tmp_path: Path) -> None:
+    """A head's file is named by every label of its rows, so that one fitted on other labels is not taken for it."""
+    row = {
+        "clip": "a.flac", "set": "pairs", "kind": "clean", "window": 0, "pair": 3, "repo": "maker/1", "fold": 0,
+        "family_fold": 1, "oracle": False, "origin": "separated", "processing": "", "sdr_db": 7.0, "effects": "",
+        "separator_kind": "hybrid", "layers": "individual", "stem": "vocals",
+    }  # fmt: skip
+    settings = config.load(evaluate.CONFIG_FILE)
+    features = np.zeros((2, 3), np.float32)
+
+    def file_of(first: dict[str, object]) -> Path:
+        table = dataset.Table(features, pd.DataFrame([first, row]))
+        return fit._file_of(table, settings, 0, "sdr", tmp_path)
+
+    assert file_of(row) == file_of(dict(row))
+    assert file_of(row) != file_of(row | {column: value})
