@@ -42,7 +42,7 @@ class Scorer:
         source: Source,
         coverage: Coverage = "full",
         max_s: float | None = None,
-        tap: Callable[[audio.Samples], None] | None = None,
+        tap: Callable[[audio.Samples, float], None] | None = None,
     ) -> Verdict:
         """Return the verdict on one stem.
 
@@ -51,7 +51,8 @@ class Scorer:
                 see :func:`provenance.audio.open_audio`.
             coverage: ``full`` looks at all of it, ``sparse`` at one window of four.
             max_s: refuse audio that decodes to more than this, whatever its header says.
-            tap: is shown every block, float32 of shape (n, 1 or 2) at 44.1 kHz, so that an audit decodes once.
+            tap: is shown every block, float32 of shape (n, 1 or 2) at 44.1 kHz, and its largest magnitude, so that an
+                audit decodes once.
 
         Raises:
             UnreadableAudio: it cannot be read, or is longer than ``max_s``.
@@ -77,9 +78,10 @@ class Scorer:
                         raise UnreadableAudio(
                             info.name, "too_long", f"more than {max_s:g} s of audio", f"at most {max_s:g} s"
                         )
-                    peak = max(peak, float(np.abs(block).max()))
+                    high = max(float(block.max()), -float(block.min()))
+                    peak = max(peak, high)
                     if tap is not None:
-                        tap(block)
+                        tap(block, high)
                     yield block
 
             judged = info.sample_rate_hz >= MIN_RATE_HZ

@@ -29,7 +29,7 @@ class Scores(Protocol):
     """What a shard needs of a scorer."""
 
     def score(
-        self, source: Source, coverage: Coverage, max_s: float | None, tap: Callable[[Samples], None] | None
+        self, source: Source, coverage: Coverage, max_s: float | None, tap: Callable[[Samples, float], None] | None
     ) -> Verdict:
         """Return a verdict; see :meth:`provenance.Scorer.score`."""
         ...

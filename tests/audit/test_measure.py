@@ -19,7 +19,7 @@ def measure(wave: np.ndarray, block: int = 176_400) -> Measured:
     """Return what a meter finds, shown the wave in blocks."""
     meter = Meter()
     for start in range(0, len(wave), block):
-        meter.see(wave[start : start + block])
+        meter.see(wave[start : start + block], float(np.abs(wave[start : start + block]).max()))
     return meter.finish()
 
 
