@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 
 from provenance.evidence.conclude import conclude
-from provenance.evidence.view import Clip, Reading, View, bin_of
+from provenance.evidence.view import Clip, Reading, View
 from provenance.verdict import Cue
 
 NAME, UNIT = "attack", "dB"
-_BANDS_HZ = (200, 1000, 4000, 9000, 15_000)
 
 
 def look(view: View) -> Reading:
@@ -20,12 +17,9 @@ def look(view: View) -> Reading:
     Args:
         view: one window.
     """
-    level = view.spectra.level
-    if len(level) < 20:
+    if len(view.spectra.level) < 20:
         return "shorter than 0.5 s"
-    edges = [bin_of(hz) for hz in _BANDS_HZ]
-    bands = np.stack([level[:, a:b].mean(axis=1) for a, b in pairwise(edges)], axis=1)
-    step = np.diff(bands, axis=0)
+    step = np.diff(view.band_level_db, axis=0)
     rise, fall = np.percentile(step.min(axis=1), 99), -np.percentile(step.max(axis=1), 1)
     return float(rise - fall)
 

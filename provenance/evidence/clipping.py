@@ -18,8 +18,8 @@ def look(view: View) -> Reading:
     Args:
         view: one window.
     """
-    size = np.abs(view.samples)
-    return 1e4 * float(np.count_nonzero(size > _AT_PEAK * size.max())) / size.size
+    size = view.magnitude
+    return 1e4 * float(np.count_nonzero(size > _AT_PEAK * view.peak)) / size.size
 
 
 def measure(clip: Clip) -> Cue:

@@ -19,7 +19,7 @@ def look(view: View) -> Reading:
     """
     samples = view.samples
     power = float(np.vdot(samples, samples)) / samples.size
-    return 20 * float(np.log10((np.abs(samples).max() + 1e-9) / (power**0.5 + 1e-10)))
+    return 20 * float(np.log10((view.peak + 1e-9) / (power**0.5 + 1e-10)))
 
 
 def measure(clip: Clip) -> Cue:

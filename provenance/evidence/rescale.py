@@ -19,7 +19,7 @@ def look(view: View) -> Reading:
     Args:
         view: one window.
     """
-    return 20 * float(np.log10(np.abs(view.samples).max() + 1e-9))
+    return 20 * float(np.log10(view.peak + 1e-9))
 
 
 def measure(clip: Clip) -> Cue:

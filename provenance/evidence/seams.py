@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 
 from provenance.evidence.conclude import conclude
-from provenance.evidence.view import ACTIVE_DB, Clip, Reading, View, bin_of
+from provenance.evidence.view import ACTIVE_DB, Clip, Reading, View
 from provenance.verdict import Cue
 
 NAME, UNIT = "seam", "dB"
-_BANDS_HZ = (200, 1000, 4000, 9000, 15_000)
 _SIDE = 8
 """Frames on either side: 190 ms."""
 
@@ -25,12 +22,9 @@ def look(view: View) -> Reading:
     Args:
         view: one window.
     """
-    level = view.spectra.level
-    if len(level) < 3 * _SIDE:
+    if len(view.spectra.level) < 3 * _SIDE:
         return "shorter than 0.6 s"
-    edges = [bin_of(hz) for hz in _BANDS_HZ]
-    bands = np.stack([level[:, a:b].mean(axis=1) for a, b in pairwise(edges)], axis=1)
-    parts = np.lib.stride_tricks.sliding_window_view(bands, _SIDE, axis=0)
+    parts = np.lib.stride_tricks.sliding_window_view(view.band_level_db, _SIDE, axis=0)
     mean, spread = parts.mean(axis=2), parts.std(axis=2)
     before, after = mean[: -_SIDE - 1], mean[_SIDE + 1 :]
     step = after - before

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -20,6 +21,8 @@ Reading: TypeAlias = "float | str"
 ACTIVE_DB = -35.0
 """A frame this far below the loudest is no part of the performance."""
 QUIET_SHARE = 0.1
+BAND_EDGES_HZ = (200, 1000, 4000, 9000, 15_000)
+"""Bands in which rises, falls and steps are looked for: what all of them share is no single sound."""
 STEP = 512
 """Samples per step of the level envelope: 12 ms."""
 
@@ -35,6 +38,18 @@ class View:
 
     samples: Samples
     spectra: frontend.Spectra
+
+    @cached_property
+    def magnitude(self) -> Array:
+        """Magnitude of each sample, shape of ``samples``."""
+        out: Array = np.abs(self.samples)
+        return out
+
+    @cached_property
+    def peak(self) -> np.float32:
+        """Largest magnitude of a sample."""
+        out: np.float32 = self.magnitude.max()
+        return out
 
     @cached_property
     def mean_level_db(self) -> Array:
@@ -54,6 +69,12 @@ class View:
         energy = self.spectra.mid_power[:, 3:].sum(axis=1)  # without what is left of DC
         out: Array = 10 * np.log10(energy / max(float(energy.max()), 1e-30) + 1e-12)
         return out
+
+    @cached_property
+    def band_level_db(self) -> Array:
+        """Mean level of each frame in four bands, 200 Hz to 15 kHz, shape (n_frames, 4)."""
+        edges = [bin_of(hz) for hz in BAND_EDGES_HZ]
+        return np.stack([self.spectra.level[:, a:b].mean(axis=1) for a, b in pairwise(edges)], axis=1)
 
     @cached_property
     def quiet(self) -> npt.NDArray[np.int64]:
