@@ -22,6 +22,8 @@ _TAPS = _DECIMATION * _N_PHASES
 _CUT_OFF = 0.7
 """Of the new Nyquist frequency. Of 32, 40, 48 and 64 taps none found more re-encoded takes of the corpus."""
 _FRAME, _HOP = 512, 384
+_AT_ONCE = 160_000
+"""Samples at the lower rate, 29 s, from which frames are transformed: block by block it would cost twice as much."""
 _BAND_BINS = (9, 20, 32, 48, 72, 108, 160, 230)
 _REACH = 3
 _MOST_AHEAD = 11
@@ -60,7 +62,8 @@ class Meter:
         self._clipped = 0
         self._rest = np.zeros(0, np.float32)
         self._phases = np.zeros((_N_PHASES, 0), np.float32)
-        self._low = np.zeros(0, np.float32)
+        self._low: list[_Array] = []
+        self._n_low = 0
         self._best: list[_Array] = []
         self._where: list[npt.NDArray[np.int16]] = []
 
@@ -79,21 +82,44 @@ class Meter:
         flat = block.reshape(-1)
         self._energy += float(np.dot(flat, flat))
         self._n += block.size
-        self._see_peaks(block)
+        self._decimate(block)
+        if self._n_low >= _AT_ONCE:
+            self._find_peaks()
 
     def finish(self) -> Measured:
         """Return what was measured."""
+        self._find_peaks()
         hashes, frames = self._landmarks()
         rms = (self._energy / self._n) ** 0.5 if self._n else 0.0
         return Measured(_db(self._peak), _db(rms), self._clipped, hashes, frames)
 
-    def _see_peaks(self, block: Samples) -> None:
-        low = self._decimate(block)
-        self._low = np.concatenate([self._low, low]) if len(self._low) else low
-        n_frames = (len(self._low) - _FRAME) // _HOP + 1
-        if n_frames < 1:
+    def _decimate(self, block: Samples) -> None:
+        """Add one channel at an eighth of the rate, of all that is known so far and was not added before."""
+        n_channels = block.shape[1]
+        flat = block.reshape(-1) if not len(self._rest) else np.concatenate([self._rest, block.reshape(-1)])
+        width = _DECIMATION * n_channels
+        n_rows, n_held = len(flat) // width, self._phases.shape[1]
+        self._rest = flat[n_rows * width :].copy()
+        phases = np.empty((_N_PHASES, n_held + n_rows), np.float32)
+        phases[:, :n_held] = self._phases
+        np.matmul(_low_pass(n_channels), flat[: n_rows * width].reshape(n_rows, width).T, out=phases[:, n_held:])
+        self._phases = phases[:, 1 - _N_PHASES :].copy()
+        n_out = max(0, n_held + n_rows - _N_PHASES + 1)
+        low = phases[0, :n_out].copy()
+        for phase in range(1, _N_PHASES):
+            low += phases[phase, phase : phase + n_out]
+        self._low.append(low)
+        self._n_low += n_out
+
+    def _find_peaks(self) -> None:
+        """Keep the loudest bin of every band in the frames that are complete."""
+        low = np.concatenate(self._low) if self._low else np.zeros(0, np.float32)
+        n_frames = max(0, (len(low) - _FRAME) // _HOP + 1)
+        rest = low[n_frames * _HOP :]
+        self._low, self._n_low = [rest], len(rest)
+        if not n_frames:
             return
-        frames = np.lib.stride_tricks.sliding_window_view(self._low, _FRAME)[::_HOP][:n_frames]
+        frames = np.ndarray((n_frames, _FRAME), np.float32, low, 0, (_HOP * low.itemsize, low.itemsize))
         # numpy computes a float32 transform in double precision, five times as slowly, unless it is told to scale it.
         spectrum = np.fft.rfft(frames * _hann(_FRAME), axis=1, norm="forward")[:, : _BAND_BINS[-1]]
         power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32, copy=False)
@@ -101,23 +127,7 @@ class Meter:
         for band, (first, last) in enumerate(pairwise(_BAND_BINS)):
             bins[:, band] = power[:, first:last].argmax(axis=1) + first
         self._where.append(bins)
-        self._best.append(np.take_along_axis(power, bins.astype(np.intp), axis=1))
-        self._low = self._low[n_frames * _HOP :]
-
-    def _decimate(self, block: Samples) -> _Array:
-        """Return one channel at an eighth of the rate, of all that is known so far and was not returned before."""
-        n_channels = block.shape[1]
-        flat = block.reshape(-1) if not len(self._rest) else np.concatenate([self._rest, block.reshape(-1)])
-        width = _DECIMATION * n_channels
-        n_rows = len(flat) // width
-        self._rest = flat[n_rows * width :].copy()
-        if not n_rows:
-            return np.zeros(0, np.float32)
-        phases = _low_pass(n_channels) @ flat[: n_rows * width].reshape(n_rows, width).T
-        n_held = _N_PHASES - 1
-        seam = np.concatenate([self._phases, phases[:, :n_held]], axis=1)
-        self._phases = np.concatenate([self._phases, phases[:, -n_held:]], axis=1)[:, -n_held:]
-        return np.concatenate([_slide(seam), _slide(phases)])
+        self._best.append(power[np.arange(n_frames)[:, None], bins])
 
     def _landmarks(self) -> tuple[list[int], list[int]]:
         if not self._best:
@@ -162,14 +172,3 @@ def _low_pass(n_channels: int) -> _Array:
     taps = np.sinc(t * _CUT_OFF / _DECIMATION) * np.hamming(_TAPS)
     rows = (taps / taps.sum() / n_channels).reshape(_N_PHASES, _DECIMATION)
     return np.ascontiguousarray(np.repeat(rows, n_channels, axis=1), np.float32)
-
-
-def _slide(phases: _Array) -> _Array:
-    """Add up the groups under the filter at each of its places: (4, n) to (n - 3,), none if n is under 4."""
-    n_out = phases.shape[1] - _N_PHASES + 1
-    if n_out < 1:
-        return np.zeros(0, np.float32)
-    low = phases[0, :n_out].copy()
-    for phase in range(1, _N_PHASES):
-        low += phases[phase, phase : phase + n_out]
-    return low
