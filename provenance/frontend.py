@@ -91,6 +91,17 @@ def stft(samples: npt.NDArray[np.float32], hop: int = HOP) -> _Complex:
     return np.fft.rfft(frames * _hann(), axis=1).astype(np.complex64, copy=False)
 
 
+def power(spectrum: _Complex) -> _Array:
+    """Return the power of each bin.
+
+    Args:
+        spectrum: complex64, any shape.
+    """
+    out: _Array = spectrum.real * spectrum.real
+    out += spectrum.imag * spectrum.imag
+    return out
+
+
 def log_power(power: _Array, reference: float) -> _Array:
     """Return power in dB relative to ``reference``, with the floor at -110 dB.
 
@@ -152,9 +163,9 @@ def analyse(samples: Samples) -> Spectra:
     """
     mid_wave, side_wave = _mid_side(samples)
     mid = stft(mid_wave)
-    mid_power = _power(mid)
+    mid_power = power(mid)
     side = stft(side_wave, HOP * SPARSE) if side_wave.any() else None
-    side_power = _power(side) if side is not None else None
+    side_power = power(side) if side is not None else None
     reference = float(mid_power.mean()) + (float(side_power.mean()) if side_power is not None else 0.0)
     reference = max(reference, 1e-30)
     level = log_power(mid_power, reference)
@@ -318,12 +329,6 @@ def _mid_side(samples: Samples) -> tuple[_Array, _Array]:
     if mid_energy < 1e-9 * side_energy:  # one channel inverted: the same mono signal
         return side, np.zeros(0, np.float32)
     return mid, side
-
-
-def _power(spectrum: _Complex) -> _Array:
-    out: _Array = spectrum.real * spectrum.real
-    out += spectrum.imag * spectrum.imag
-    return out
 
 
 def _at(values: _Array, percentiles: tuple[int, ...]) -> _Array:

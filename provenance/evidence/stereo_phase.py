@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from provenance.evidence.conclude import conclude
-from provenance.evidence.view import Array, Clip, Reading, View, bin_of
+from provenance.evidence.view import Clip, Reading, View, bin_of
 from provenance.verdict import Cue
 
 NAME, UNIT = "opposite_phase", "%"
@@ -19,13 +18,13 @@ def look(view: View) -> Reading:
         view: one window.
     """
     spectra = view.spectra
-    if spectra.side is None:
+    if spectra.side is None or spectra.side_power is None:
         return "there is no side channel"
-    low, high = bin_of(500), bin_of(8000)
-    side = spectra.side[::2, low:high]
-    mid = spectra.mid[::4, low:high][: len(side)]
+    band = slice(bin_of(500), bin_of(8000))
+    side = spectra.side[::2, band]
+    mid = spectra.mid[::4, band][: len(side)]
     # Left times conjugate right is |mid|^2 - |side|^2 + 2i Im(conj(mid) side).
-    together = _power(mid) - _power(side)
+    together = spectra.mid_power[::4, band][: len(side)] - spectra.side_power[::2, band]
     across = 2 * (mid.real * side.imag - mid.imag * side.real)
     size = np.hypot(together, across)
     return 100.0 * float(size[together < 0].sum()) / (float(size.sum()) + 1e-30)
@@ -42,8 +41,3 @@ def measure(clip: Clip) -> Cue:
 
 def _note(value: float) -> str:
     return "much sounds in opposite phase: widened, or a phase artefact" if value > 15 else "left and right agree"
-
-
-def _power(spectrum: npt.NDArray[np.complex64]) -> Array:
-    out: Array = spectrum.real**2 + spectrum.imag**2
-    return out

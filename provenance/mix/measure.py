@@ -13,8 +13,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from provenance import frontend
 from provenance.audio import Samples
+from provenance.frontend import power, stft
 
 SIGNS = ("phase_agreement", "shared_overlap", "exceeds_mix", "pause_coherence")
 """Names of the signs of a stem against its mix."""
@@ -42,19 +42,19 @@ class Sums:
             stem, mix: float32, shape (n, 1 or 2) each, aligned, at least 2048 samples.
         """
         for s, x in _channels(stem, mix):
-            self._add(frontend.stft(s), frontend.stft(x))
+            self._add(stft(s), stft(x))
 
     def _add(self, s: npt.NDArray[np.complex64], x: npt.NDArray[np.complex64]) -> None:
         cross = x * s.conj()
-        s_power, x_power = _power(s), _power(x)
+        s_power, x_power = power(s), power(x)
         self.gain[0] += complex(cross.sum())
         self.gain[1] += float(s_power.sum())
         s = s * _response(cross, s_power, x_power)
-        cross, s_power = x * s.conj(), _power(s)
+        cross, s_power = x * s.conj(), power(s)
         self._phase(cross, s_power, x_power)
         rest = x - s
         self._overlap(s, rest, s_power)
-        self.rest[0] += float(_power(rest).sum())
+        self.rest[0] += float(power(rest).sum())
         self.rest[1] += float(x_power.sum())
         loud = s_power > float(s_power.max()) * 10 ** (-50 / 10)
         self.exceeds[0] += float(np.count_nonzero(s_power[loud] > 1.1 * x_power[loud]))
@@ -117,7 +117,7 @@ def together(stems: list[Samples]) -> tuple[float, float]:
     Args:
         stems: at least two, each float32 of shape (n, 1 or 2), aligned.
     """
-    spectra = [frontend.stft(np.ascontiguousarray(wave.mean(axis=1))) for wave in stems]
+    spectra = [stft(np.ascontiguousarray(wave.mean(axis=1))) for wave in stems]
     agreement = weight = 0.0
     for i, a in enumerate(spectra):
         for b in spectra[i + 1 :]:
@@ -149,11 +149,6 @@ def _response(
         trust = coherence / (coherence + 0.02)
         factor[a:b] = overall + trust * (joint / (own + 1e-30) - overall)
     return factor.astype(np.complex64)
-
-
-def _power(z: npt.NDArray[np.complex64]) -> npt.NDArray[np.float32]:
-    out: npt.NDArray[np.float32] = z.real**2 + z.imag**2
-    return out
 
 
 def _ratio(pair: list[float]) -> float | None:

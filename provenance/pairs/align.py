@@ -59,17 +59,10 @@ def align(first: Wave, second: Wave) -> Alignment:
     Returns:
         The alignment; a peak of 0 where one of them is silent.
     """
-    n = 1 << (len(first) + len(second) - 2).bit_length()
-    cross = np.conj(np.fft.rfft(first, n)) * np.fft.rfft(second, n)
-    size = np.abs(cross)
-    loudest = float(size.max()) if len(size) else 0.0
-    if loudest <= 1e-12:
+    found = correlate(first, second, WHITENING, 1e-6)
+    if found is None:
         return Alignment(0, 0.0, 0.0, False, 0.0)
-    cross /= (size + 1e-6 * loudest) ** WHITENING
-    found = np.fft.irfft(cross, n)
-    lags = (
-        np.concatenate([found[-(len(first) - 1) :], found[: len(second)]]) if len(first) > 1 else found[: len(second)]
-    )
+    lags = np.concatenate([found[len(found) - len(first) + 1 :], found[: len(second)]])
     height = np.abs(lags)
     best = int(height.argmax())
     offset = best - (len(first) - 1)
@@ -84,6 +77,30 @@ def align(first: Wave, second: Wave) -> Alignment:
         bool(lags[best] < 0),
         max(0, overlap) / SAMPLE_RATE_HZ,
     )
+
+
+def correlate(first: Wave, second: Wave, whitening: float, floor: float) -> npt.NDArray[np.floating] | None:
+    """Return the generalised correlation of two recordings at every offset, padded with silence.
+
+    Args:
+        first, second: float32, shape (n,) and (m,), 44.1 kHz.
+        whitening: exponent of the cross-spectrum's magnitude that is divided out, 0..1.
+        floor: share of its largest magnitude below which less is divided out.
+
+    Returns:
+        Shape (a power of two,): from offset 0 up, and negative offsets from the end down; None where one is silent.
+
+    Source: C. H. Knapp and G. C. Carter, The generalized correlation method for estimation of time delay, IEEE TASSP
+    24, 1976.
+    """
+    n = 1 << (len(first) + len(second) - 2).bit_length()
+    cross = np.conj(np.fft.rfft(first, n)) * np.fft.rfft(second, n)
+    size = np.abs(cross)
+    loudest = float(size.max()) if len(size) else 0.0
+    if loudest <= 1e-12:
+        return None
+    cross /= (size + floor * loudest) ** whitening
+    return np.fft.irfft(cross, n)
 
 
 def overlap(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32], offset: int) -> tuple[Samples, Samples]:

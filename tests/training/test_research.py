@@ -19,6 +19,7 @@ import provenance
 from tests import sounds
 from training.research import (
     artefacts,
+    clips,
     cost,
     deletion,
     detectability,
@@ -78,7 +79,7 @@ def windows(small: Path) -> detector.Windows:
 def test_the_cue_table_has_a_row_for_every_clip_and_a_column_for_every_cue(cues: pd.DataFrame) -> None:
     """All 36 clips are there with meta data and cues, and no song lies in two folds."""
     assert len(cues) == 36
-    assert set(cues.columns) == {*table.META, *table.CUES}
+    assert set(cues.columns) == {*clips.META, *table.CUES}
     assert (cues.groupby("song")["fold"].nunique() == 1).all()
 
 
@@ -139,6 +140,11 @@ def test_leaving_a_family_out_judges_all_its_clips_by_detectors_that_never_saw_i
     assert 0 <= found["auc"] <= 1
     assert len(seen) == leave_out.N_FOLDS
     assert all(families == {"", "open-unmix", "wave-u-net"} for families in seen)
+    known = leave_out.judge(windows, np.ones(len(windows.meta), np.bool_))
+    beside = leave_out.leave_out(windows, "spleeter", known)
+    assert beside["auc"] == found["auc"]
+    assert 0 <= beside["auc_known"] <= 1
+    assert f"| spleeter | spectrogram_mask | 9 | {beside['auc']:.3f} |" in leave_out.page({"spleeter": beside})
     with pytest.raises(ValueError, match="open-unmix, spleeter, wave-u-net"):
         leave_out.leave_out(windows, "nobody's")
 

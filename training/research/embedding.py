@@ -89,8 +89,7 @@ def draw(places: pd.DataFrame, out: Path) -> None:
 
 def _grouped(cues: pd.DataFrame) -> pd.DataFrame:
     group = cues["family"].where(cues["origin"] == "separated", TRUE)
-    unit = np.where(cues["set"] == "pairs", "song:" + cues["song"], "repo:" + cues["repo"].astype(str))
-    known = cues.assign(group=group, unit=unit)
+    known = cues.assign(group=group)
     counts = known["group"].value_counts()
     return known[known["group"].isin(counts[counts >= LEAST_CLIPS].index)].reset_index(drop=True)
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import typer
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
@@ -21,19 +23,39 @@ from training.research.detector import Windows
 
 LEAST_CLIPS = 4
 N_FOLDS = 3
+_PAGE = """# Separators that a detector never saw
+
+Made by `python -m training.research.leave_out MANIFEST --out docs/unseen-families.md`, hardest family first. It is the
+light detector of `training/research/detector.py` ({rounds} rounds of boosted trees, no augmentation, no surrogates),
+not the shipped model, whose figures are on its card. What is told from {n_true} true stems is each family's clips, by
+the area under the ROC curve (0.5 is chance); no detector saw the song or the repository of what it judged ({n_folds}
+folds).
+
+- **never seen**: detectors that learned from every other family.
+- **known**: detectors that also learned from the family's clips of other songs and repositories.
+- **the others**: what the detectors of the first column make of all other families.
+
+Where a family has few clips, or all of them in one repository, the first two columns differ by chance.
+
+| family | kind | clips | never seen | known | the others |
+|---|---|---:|---:|---:|---:|
+{lines}
+"""
 
 
-def leave_out(windows: Windows, family: str, seed: int = 0) -> dict[str, Any]:
+def leave_out(windows: Windows, family: str, known: pd.DataFrame | None = None, seed: int = 0) -> dict[str, Any]:
     """Fit without a family, and without the songs and repositories that are judged.
 
     Args:
         windows: of a corpus.
         family: the separator family to leave out.
+        known: clips as detectors that learned from all families judge them, from :func:`judge`.
         seed: of the folds over songs and repositories.
 
     Returns:
-        ``n`` clips of the family and ``n_true`` true stems judged, ``auc`` of the one against the other, and
-        ``auc_seen`` of the other families' clips, which were held out by song or repository alone.
+        ``kind`` of the family, ``n`` clips of it and ``n_true`` true stems judged; ``auc`` of the one against the
+        other, ``auc_known`` the same with other songs of the family learned from, and ``auc_others`` of the other
+        families' clips, which were held out by song or repository alone.
 
     Raises:
         ValueError: no clip of that family.
@@ -41,39 +63,83 @@ def leave_out(windows: Windows, family: str, seed: int = 0) -> dict[str, Any]:
     meta = windows.meta
     own = (meta["family"] == family).to_numpy()
     if not own.any():
-        known = ", ".join(sorted(f for f in meta["family"].unique() if f))
-        raise ValueError(f"found no clip of family {family!r}; needed: one of {known}")
-    logit = np.zeros(len(meta))
-    folds = GroupKFold(N_FOLDS, shuffle=True, random_state=seed)
-    for learn, judge in folds.split(windows.features, groups=meta["unit"]):
-        rows = np.zeros(len(meta), np.bool_)
-        rows[learn] = True
-        fitted = detector.fit(windows, rows & ~own, seed)
-        logit[judge] = fitted.trees.decision_function(windows.features[judge])
-    clips = detector.by_clip(windows, np.ones(len(meta), np.bool_), logit)
+        names = ", ".join(sorted(f for f in meta["family"].unique() if f))
+        raise ValueError(f"found no clip of family {family!r}; needed: one of {names}")
+    clips = judge(windows, ~own, seed)
     true, mine = clips["origin"] == "studio", clips["family"] == family
+    return {
+        "kind": str(clips.loc[mine, "kind"].iloc[0]),
+        "n": int(mine.sum()),
+        "n_true": int(true.sum()),
+        "auc": _auc(clips, mine),
+        "auc_known": None if known is None else _auc(known, known["family"] == family),
+        "auc_others": _auc(clips, ~true & ~mine),
+    }
 
-    def auc(part: Any) -> float | None:
-        rows = true | part
-        return round(float(roc_auc_score(part[rows], clips.loc[rows, "logit"])), 3) if part.any() else None
 
-    return {"n": int(mine.sum()), "n_true": int(true.sum()), "auc": auc(mine), "auc_seen": auc(~true & ~mine)}
+def judge(windows: Windows, usable: npt.NDArray[np.bool_], seed: int = 0) -> pd.DataFrame:
+    """Return every clip with the log odds of a detector that never saw its song and repository.
+
+    Args:
+        windows: of a corpus.
+        usable: rows that detectors may learn from.
+        seed: of the folds over songs and repositories.
+    """
+    logit = np.zeros(len(windows.meta))
+    folds = GroupKFold(N_FOLDS, shuffle=True, random_state=seed)
+    for learn, held in folds.split(windows.features, groups=windows.meta["unit"]):
+        rows = np.zeros(len(logit), np.bool_)
+        rows[learn] = True
+        logit[held] = detector.fit(windows, rows & usable, seed).trees.decision_function(windows.features[held])
+    return detector.by_clip(windows, np.ones(len(logit), np.bool_), logit)
+
+
+def _auc(clips: pd.DataFrame, part: pd.Series) -> float | None:
+    """AUC of some separated clips against all true stems; None where there is neither."""
+    true = clips["origin"] == "studio"
+    rows = true | part
+    if not (true.any() and part.any()):
+        return None
+    return round(float(roc_auc_score(part[rows], clips.loc[rows, "logit"])), 3)
+
+
+def page(found: dict[str, dict[str, Any]]) -> str:
+    """Return the table as a page in Markdown.
+
+    Args:
+        found: what :func:`leave_out` returns, by family.
+    """
+    lines = [
+        f"| {name} | {f['kind']} | {f['n']} | {_cell(f['auc'])} | {_cell(f['auc_known'])} | {_cell(f['auc_others'])} |"
+        for name, f in found.items()
+    ]
+    n_true = next(iter(found.values()))["n_true"]
+    return _PAGE.format(n_true=n_true, n_folds=N_FOLDS, rounds=detector.ROUNDS, lines="\n".join(lines))
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     family: Annotated[list[str], typer.Option(help="Leave out these; all with four clips or more by default.")] = [],  # noqa: B006
     workers: Annotated[int, typer.Option(help="Processes.")] = 2,
+    out: Annotated[Path | None, typer.Option(help="Markdown file for the table.")] = None,
 ) -> None:
     """Print how well each separator family is found by a detector that never saw it."""
     windows = detector.gather(manifest, workers)
     counts = windows.meta[windows.separated].groupby("family")["clip"].nunique()
     families = family or sorted(counts[counts >= LEAST_CLIPS].index)
     try:
-        found = {name: leave_out(windows, name) for name in tqdm(families, unit="family")}
+        known = judge(windows, np.ones(len(windows.meta), np.bool_))
+        found = {name: leave_out(windows, name, known) for name in tqdm(families, unit="family")}
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--family") from None
-    print(json.dumps(dict(sorted(found.items(), key=lambda kv: kv[1]["auc"] or 0)), indent=2))
+    found = dict(sorted(found.items(), key=lambda kv: kv[1]["auc"] or 0))
+    print(json.dumps(found, indent=2))
+    if out is not None:
+        out.write_text(page(found), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,14 +11,12 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from provenance import audio, evidence, frontend
-from provenance.decide import SILENT_RMS
+from provenance import evidence, frontend
 from provenance.errors import UnreadableAudio
-from provenance.windows import split
 from training import catalogue, splits
 from training.catalogue import Clip
+from training.research.clips import about, sounding
 
-META = ("clip", "set", "song", "stem", "origin", "separator", "family", "kind", "wetness", "sdr_db", "repo", "fold")
 CUES = tuple(cue.NAME for cue in evidence.CUES)
 
 
@@ -33,16 +31,14 @@ def read(path: Path) -> dict[str, float] | None:
     """
     gallery = evidence.Gallery()
     n = 0
-    with audio.open_audio(path) as (_, blocks):
-        for window in split(blocks):
-            if float(np.sqrt(np.mean((window.samples - window.samples.mean(axis=0)) ** 2))) >= SILENT_RMS:
-                gallery.add(window.samples, frontend.analyse(window.samples))
-                n += 1
+    for window in sounding(path):
+        gallery.add(window, frontend.analyse(window))
+        n += 1
     return {c.cue: np.nan if c.value is None else c.value for c in gallery.cues()} if n else None
 
 
 def build(manifests: Sequence[Path], workers: int = os.cpu_count() or 1, oracle: bool = False) -> pd.DataFrame:
-    """Return the cue table of a corpus: columns :data:`META` and :data:`CUES`.
+    """Return the cue table of a corpus: columns :data:`training.research.clips.META` and :data:`CUES`.
 
     Args:
         manifests: CSV files, as for :func:`training.catalogue.load`.
@@ -53,27 +49,7 @@ def build(manifests: Sequence[Path], workers: int = os.cpu_count() or 1, oracle:
     unit_fold, _ = splits.folds(clips)
     with ProcessPoolExecutor(workers) as pool:
         rows = list(tqdm(pool.map(_row, clips, chunksize=8), total=len(clips), desc="cues", unit="clip"))
-    kept = [(clip, row) for clip, row in zip(clips, rows, strict=True) if row]
-    return pd.DataFrame(
-        [
-            {
-                "clip": clip.name,
-                "set": clip.set_name,
-                "song": clip.song,
-                "stem": clip.stem,
-                "origin": clip.origin,
-                "separator": clip.separator,
-                "family": clip.family.name if clip.family else "",
-                "kind": clip.family.kind if clip.family else "",
-                "wetness": clip.wetness,
-                "sdr_db": clip.sdr_db,
-                "repo": clip.repo,
-                "fold": unit_fold[splits.unit_of(clip)],
-                **row,
-            }
-            for clip, row in kept
-        ]
-    )
+    return pd.DataFrame([about(clip, unit_fold) | row for clip, row in zip(clips, rows, strict=True) if row])
 
 
 def _row(clip: Clip) -> dict[str, float] | None:
