@@ -199,7 +199,15 @@ class _Graph:
 
     def network(self, net: TextureNet) -> dict[str, str]:
         """Add the network, batch norms folded into the convolutions before them; returns its raw outputs by head."""
-        value, layers = "map", list(net.trunk)
+        first = self.constant("channel_first", np.array([0], np.int64))
+        second = self.constant("channel_second", np.array([1], np.int64))
+        third = self.constant("channel_third", np.array([2], np.int64))
+        flat, level = (
+            self.node("Slice", ["map", first, second, second]),
+            self.node("Slice", ["map", second, third, second]),
+        )
+        level = self.node("Sub", [level, self.node("ReduceMean", [level, third], keepdims=1)])
+        value, layers = self.node("Concat", [flat, level], axis=1), list(net.trunk)
         for k, layer in enumerate(layers):
             if isinstance(layer, nn.Conv2d):
                 after = layers[k + 1] if k + 1 < len(layers) else None
@@ -217,7 +225,13 @@ class _Graph:
         spread = self.node("Relu", [self.node("Sub", [square, self.node("Mul", [mean, mean])])])
         spread = self.node("Add", [spread, self.constant("spread_floor", np.float32(SPREAD_FLOOR))])
         pooled = self.node("Concat", [mean, self.node("Sqrt", [spread])], axis=1)
-        pooled = self.node("Flatten", [pooled], axis=1)
+        pooled = self.node("Transpose", [pooled], perm=[0, 2, 1])
+        weight = self.constant("band_weight", net.band.weight.detach().numpy().T.copy())
+        place = self.constant("band_place", (net.place + net.band.bias).detach().numpy())
+        judged = self.node("Relu", [self.node("Add", [self.node("MatMul", [pooled, weight]), place])])
+        axis = self.constant("band_axis", np.array([1], np.int64))
+        ends = [self.node(op, [judged, axis], keepdims=0) for op in ("ReduceMean", "ReduceMax")]
+        pooled = self.node("Concat", ends, axis=1)
         hidden = self.node("Relu", [self._linear(pooled, net.hidden[0], "hidden")])
         return {name: self._linear(hidden, head, name) for name, head in net.heads.items()}
 

@@ -1,7 +1,8 @@
 """The network: a small convolutional net over the map of a window, pooled within bands, with all heads on one trunk.
 
-Timbre moves up and down in frequency from stem to stem while a separator's traces stay where its strides, cut-offs and
-masks put them; so the trunk is pooled over time and within sixteen bands, never over all frequencies.
+Timbre is taken off twice before the first convolution: over frequency by the map's texture channel, over time by the
+mean of each bin's level. What is left is pooled over time and within sixteen bands; one layer judges every band,
+knowing which it is, and the heads see the mean and the maximum over bands, so that a trace in one band alone counts.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from provenance import frontend
@@ -37,27 +39,29 @@ class Network:
     """Settings of the network.
 
     Args:
-        channels: of the four stages.
-        width: of the layer before the heads.
+        channels: of the four convolutions.
+        width: of the layer that judges a band.
         n_epochs: checkpoints; 0 leaves the network out.
         n_steps: steps an epoch.
         batch: units a step, where a unit is an extraction with its twin or a row alone.
         rate: highest learning rate.
         weight_decay: of AdamW.
         dropout: of the pooled statistics and of the hidden layer.
+        smoothing: of the running mean of the weights, which is what is kept.
         margin: log odds by which an extraction should lie above its twin.
         margin_weight: of that loss.
         share: weight of the network's log odds in the fused score, 0 to 1.
     """
 
-    channels: tuple[int, int, int, int] = (16, 32, 64, 64)
-    width: int = 128
-    n_epochs: int = 5
-    n_steps: int = 400
-    batch: int = 24
+    channels: tuple[int, int, int, int] = (16, 32, 64, 128)
+    width: int = 96
+    n_epochs: int = 20
+    n_steps: int = 500
+    batch: int = 26
     rate: float = 2e-3
     weight_decay: float = 0.02
     dropout: float = 0.3
+    smoothing: float = 0.998
     margin: float = 2.0
     margin_weight: float = 0.5
     share: float = 0.5
@@ -78,22 +82,23 @@ class TextureNet(nn.Module):
         "kind": len(KINDS),
         "layers": 1,
     }
+    HIDDEN: ClassVar[int] = 128
 
     def __init__(self, settings: Network) -> None:
         super().__init__()
         a, b, c, d = settings.channels
         self.trunk = nn.Sequential(
-            nn.Conv2d(2, a, (3, 7), (2, 2), (1, 3), bias=False),
-            nn.BatchNorm2d(a),
-            nn.ReLU(),
-            *_separable(a, b, (3, 5), (1, 2)),
-            *_separable(b, c, (3, 5), (2, 2)),
-            *_separable(c, d, (3, 3), (1, 1)),
+            *_convolution(2, a, (3, 7), (2, 2)),
+            *_convolution(a, b, (3, 5), (1, 4)),
+            *_convolution(b, c, (3, 3), (2, 2)),
+            *_convolution(c, d, (3, 3), (1, 2)),
         )
-        self.n_bins_out = frontend.N_MAP_BINS // 8
+        self.n_bins_out = frontend.N_MAP_BINS // 32
         self.dropout = nn.Dropout(settings.dropout)
-        self.hidden = nn.Sequential(nn.Linear(d * N_BANDS * 2, settings.width), nn.ReLU(), nn.Dropout(settings.dropout))
-        self.heads = nn.ModuleDict({name: nn.Linear(settings.width, n) for name, n in self.HEADS.items()})
+        self.band = nn.Linear(2 * d, settings.width)
+        self.place = nn.Parameter(torch.zeros(N_BANDS, settings.width))
+        self.hidden = nn.Sequential(nn.Linear(2 * settings.width, self.HIDDEN), nn.ReLU(), nn.Dropout(settings.dropout))
+        self.heads = nn.ModuleDict({name: nn.Linear(self.HIDDEN, n) for name, n in self.HEADS.items()})
 
     def forward(self, spectrum: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return raw outputs in the order of HEADS, each (n, width of the head).
@@ -101,24 +106,21 @@ class TextureNet(nn.Module):
         Args:
             spectrum: float32 (n, 2, n_frames, 1024).
         """
-        x = self.trunk(spectrum)
+        level = spectrum[:, 1:]
+        x = self.trunk(torch.cat([spectrum[:, :1], level - level.mean(dim=2, keepdim=True)], dim=1))
         n, channels, frames, bins = x.shape
         x = x.reshape(n, channels, frames, N_BANDS, bins // N_BANDS)
         mean = x.mean(dim=(2, 4))
         deviation = torch.sqrt(nn.functional.relu((x * x).mean(dim=(2, 4)) - mean * mean) + SPREAD_FLOOR)
-        pooled = torch.cat([mean, deviation], dim=1).reshape(n, -1)
-        hidden = self.hidden(self.dropout(pooled))
+        pooled = torch.cat([mean, deviation], dim=1).transpose(1, 2)
+        bands = nn.functional.relu(self.band(self.dropout(pooled)) + self.place)
+        hidden = self.hidden(torch.cat([bands.mean(dim=1), bands.amax(dim=1)], dim=1))
         return tuple(head(hidden) for head in self.heads.values())
 
 
-def _separable(a: int, b: int, kernel: tuple[int, int], stride: tuple[int, int]) -> list[nn.Module]:
+def _convolution(a: int, b: int, kernel: tuple[int, int], stride: tuple[int, int]) -> list[nn.Module]:
     padding = (kernel[0] // 2, kernel[1] // 2)
-    return [
-        nn.Conv2d(a, a, kernel, stride, padding, groups=a, bias=False),
-        nn.Conv2d(a, b, 1, bias=False),
-        nn.BatchNorm2d(b),
-        nn.ReLU(),
-    ]
+    return [nn.Conv2d(a, b, kernel, stride, padding, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
 
 
 @dataclass
@@ -163,12 +165,12 @@ def unpack(maps: npt.NDArray[np.uint8]) -> torch.Tensor:
     Args:
         maps: uint8 (n, 2, n_frames, 1024).
     """
-    x = torch.from_numpy(maps).to(torch.float32)
+    x = torch.from_numpy(maps).contiguous(memory_format=torch.channels_last).to(torch.float32)
     scale = torch.tensor([0.25 / 16, 0.5 / 30]).reshape(1, 2, 1, 1)
     shift = torch.tensor([frontend.TEXTURE_RANGE_DB[0] / 16, (frontend.LEVEL_RANGE_DB[0] + 60) / 30]).reshape(
         1, 2, 1, 1
     )
-    return (x * scale + shift).contiguous(memory_format=torch.channels_last)
+    return x.mul_(scale).add_(shift)
 
 
 def fit(
@@ -179,7 +181,7 @@ def fit(
     seed: int,
     checkpoint: Path,
 ) -> TextureNet:
-    """Fit the network; an interrupted fit goes on after its last whole epoch.
+    """Fit the network, on a GPU where there is one; an interrupted fit goes on after its last whole epoch.
 
     Args:
         maps: packed maps of all rows.
@@ -188,9 +190,14 @@ def fit(
         settings: of the network and the fit.
         seed: of weights, order and augmentation.
         checkpoint: file of the last epoch; its text beside it tells the losses.
+
+    Returns:
+        The network with the running mean of its weights, in evaluation mode, on the CPU.
     """
     torch.manual_seed(seed)
-    net = TextureNet(settings).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    net = TextureNet(settings).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    mean = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(settings.smoothing), use_buffers=False)
     targets = Targets.of(meta)
     n_frames = meta["n_frames"].to_numpy()
     n_steps = settings.n_steps
@@ -203,12 +210,12 @@ def fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.rate, total_steps=n_steps * settings.n_epochs, pct_start=0.15
     )
+    parts = {"net": net, "mean": mean, "optimiser": optimiser, "schedule": schedule}
     first, log = 0, []
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        net.load_state_dict(state["net"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
+        state = torch.load(checkpoint, weights_only=True, map_location=device)
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
         first, log = int(state["epoch"]), json.loads(state["log"])
     for epoch in range(first, settings.n_epochs):
         rng = np.random.default_rng([seed, epoch])
@@ -216,34 +223,32 @@ def fit(
         sums: dict[str, float] = {}
         drawn = batches(rows, meta, targets.weight, settings.batch, n_steps, rng)
         for batch in tqdm(drawn, total=n_steps, desc=f"epoch {epoch + 1}", unit="step", mininterval=5):
-            x = augment(unpack(crops(maps, batch, n_frames, rng)), batch.n_pairs, rng)
-            losses = _losses(net(x), batch, targets, settings)
+            x = augment(unpack(crops(maps, batch, n_frames, rng)), batch.n_pairs, rng).to(device)
+            with torch.autocast(device.type, torch.bfloat16):
+                outputs = net(x)
+            losses = _losses(tuple(value.float().cpu() for value in outputs), batch, targets, settings)
             total = torch.stack(list(losses.values())).sum()
             optimiser.zero_grad()
             total.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(net.parameters(), 5.0)
             optimiser.step()
             schedule.step()
+            mean.update_parameters(net)
             for name, loss in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(loss.detach())
         log.append({"epoch": epoch + 1, **{k: round(v / n_steps, 4) for k, v in sums.items()}})
-        _save(checkpoint, net, optimiser, schedule, epoch + 1, log)
-    net.eval()
-    return net
+        _save(checkpoint, parts, epoch + 1, log)
+    fitted = TextureNet(settings)
+    fitted.load_state_dict(mean.module.state_dict())
+    for ours, theirs in zip(fitted.buffers(), net.buffers(), strict=True):  # batch norms are running means already
+        ours.copy_(theirs)
+    return fitted.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
 
 
-def _save(file: Path, net: nn.Module, optimiser: Any, schedule: Any, epoch: int, log: list[dict[str, float]]) -> None:
+def _save(file: Path, parts: dict[str, Any], epoch: int, log: list[dict[str, float]]) -> None:
+    state = {name: part.state_dict() for name, part in parts.items()}
     part = file.with_suffix(f".{os.getpid()}.part")
-    torch.save(
-        {
-            "net": net.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "schedule": schedule.state_dict(),
-            "epoch": epoch,
-            "log": json.dumps(log),
-        },
-        part,
-    )
+    torch.save({**state, "epoch": epoch, "log": json.dumps(log)}, part)
     os.replace(part, file)
     file.with_suffix(".log.json").write_text(json.dumps(log, indent=1), encoding="utf-8")
 
