@@ -19,8 +19,8 @@ from provenance.verdict import Verdict
 
 Coverage = Literal["full", "sparse"]
 SPARSE_STRIDE = 4
-_BATCH = 8
-"""Windows the model sees at once: a map is 1.4 MB, so that a long file costs the memory of a minute."""
+_BATCH = 4
+"""Windows the model sees at once: map and network of one take 7 MB, and a long file is to cost the memory of a minute."""
 
 
 class Scorer:
