@@ -20,7 +20,7 @@ from provenance.verdict import Verdict
 Coverage = Literal["full", "sparse"]
 SPARSE_STRIDE = 4
 _BATCH = 4
-"""Windows the model sees at once: map and network of one take 7 MB, and a long file is to cost the memory of a minute."""
+"""Windows the model sees at once: one takes 7 MB with its map, and a long file is to cost the memory of a minute."""
 
 
 class Scorer:

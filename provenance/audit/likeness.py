@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,10 +20,13 @@ from provenance.pairs.compare import MIN_OVERLAP_S, Pair, Side, compare_samples
 MIN_VOTES = 8
 """Landmarks in common at one offset: clips of different songs of the corpus had at most five."""
 _FIRST_VOTES = 2
+_AHEAD = 3
+"""A landmark is joined with so many that follow it in time: alone it is found in one song of fifty."""
+_FEW_LANDMARKS = 800_000
+"""Up to so many landmarks, of 5,000 files, each counts alone as well."""
 _MAX_MARKS = 3_000_000
-_FEWEST, _MOST = 24, 160
 _COMMON = 60
-"""A landmark found in more files than this tells nothing."""
+"""What is found in more files than this tells nothing."""
 MAX_CANDIDATES = 2_000
 READ_S = 30.0
 
@@ -50,33 +54,40 @@ def find_candidates(db: duckdb.DuckDBPyConnection) -> list[Candidate]:
     Returns:
         At most 2,000 pairs. Pairs that a claimed pair id links, or two stems of one song, are not among them.
     """
-    n = store.fetch(db, "select count(*) n from stems where len(landmarks) > 0")[0]["n"]
-    if n < 2:
-        return []
-    first = max(_FEWEST, min(_MOST, _MAX_MARKS // n))
+    n = store.fetch(db, "select coalesce(sum(len(landmarks)), 0)::bigint n from stems where status = 'ok'")[0]["n"]
+    ahead = range(0 if n <= _FEW_LANDMARKS else 1, _AHEAD + 1)
+    one_in = max(1, math.ceil(n * len(ahead) / _MAX_MARKS))
+    joined = " union all ".join(
+        f"select id, unnest(marks[:-{k + 1}]) as x, unnest(marks[{k + 1}:]) as y from sorted" for k in ahead
+    )
     db.execute(f"""
         create or replace temp table marks as
-        with raw as (
-            select shard * {SHARD_SIZE} + position as id, unnest(landmarks[1:{first}]) as h,
-                unnest(landmark_frames[1:{first}]) as t
-            from stems where status = 'ok' and len(landmarks) > 0)
-        select id, h, t::int as t from raw
-        where h in (select h from raw group by h having count(*) between 2 and {_COMMON})""")
+        with sorted as (
+            select shard * {SHARD_SIZE} + position as id, list_sort(list_transform(list_zip(landmark_frames, landmarks),
+                lambda m: (m[1]::ubigint << 32) + m[2])) as marks
+            from stems where status = 'ok' and len(landmarks) > {_AHEAD}),
+        raw as (
+            select id, hash(x & 4294967295, y & 4294967295, (y >> 32) - (x >> 32)) as h, (x >> 32)::int as t
+            from ({joined}))
+        select id, h, t from raw where h % {one_in} = 0""")
     db.execute(f"""
         create or replace temp table hints as
-        select a.id as a, b.id as b from marks a join marks b on a.h = b.h and a.id < b.id
+        with few as (select h from marks group by h having count(*) between 2 and {_COMMON}),
+        kept as (select * from marks where h in (select h from few))
+        select a.id as a, b.id as b from kept a join kept b on a.h = b.h and a.id < b.id
         group by a.id, b.id, a.t - b.t having count(*) >= {_FIRST_VOTES}""")
     db.execute("create or replace temp table hints as select distinct a, b from hints")
     db.execute("drop table marks")
     db.execute(f"""
+        create or replace temp table whole as
+        select shard * {SHARD_SIZE} + position as id, unnest(landmarks) as h, unnest(landmark_frames)::int as t
+        from stems where shard * {SHARD_SIZE} + position in (select a from hints union select b from hints)""")
+    db.execute("create or replace temp table halves as select a, b, h, t from hints join whole on whole.id = hints.a")
+    db.execute(f"""
         create or replace temp table votes as
-        with wanted as (select a as id from hints union select b from hints),
-        whole as (
-            select shard * {SHARD_SIZE} + position as id, unnest(landmarks) as h, unnest(landmark_frames) as t
-            from stems where shard * {SHARD_SIZE} + position in (select id from wanted)),
-        counted as (
-            select hints.a, hints.b, x.t::int - y.t::int as d, count(*) as n
-            from hints join whole x on x.id = hints.a join whole y on y.id = hints.b and y.h = x.h
+        with counted as (
+            select a, b, halves.t - whole.t as d, count(*) as n
+            from halves join whole on whole.id = halves.b and whole.h = halves.h
             group by all),
         smooth as (
             select a, b, n + coalesce(lead(n) over (partition by a, b order by d)

@@ -144,7 +144,7 @@ def test_leaving_a_family_out_judges_all_its_clips_by_detectors_that_never_saw_i
     beside = leave_out.leave_out(windows, "spleeter", known)
     assert beside["auc"] == found["auc"]
     assert 0 <= beside["auc_known"] <= 1
-    assert f"| spleeter | spectrogram_mask | 9 | {beside['auc']:.3f} |" in leave_out.page({"spleeter": beside})
+    assert f"| spleeter | spectrogram_mask | 9 | 9 | {beside['auc']:.3f} |" in leave_out.page({"spleeter": beside})
     with pytest.raises(ValueError, match="open-unmix, spleeter, wave-u-net"):
         leave_out.leave_out(windows, "nobody's")
 

@@ -35,10 +35,11 @@ folds).
 - **known**: detectors that also learned from the family's clips of other songs and repositories.
 - **the others**: what the detectors of the first column make of all other families.
 
-Where a family has few clips, or all of them in one repository, the first two columns differ by chance.
+**From** counts the songs and repositories that a family's clips come from. Where it is 1, what is held out is the whole
+family either way, and the first two figures differ by chance, as they do where a family has few clips.
 
-| family | kind | clips | never seen | known | the others |
-|---|---|---:|---:|---:|---:|
+| family | kind | clips | from | never seen | known | the others |
+|---|---|---:|---:|---:|---:|---:|
 {lines}
 """
 
@@ -53,9 +54,9 @@ def leave_out(windows: Windows, family: str, known: pd.DataFrame | None = None, 
         seed: of the folds over songs and repositories.
 
     Returns:
-        ``kind`` of the family, ``n`` clips of it and ``n_true`` true stems judged; ``auc`` of the one against the
-        other, ``auc_known`` the same with other songs of the family learned from, and ``auc_others`` of the other
-        families' clips, which were held out by song or repository alone.
+        ``kind`` of the family, ``n`` clips of it from ``n_units`` songs or repositories and ``n_true`` true stems
+        judged; ``auc`` of the one against the other, ``auc_known`` the same with other songs of the family learned
+        from, and ``auc_others`` of the other families' clips, which were held out by song or repository alone.
 
     Raises:
         ValueError: no clip of that family.
@@ -70,6 +71,7 @@ def leave_out(windows: Windows, family: str, known: pd.DataFrame | None = None, 
     return {
         "kind": str(clips.loc[mine, "kind"].iloc[0]),
         "n": int(mine.sum()),
+        "n_units": int(clips.loc[mine, "unit"].nunique()),
         "n_true": int(true.sum()),
         "auc": _auc(clips, mine),
         "auc_known": None if known is None else _auc(known, known["family"] == family),
@@ -110,7 +112,8 @@ def page(found: dict[str, dict[str, Any]]) -> str:
         found: what :func:`leave_out` returns, by family.
     """
     lines = [
-        f"| {name} | {f['kind']} | {f['n']} | {_cell(f['auc'])} | {_cell(f['auc_known'])} | {_cell(f['auc_others'])} |"
+        f"| {name} | {f['kind']} | {f['n']} | {f['n_units']} | "
+        f"{_cell(f['auc'])} | {_cell(f['auc_known'])} | {_cell(f['auc_others'])} |"
         for name, f in found.items()
     ]
     n_true = next(iter(found.values()))["n_true"]
