@@ -66,6 +66,8 @@ def export(trees: Trees, net: TextureNet | None, fusion: Fusion, n_features: int
         }
         b = fusion.net_share_of_rest
         for name, value in mine.items():
+            if name in said and not b:
+                continue
             if name in said:
                 value = graph.node("Add", [graph.scaled(said[name], 1 - b), graph.scaled(value, b)])
             said[name] = value

@@ -150,8 +150,8 @@ def _file_of(table: dataset.Table, settings: config.Config, fold: int | None, na
     digest = hashlib.sha256(pd.util.hash_pandas_object(table.meta[_KNOWN], index=False).to_numpy().tobytes())
     digest.update(np.ascontiguousarray(table.features[:: max(1, len(table.features) // 500)]).tobytes())
     own = settings.network if name == "net" else getattr(settings, name, None)
-    if name == "net":  # the share of the fusion does not change the fit
-        own = [value for key, value in sorted(vars(settings.network).items()) if key != "share"]
+    if name == "net":  # the shares of the fusion do not change the fit
+        own = [value for key, value in sorted(vars(settings.network).items()) if not key.startswith("share")]
     digest.update(repr((name, own, fold, settings.seed)).encode())
     return cache / f"{digest.hexdigest()[:20]}-{name}{'.pt' if name == 'net' else '.joblib'}"
 
@@ -205,7 +205,7 @@ def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> t
             whole = held.setdefault(name, np.full((len(table.meta), *values.shape[1:]), np.nan))
             whole[rows] = values
     judged = evaluate.unseen_rows(table.meta, settings.n_folds)
-    fusion = heads.spread_of(held, settings.network.share, judged)
+    fusion = heads.spread_of(held, settings.network, judged)
     return heads.fuse(held, fusion), fusion
 
 

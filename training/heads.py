@@ -14,7 +14,7 @@ from provenance.model import EFFECTS, KINDS, PROCESSINGS
 from training import labels, texture_net
 from training.calibrate import Distance
 from training.config import Boosting
-from training.texture_net import TextureNet
+from training.texture_net import Network, TextureNet
 
 Array = npt.NDArray[np.float32]
 Outputs = dict[str, npt.NDArray[np.float64]]
@@ -83,7 +83,7 @@ class Fusion:
     Args:
         tree_spread, net_spread: standard deviation of held-out log odds.
         share: weight of the network; 0 without one.
-        net_share_of_rest: weight of the network in the processing and SDR heads.
+        net_share_of_rest: weight of the network in the other heads.
     """
 
     tree_spread: float
@@ -102,20 +102,20 @@ class Fusion:
         return self.share / self.net_spread
 
 
-def spread_of(outputs: Outputs, share: float, rows: npt.NDArray[np.bool_]) -> Fusion:
+def spread_of(outputs: Outputs, network: Network, rows: npt.NDArray[np.bool_]) -> Fusion:
     """Measure the spread of held-out log odds; no label is looked at.
 
     Args:
         outputs: of trees and network.
-        share: weight of the network.
+        network: its shares.
         rows: held-out rows to measure on.
     """
     has_net = "net_logit" in outputs
     return Fusion(
         float(np.nanstd(outputs["tree_logit"][rows])),
         float(np.nanstd(outputs["net_logit"][rows])) if has_net else 1.0,
-        share if has_net else 0.0,
-        0.5 if has_net else 0.0,
+        network.share if has_net else 0.0,
+        network.share_of_rest if has_net else 0.0,
     )
 
 

@@ -51,6 +51,7 @@ class Network:
         margin: log odds by which an extraction should lie above its twin.
         margin_weight: of that loss.
         share: weight of the network's log odds in the fused score, 0 to 1.
+        share_of_rest: its weight in the other heads; where trees have no such head the network's counts whole.
     """
 
     channels: tuple[int, int, int, int] = (16, 32, 64, 128)
@@ -65,6 +66,7 @@ class Network:
     margin: float = 2.0
     margin_weight: float = 0.5
     share: float = 0.5
+    share_of_rest: float = 0.0
 
 
 class TextureNet(nn.Module):

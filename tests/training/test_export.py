@@ -133,9 +133,12 @@ def test_values_on_a_threshold_take_the_same_branch(trees: Trees, tmp_path: Path
     assert export.parity(file, heads.fuse(trees.run(rows), fusion), rows, None) < 1e-5
 
 
-def test_trees_and_network_agree(trees: Trees, net: TextureNet, features: np.ndarray, tmp_path: Path) -> None:
+@pytest.mark.parametrize("share_of_rest", [0.0, 0.5])
+def test_trees_and_network_agree(
+    trees: Trees, net: TextureNet, features: np.ndarray, tmp_path: Path, share_of_rest: float
+) -> None:
     """The fused graph is torch and scikit-learn put together, for windows of any length."""
-    fusion = Fusion(tree_spread=1.3, net_spread=0.7, share=0.4)
+    fusion = Fusion(tree_spread=1.3, net_spread=0.7, share=0.4, net_share_of_rest=share_of_rest)
     file = tmp_path / "m.onnx"
     export.export(trees, net, fusion, N_FEATURES, file)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
