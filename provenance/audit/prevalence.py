@@ -106,7 +106,9 @@ def sample_from(called: npt.ArrayLike, songs: npt.ArrayLike, fraction: float = 0
         fraction: of the set that was scored.
 
     Returns:
-        The share, with the effective number of the linearised variance between songs.
+        The share, with the effective number of the linearised variance between songs. That variance is as uncertain
+        as the number of songs that hold the rarer answer, a Poisson variable: two degrees of freedom each, after
+        Satterthwaite.
     """
     k, m = np.asarray(called, np.float64), np.asarray(songs, np.float64)
     n, groups = m.sum(), len(m)
@@ -117,9 +119,11 @@ def sample_from(called: npt.ArrayLike, songs: npt.ArrayLike, fraction: float = 0
     if 0 < share < 1:
         between = groups / (groups - 1) * float(((k - share * m) ** 2).sum()) / n**2
         design = float(np.clip(between / (share * (1 - share) / n), 1.0, max(1.0, alike)))
+        telling = min(int((k > 0).sum()), int((k < m).sum()))
+        degrees = min(groups - 1.0, 2.0 * telling)
     else:
-        design = alike
-    return Sample(share, int(n), groups, n / design, groups - 1.0, fraction)
+        design, degrees = alike, groups - 1.0
+    return Sample(share, int(n), groups, n / design, degrees, fraction)
 
 
 def estimate(sample: Sample, sensitivity: Rate, false_alarms: Rate, level: float = LEVEL) -> Estimate:
@@ -139,8 +143,12 @@ def estimate(sample: Sample, sensitivity: Rate, false_alarms: Rate, level: float
         return Estimate(float("nan"), 0.0, 1.0, fits=False)
     value = float(np.clip((sample.share - false_alarms.value) / power, 0.0, 1.0))
     grid = np.linspace(0.0, 1.0, _GRID)
-    score = _scores(grid, sample, sensitivity, false_alarms)
-    inside = np.flatnonzero(np.abs(score) <= t_quantile(0.5 + level / 2, sample.degrees))
+    difference, chance, rates = _terms(grid, sample, sensitivity, false_alarms)
+    score = difference / np.sqrt(chance + rates)
+    here = round(value * (_GRID - 1))
+    # Satterthwaite: the rates are known from an evaluation that is large beside the sample
+    degrees = sample.degrees * float((chance[here] + rates[here]) / chance[here]) ** 2
+    inside = np.flatnonzero(np.abs(score) <= t_quantile(0.5 + level / 2, degrees))
     if not len(inside):
         nearest = float(grid[np.abs(score).argmin()])
         return Estimate(value, min(value, nearest), max(value, nearest), fits=False)
@@ -208,18 +216,20 @@ def t_quantile(p: float, degrees: float) -> float:
     )
 
 
-def _scores(
+def _terms(
     prevalence: npt.NDArray[np.float64], sample: Sample, sensitivity: Rate, false_alarms: Rate
-) -> npt.NDArray[np.float64]:
-    """Return how many standard errors the observed share lies above what each prevalence implies."""
+) -> tuple[npt.NDArray[np.float64], ...]:
+    """Return how far the observed share lies above what each prevalence implies, and its variance in two parts.
+
+    The first part is chance in the sample, the second the uncertainty of the detector's own rates.
+    """
     se, fa = sensitivity.smoothed, false_alarms.smoothed
     expected = prevalence * se + (1 - prevalence) * fa
     drawn = prevalence * (1 - prevalence) * (se - fa) ** 2
     errors = prevalence * se * (1 - se) + (1 - prevalence) * fa * (1 - fa)
-    chance = ((1 - sample.fraction) * drawn + errors) / sample.n_effective
+    chance = ((1 - sample.fraction) * drawn + errors) / sample.n_effective + 1e-12
     rates = prevalence**2 * sensitivity.variance + (1 - prevalence) ** 2 * false_alarms.variance
-    out: npt.NDArray[np.float64] = (sample.share - expected) / np.sqrt(chance + rates + 1e-12)
-    return out
+    return sample.share - expected, chance, rates
 
 
 def _z(level: float) -> float:
