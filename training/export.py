@@ -66,11 +66,10 @@ def export(trees: Trees, net: TextureNet | None, fusion: Fusion, n_features: int
         }
         b = fusion.net_share_of_rest
         for name, value in mine.items():
-            if name in said and not b:
-                continue
-            if name in said:
-                value = graph.node("Add", [graph.scaled(said[name], 1 - b), graph.scaled(value, b)])
-            said[name] = value
+            if name not in said:
+                said[name] = value
+            elif b:
+                said[name] = graph.node("Add", [graph.scaled(said[name], 1 - b), graph.scaled(value, b)])
     for name, value in {"logit": logit, **said}.items():
         graph.named(value, name)
     graph.distance(trees.distance)

@@ -20,11 +20,11 @@ import typer
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from sklearn.metrics import roc_auc_score
 
-from provenance import audio, bundle, frontend
-from provenance.decide import SILENT_RMS, calibrate
+from provenance import bundle, frontend
+from provenance.decide import calibrate
 from provenance.errors import UnreadableAudio
-from provenance.windows import WINDOW_S, split
 from training import catalogue, splits
+from training.research.clips import sounding
 
 Inputs = dict[str, npt.NDArray[np.float32]]
 N_CALIBRATION = 100
@@ -120,14 +120,13 @@ def main(
     separated, seen = [], []
     for clip in (clips[k] for k in order):
         try:
-            _, samples = audio.read(clip.path, max_s=3 * WINDOW_S)
+            window = next(iter(sounding(clip.path)), None)
         except UnreadableAudio as error:
             typer.echo(f"left out: {error}", err=True)
             continue
-        window = next(iter(split([samples])), None)
-        if window is None or np.sqrt(np.mean(np.square(window.samples))) < SILENT_RMS:
+        if window is None:
             continue
-        features, spectrum = frontend.compute_with_map(window.samples)
+        features, spectrum = frontend.compute_with_map(window)
         rows.append({"features": features[None], "map": spectrum[None]})
         separated.append(clip.origin == "separated")
         seen.append(unit_fold[splits.unit_of(clip)] == 0)
