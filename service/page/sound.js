@@ -139,7 +139,18 @@ function place() {
   $("lanes").setAttribute("aria-valuetext", `${player.currentTime.toFixed(1)} of ${total.toFixed(1)} seconds`);
   if (!player.paused) requestAnimationFrame(place);
 }
-const seek = (s) => { $("player").currentTime = Math.min(length(), Math.max(0, s)); place(); };
+let next = null; // where to seek when the seek under way is done: one that overtakes another can hang Chromium's player
+const seek = (s) => {
+  const player = $("player"), to = Math.min(length(), Math.max(0, s));
+  if (player.seeking) next = to;
+  else player.currentTime = to;
+  place();
+};
+$("player").addEventListener("emptied", () => { next = null; });
+$("player").addEventListener("seeked", () => {
+  if (next !== null) $("player").currentTime = next;
+  next = null;
+});
 
 $("lanes").addEventListener("click", (e) => {
   const box = $("lanes").getBoundingClientRect();
@@ -148,7 +159,7 @@ $("lanes").addEventListener("click", (e) => {
 });
 $("lanes").addEventListener("keydown", (e) => {
   const player = $("player"), step = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageUp: 10, PageDown: -10 }[e.key];
-  if (step) seek(player.currentTime + step);
+  if (step) seek((next ?? player.currentTime) + step);
   else if (e.key === "Home") seek(0);
   else if (e.key === "End") seek(length());
   else if (e.key === " ") player.paused ? player.play().catch(() => {}) : player.pause();
