@@ -42,19 +42,32 @@ def names() -> tuple[str, ...]:
     return tuple(f"energy_{what}_{band}" for band in bands for what in each)
 
 
-def compute(level: npt.NDArray[np.uint8]) -> _Array:
-    """Compute the statistics of a window.
+def energies(level: npt.NDArray[np.uint8]) -> tuple[_Array, _Array]:
+    """Return the power of each bin, and the energy of each band and of their sum.
 
     Args:
         level: uint8 (n_frames, 1024), in steps of 0.5 dB from -110 dB, from the first bin above DC; at least 40 frames.
 
     Returns:
+        float32 (n_frames, 1024), and float32 (n_bands + 1, n_frames) in dB.
+    """
+    power = _powers()[level]
+    edges = [round(hz / BIN_HZ) - 1 for hz in EDGES_HZ]
+    bands = np.add.reduceat(power, edges, axis=1)[:, :-1].T
+    every = np.concatenate([bands, bands.sum(axis=0, keepdims=True)])
+    return power, 10 * np.log10(every + np.float32(1e-9))
+
+
+def compute(energy: _Array) -> _Array:
+    """Compute the statistics of a window.
+
+    Args:
+        energy: float32 (n_bands + 1, n_frames) in dB, as :func:`energies` returns it.
+
+    Returns:
         float32, shape (len(names()),).
     """
-    edges = [round(hz / BIN_HZ) - 1 for hz in EDGES_HZ]
-    bands = np.add.reduceat(_powers()[level], edges, axis=1)[:, :-1].T
-    power = np.concatenate([bands, bands.sum(axis=0, keepdims=True)])
-    return np.concatenate([_follow(energy) for energy in 10 * np.log10(power + np.float32(1e-9))])
+    return np.concatenate([_follow(series) for series in energy])
 
 
 @lru_cache(maxsize=1)

@@ -1,8 +1,9 @@
-"""The front end: a window of audio to one vector of texture statistics, in numpy.
+"""The front end: a window of audio to one vector of statistics, in numpy.
 
 Timbre says which instrument plays; texture says how the signal was made. A local mean over frequency is taken off
-every log spectrum, so what is left is holes, combs, floors and smear, and the statistics of that are what the model
-sees. The numbers here are the model's contract: they are copied into its ``config.json`` and compared at load.
+every log spectrum, so what is left is holes, combs, floors and smear, and the statistics of that and of energy over
+time are what origin is judged by. Statistics of production, for processing and effects, follow them. The numbers here
+are the model's contract: they are copied into its ``config.json`` and compared at load.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from provenance import dynamics
+from provenance import dynamics, production
 from provenance.audio import SAMPLE_RATE_HZ, Samples
 
-VERSION = 2
+VERSION = 3
 N_FFT = 2048
 HOP = 1024
 FLOOR_DB = -110.0
@@ -71,9 +72,16 @@ def contract() -> dict[str, object]:
         "energy_edges_hz": list(dynamics.EDGES_HZ),
         "energy_percentiles": list(dynamics.PERCENTILES),
         "energy_lags": list(dynamics.LAGS),
+        "production_after": list(production.AFTER),
+        "production_before": list(production.BEFORE),
+        "production_modulation_hz": list(production.MODULATION_HZ),
+        "production_third_octaves_hz": list(production.THIRD_OCTAVES_HZ),
+        "production_ripple": list(production.RIPPLE_EDGES),
+        "production_repeats": list(production.REPEATS),
         "texture_range_db": list(TEXTURE_RANGE_DB),
         "level_range_db": list(LEVEL_RANGE_DB),
         "n_features": N_FEATURES,
+        "n_texture": N_TEXTURE,
     }
 
 
@@ -88,7 +96,8 @@ def stft(samples: npt.NDArray[np.float32], hop: int = HOP) -> _Complex:
         complex64, shape (1 + (n - 2048) // hop, 1025), scaled so that a full-scale sine peaks near 1.
     """
     frames = np.lib.stride_tricks.sliding_window_view(samples, N_FFT)[::hop]
-    return np.fft.rfft(frames * _hann(), axis=1).astype(np.complex64, copy=False)
+    spectrum = np.fft.rfft(frames * _hann(), axis=1, norm="forward")  # with any other norm numpy computes in float64
+    return spectrum.astype(np.complex64, copy=False)
 
 
 def power(spectrum: _Complex) -> _Array:
@@ -182,6 +191,7 @@ def describe(spectra: Spectra) -> Features:
         float32, shape (N_FEATURES,), in the order of :func:`feature_names`.
     """
     s = spectra
+    bin_power, energy = dynamics.energies(_level_bytes(s.level[:, 1:]))
     parts = [
         _percentiles(s.flat[::SPARSE]),
         _spread(s.level[::SPARSE]),
@@ -191,7 +201,8 @@ def describe(spectra: Spectra) -> Features:
         _long_term(s.level),
         _phase(s.mid, s.mid_power),
         _stereo(s.mid[::SPARSE], s.side, s.mid_power[::SPARSE], s.side_power, s.level[::SPARSE], s.reference),
-        dynamics.compute(_level_bytes(s.level[:, 1:])),
+        dynamics.compute(energy),
+        production.compute(bin_power, energy, _texture_bytes(s.flat[:: production.RIPPLE_SPARSE, 1:])),
     ]
     out: Features = np.concatenate(parts).astype(np.float32)
     return out
@@ -256,8 +267,14 @@ def to_bytes(spectrum: Map) -> npt.NDArray[np.uint8]:
     Args:
         spectrum: as :func:`compute_with_map` returns it.
     """
-    texture_bytes = np.round((spectrum[0] * 16 - TEXTURE_RANGE_DB[0]) * 4).astype(np.uint8)
-    return np.stack([texture_bytes, _level_bytes(spectrum[1] * 30 - 60)])
+    return np.stack([_texture_bytes(spectrum[0] * 16), _level_bytes(spectrum[1] * 30 - 60)])
+
+
+def _texture_bytes(flat_db: _Array) -> npt.NDArray[np.uint8]:
+    inside = np.clip(flat_db, *TEXTURE_RANGE_DB)
+    inside -= np.float32(TEXTURE_RANGE_DB[0])
+    inside *= np.float32(4)
+    return np.rint(inside, out=inside).astype(np.uint8)
 
 
 def _level_bytes(level_db: _Array) -> npt.NDArray[np.uint8]:
@@ -282,13 +299,13 @@ def feature_names() -> tuple[str, ...]:
     names += [f"side_{what}_{b}" for what in ("level", "spread", "coherence") for b in bands]
     names += [f"side_texture_p{p}_{b}" for b in bands for p in (1, 5, 50, 95, 99)]
     names += ["side_present"]
-    return (*names, *dynamics.names())
+    return (*names, *dynamics.names(), *production.names())
 
 
 @lru_cache(maxsize=1)
 def _hann() -> _Array:
     n = np.arange(N_FFT)
-    window: _Array = ((0.5 - 0.5 * np.cos(2 * np.pi * n / N_FFT)) / (N_FFT / 4)).astype(np.float32)
+    window: _Array = (2.0 - 2.0 * np.cos(2 * np.pi * n / N_FFT)).astype(np.float32)
     return window
 
 
@@ -439,3 +456,5 @@ def _stereo(
 
 
 N_FEATURES = len(feature_names())
+N_TEXTURE = N_FEATURES - len(production.names())
+"""So many features, the first, tell how the signal was made; timbre is in the rest, and origin is not judged by it."""

@@ -108,8 +108,9 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
 
 
 def _network(data: dict[str, Any]) -> Network:
-    if "channels" in data:
-        data["channels"] = tuple(data["channels"])
+    for name in ("channels", "cycles"):
+        if name in data:
+            data[name] = tuple(data[name])
     return Network(**data)
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from provenance import audio, frontend
 from provenance.errors import UnreadableAudio
 from provenance.windows import MIN_WINDOW_S, WINDOW_S, split
-from training import augment, drum_loops, effects
+from training import augment, drum_loops, effects, rework
 from training.catalogue import Clip
 from training.degrade import DEGRADATIONS
 from training.separators import classical, demucs, networks, surrogate
@@ -58,6 +58,8 @@ class Recipe:
         n_networks: mixes of a studio clip separated by networks that were trained here.
         n_processed: hybrid and wet versions of a dry clip, each.
         n_submixes: sums of a dry clip with other performances of its kind.
+        n_reworked: windows that were pitched, stretched, put into a room or coded at a low rate afterwards: of an
+            extraction as it is, of a studio clip and its surrogate alike.
         degraded_share: share of the clips whose first window is judged after each of
             :data:`training.degrade.DEGRADATIONS` too; nothing is learnt from these.
         p_effects: share of the examples of clips that are not dry which go through an effects chain, in both
@@ -79,6 +81,7 @@ class Recipe:
     n_easy: int = 0
     n_processed: int = 2
     n_submixes: int = 1
+    n_reworked: int = 0
     degraded_share: float = 0.0
     p_effects: float = 0.3
     demucs_repo: str = ""
@@ -528,6 +531,33 @@ def _placed(wave: Wave, rng: np.random.Generator) -> Wave:
     return np.asarray(wave * np.array([1 - pan, pan]) * 10 ** (rng.uniform(-9, 0) / 20), np.float32)
 
 
+def _reworked(c: Context) -> None:
+    """Extractions and true stems after the same heavy hand; what it makes of their processing is not known."""
+    clip, rng = c.clip, c.rng
+    if clip.oracle:
+        return
+    for number in range(c.recipe.n_reworked):
+        unknown: dict[str, object] = {"processing": "unknown", "effects": "", "layers": ""}
+        made: list[tuple[Wave, dict[str, object]]] = []
+        pair = f"{clip.name}#reworked{number}"
+        if clip.origin == "separated":
+            made.append((crop(c.samples, rng), {}))
+        else:
+            found = _target(c)
+            if found is None:
+                continue
+            target, other, _ = found
+            estimate, sdr = surrogate.separate(target, other, rng)
+            made.append((estimate, {"origin": "separated", "family": "surrogate", "sdr_db": sdr}))
+            made.append((target, {}))
+        hand = rework.draw(rng)
+        mono = c.samples.shape[1] == 1 and rng.random() < 0.5
+        chain = augment.draw(rng) if rng.random() < 0.4 else None
+        for wave, about in made:
+            worked = rework.apply(wave, hand, read_rooms(c.rooms))
+            _add(c, worked, "reworked", number, pair if len(made) == 2 else "", mono, chain, {**unknown, **about})
+
+
 def _degraded(c: Context) -> None:
     twin = _pair_of(c.clip) or c.clip.name
     if int(hashlib.sha256(twin.encode()).hexdigest()[:6], 16) / 16**6 >= c.recipe.degraded_share or c.clip.oracle:
@@ -552,6 +582,7 @@ PARTS: dict[str, Part] = {
     "processed": Part(_processed, ("n_processed",)),
     "degraded": Part(_degraded, ("degraded_share",)),
     "submix": Part(_submixes, ("n_submixes",)),
+    "reworked": Part(_reworked, ("n_reworked", *_COMMON)),
 }
 """The kinds of example, in the order in which a clip's rows are joined."""
 

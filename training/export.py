@@ -241,7 +241,10 @@ class _Graph:
         return self.node("Gemm", [value, weight, self.constant(f"{name}_bias", layer.bias.detach().numpy())], transB=1)
 
     def distance(self, distance: Distance) -> None:
-        value = self.node("Sub", ["features", self.constant("distance_mean", distance.mean)])
+        ends = {"start": 0, "stop": len(distance.mean), "axis": 1}
+        seen = [self.constant(f"distance_{end}_seen", np.array([k], np.int64)) for end, k in ends.items()]
+        value = self.node("Slice", ["features", *seen])
+        value = self.node("Sub", [value, self.constant("distance_mean", distance.mean)])
         value = self.node("Div", [value, self.constant("distance_scale", distance.scale)])
         low = self.constant("distance_low", np.float32(-distance.clip))
         value = self.node("Clip", [value, low, self.constant("distance_high", np.float32(distance.clip))])

@@ -22,6 +22,7 @@ import torch
 import typer
 from threadpoolctl import threadpool_limits
 
+from provenance import frontend
 from training import calibrate as fitting
 from training import card, catalogue, config, dataset, evaluate, heads, publish, report, splits, texture_net
 from training.heads import Outputs, Trees
@@ -104,7 +105,7 @@ def fit_missing(table: dataset.Table, settings: config.Config, cache: Path, work
     """
     cache.mkdir(parents=True, exist_ok=True)
     folds: list[int | None] = [*range(settings.n_folds), None]
-    names = [*_STEPS, *(["net"] if settings.network.n_epochs else [])]
+    names = [*_STEPS, *(["net"] if settings.network.cycles else [])]
     jobs = [
         (table, settings, fold, name, cache)
         for name in reversed(names)
@@ -125,6 +126,8 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+HEADS_ON_ALL = ("processing", "effects")
+"""The heads that see statistics of production too: timbre is in them, and the others did no better with it."""
 _Fit = Callable[[np.ndarray[Any, Any], pd.DataFrame, config.Config], Any]
 _STEPS: dict[str, _Fit] = {
     "distance": lambda features, meta, settings: fitting.fit_distance(features),
@@ -167,7 +170,8 @@ def _fit_one(table: dataset.Table, settings: config.Config, fold: int | None, na
         texture_net.save(net, file)
         return
     part = file.with_suffix(f".{os.getpid()}.part")
-    joblib.dump(_STEPS[name](table.features[rows], table.meta.iloc[rows].reset_index(drop=True), settings), part)
+    features = table.features[rows] if name in HEADS_ON_ALL else table.features[rows, : frontend.N_TEXTURE]
+    joblib.dump(_STEPS[name](features, table.meta.iloc[rows].reset_index(drop=True), settings), part)
     os.replace(part, file)
 
 
@@ -181,7 +185,7 @@ def load(table: dataset.Table, settings: config.Config, fold: int | None, cache:
         cache: folder of fitted heads.
     """
     trees = Trees(**{name: joblib.load(_file_of(table, settings, fold, name, cache)) for name in _STEPS})
-    if not settings.network.n_epochs:
+    if not settings.network.cycles:
         return Trained(trees, None)
     return Trained(trees, texture_net.load(_file_of(table, settings, fold, "net", cache), settings.network))
 

@@ -33,6 +33,8 @@ class Trees:
         layers: classifier of several performances against one.
         distance: to the training data.
 
+    A head may have learnt from the first features only: it is given as many as it learnt from.
+
     A head that the rows cannot teach (no dry recordings, no known SDR, one kind of separator) is None.
     """
 
@@ -46,20 +48,21 @@ class Trees:
 
     def run(self, features: Array) -> Outputs:
         """Return what the trees say of rows (n, n_features): ``tree_`` and the name of each head, and ``distance``."""
+        seen = lambda model: features[:, : model.n_features_in_]  # noqa: E731
         out = {
-            "tree_logit": np.mean([t.decision_function(features) for t in self.origin], axis=0),
-            "distance": np.asarray(self.distance.of(features), np.float64),
+            "tree_logit": np.mean([t.decision_function(seen(t)) for t in self.origin], axis=0),
+            "distance": np.asarray(self.distance.of(features[:, : len(self.distance.mean)]), np.float64),
         }
         if self.processing is not None:
-            out["tree_processing"] = all_classes(self.processing, features, len(PROCESSINGS))
+            out["tree_processing"] = all_classes(self.processing, seen(self.processing), len(PROCESSINGS))
         if self.sdr is not None:
-            out["tree_sdr_db"] = self.sdr.predict(features)
+            out["tree_sdr_db"] = self.sdr.predict(seen(self.sdr))
         if self.effects is not None:
-            out["tree_effects"] = np.stack([t.predict_proba(features)[:, 1] for t in self.effects], axis=1)
+            out["tree_effects"] = np.stack([t.predict_proba(seen(t))[:, 1] for t in self.effects], axis=1)
         if self.kind is not None:
-            out["tree_kind"] = all_classes(self.kind, features, len(KINDS))
+            out["tree_kind"] = all_classes(self.kind, seen(self.kind), len(KINDS))
         if self.layers is not None:
-            out["tree_submix"] = self.layers.predict_proba(features)[:, 1]
+            out["tree_submix"] = self.layers.predict_proba(seen(self.layers))[:, 1]
         return out
 
 

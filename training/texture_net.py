@@ -41,10 +41,11 @@ class Network:
     Args:
         channels: of the four convolutions.
         width: of the layer that judges a band.
-        n_epochs: checkpoints; 0 leaves the network out.
+        cycles: epochs of each cycle of the learning rate, which rises to half the height of the cycle before; empty
+            leaves the network out. A checkpoint follows each epoch.
         n_steps: steps an epoch.
         batch: units a step, where a unit is an extraction with its twin or a row alone.
-        rate: highest learning rate.
+        rate: highest learning rate of the first cycle.
         weight_decay: of AdamW.
         dropout: of the pooled statistics and of the hidden layer.
         smoothing: of the running mean of the weights, which is what is kept.
@@ -56,7 +57,7 @@ class Network:
 
     channels: tuple[int, int, int, int] = (16, 32, 64, 128)
     width: int = 96
-    n_epochs: int = 20
+    cycles: tuple[int, ...] = (20,)
     n_steps: int = 500
     batch: int = 26
     rate: float = 2e-3
@@ -209,9 +210,7 @@ def fit(
         [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}],
         lr=settings.rate,
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.rate, total_steps=n_steps * settings.n_epochs, pct_start=0.15
-    )
+    schedule = _schedule(optimiser, settings, 0)
     parts = {"net": net, "mean": mean, "optimiser": optimiser, "schedule": schedule}
     first, log = 0, []
     if checkpoint.exists():
@@ -219,7 +218,10 @@ def fit(
         for name, part in parts.items():
             part.load_state_dict(state[name])
         first, log = int(state["epoch"]), json.loads(state["log"])
-    for epoch in range(first, settings.n_epochs):
+    starts = np.cumsum((0, *settings.cycles))
+    for epoch in range(first, int(starts[-1])):
+        if epoch and epoch in starts:
+            schedule = parts["schedule"] = _schedule(optimiser, settings, list(starts).index(epoch))
         rng = np.random.default_rng([seed, epoch])
         net.train()
         sums: dict[str, float] = {}
@@ -245,6 +247,11 @@ def fit(
     for ours, theirs in zip(fitted.buffers(), net.buffers(), strict=True):  # batch norms are running means already
         ours.copy_(theirs)
     return fitted.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+
+
+def _schedule(optimiser: torch.optim.Optimizer, settings: Network, cycle: int) -> torch.optim.lr_scheduler.OneCycleLR:
+    rate, total_steps = settings.rate / 2**cycle, settings.n_steps * settings.cycles[cycle]
+    return torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=total_steps, pct_start=0.15)
 
 
 def _save(file: Path, parts: dict[str, Any], epoch: int, log: list[dict[str, float]]) -> None:

@@ -239,7 +239,7 @@ def test_the_map_is_the_texture_and_the_level() -> None:
 
 
 def test_librosa_agrees_on_the_log_spectrum() -> None:
-    """librosa's own transform and decibels give our log spectrum to a hundredth of a decibel down to -80 dB."""
+    """librosa's own transform and decibels give our log spectrum to a tenth of a decibel down to -80 dB."""
     librosa = pytest.importorskip("librosa")
     wave = sounds.music(2.0, channels=1)[:, 0]
     ours = np.abs(frontend.stft(wave)) ** 2
@@ -251,5 +251,5 @@ def test_librosa_agrees_on_the_log_spectrum() -> None:
     judged = librosa.power_to_db(theirs**2 + reference * 1e-11, ref=reference, amin=1e-30, top_db=None)
     assert level.shape == judged.shape
     difference = np.abs(level - judged)
-    assert difference[judged > -80].max() < 0.01
+    assert difference[judged > -80].max() < 0.1
     assert difference.max() < 0.5

@@ -67,7 +67,7 @@ leaves = 7
 [network]
 channels = [4, 8, 8, 8]
 width = 16
-n_epochs = {epochs}
+cycles = {cycles}
 n_steps = 4
 batch = 4
 share = 0.3
@@ -111,7 +111,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(manifest: Path, out: Path, *, network: bool) -> list[str]:
     """The command line of a small training."""
     config = out.parent / "config.toml"
-    config.write_text(CONFIG.format(maps=str(network).lower(), epochs=2 if network else 0), encoding="utf-8")
+    config.write_text(CONFIG.format(maps=str(network).lower(), cycles=[1, 1] if network else []), encoding="utf-8")
     return [
         sys.executable, "-m", "training.fit", str(manifest), "--out", str(out), "--config", str(config),
         "--work", str(out.parent / "work"), "--workers", "1",

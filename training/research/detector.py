@@ -37,7 +37,7 @@ class Windows:
     """Windows of a corpus with what is known of each.
 
     Args:
-        features: float32, shape (n, N_FEATURES).
+        features: float32, shape (n, N_TEXTURE).
         meta: one row each: :data:`training.research.clips.META` and ``family_fold``.
     """
 
@@ -66,7 +66,7 @@ class Detector:
         Args:
             samples: windows, float32 of shape (n, 1 or 2) at 44.1 kHz, 1 to 4 s, not silent.
         """
-        features = np.stack([frontend.compute(window) for window in samples])
+        features = np.stack([frontend.compute(window)[: frontend.N_TEXTURE] for window in samples])
         return self.trees.decision_function(features).astype(np.float32)
 
 
@@ -133,6 +133,6 @@ def by_clip(windows: Windows, rows: npt.NDArray[np.bool_], logit: npt.NDArray[np
 
 def _features(clip: Clip) -> list[npt.NDArray[np.float32]]:
     try:
-        return [frontend.compute(window) for window in islice(sounding(clip.path), N_WINDOWS)]
+        return [frontend.compute(window)[: frontend.N_TEXTURE] for window in islice(sounding(clip.path), N_WINDOWS)]
     except UnreadableAudio:
         return []

@@ -1,0 +1,91 @@
+"""What may be done to a stem after it was made or extracted, heavier than the common chain: alike for both classes.
+
+A phase vocoder smears a stem much as a separator does, a room fills its pauses, and a low-rate codec cuts its top:
+where training shows them on extractions alone, or on neither, a true stem that went through one is accused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import librosa
+import numpy as np
+import numpy.typing as npt
+
+from training import augment
+from training.processors import space
+
+Wave = npt.NDArray[np.float32]
+RATE_HZ = 44_100
+KINDS = ("pitch_shift", "time_stretch", "reverb", "codec")
+_CHANCE = (0.3, 0.3, 0.2, 0.2)
+_CODINGS = (("mp3", 48), ("mp3", 64), ("mp3", 64), ("mp3", 80), ("opus", 48), ("aac", 64), ("vorbis", 64))
+
+
+@dataclass(frozen=True)
+class Rework:
+    """A drawn rework.
+
+    Args:
+        kind: one of :data:`KINDS`.
+        amount: semitones of a shift, rate of a stretch, strength of a room; 0 for a codec.
+        n_fft, hop: of the phase vocoder.
+        codec, bitrate_kbps: of the codec.
+        seed: of the room.
+    """
+
+    kind: str
+    amount: float
+    n_fft: int
+    hop: int
+    codec: str
+    bitrate_kbps: int
+    seed: int
+
+
+def draw(rng: np.random.Generator) -> Rework:
+    """Draw a rework.
+
+    Args:
+        rng: source of randomness.
+    """
+    kind = str(rng.choice(KINDS, p=_CHANCE))
+    sign = 1 if rng.random() < 0.5 else -1
+    amounts = {
+        "pitch_shift": sign * float(np.exp(rng.uniform(np.log(0.2), np.log(5.0)))),
+        "time_stretch": 1.0 + sign * float(rng.uniform(0.02, 0.2)),
+        "reverb": float(rng.uniform(0.15, 1.0)),
+        "codec": 0.0,
+    }
+    n_fft = int(rng.choice([1024, 2048, 2048, 4096]))
+    codec, bitrate_kbps = _CODINGS[int(rng.integers(len(_CODINGS)))]
+    hop = n_fft // int(rng.choice([4, 4, 8]))
+    return Rework(kind, amounts[kind], n_fft, hop, codec, bitrate_kbps, int(rng.integers(2**31)))
+
+
+def apply(wave: Wave, rework: Rework, rooms: Sequence[Wave] = ()) -> Wave:
+    """Apply a rework.
+
+    Args:
+        wave: float32 (n, 1 or 2) at 44.1 kHz; it is not changed.
+        rework: what to do.
+        rooms: measured impulse responses for a room; without any one is simulated.
+
+    Returns:
+        float32 (about n, 1 or 2) at 44.1 kHz.
+    """
+    if rework.kind == "reverb":
+        made = space.reverb(
+            np.repeat(wave, 2 // wave.shape[1], 1), rework.amount, np.random.default_rng(rework.seed), rooms
+        )
+        return made if wave.shape[1] == 2 else made[:, :1].copy()
+    if rework.kind == "codec":
+        level = np.float32(0.7 / (np.abs(wave).max() + 1e-9))
+        return augment.code(wave * level, rework.codec, rework.bitrate_kbps)
+    vocoder = {"n_fft": rework.n_fft, "hop_length": rework.hop}
+    if rework.kind == "pitch_shift":
+        out = librosa.effects.pitch_shift(wave.T, sr=RATE_HZ, n_steps=rework.amount, res_type="soxr_hq", **vocoder)
+    else:
+        out = librosa.effects.time_stretch(wave.T, rate=rework.amount, **vocoder)
+    return np.ascontiguousarray(out.T, np.float32)
