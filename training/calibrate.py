@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
 
 from provenance.bundle import Calibration
 from provenance.decide import calibrate
@@ -93,6 +94,27 @@ def _between(ordered: npt.NDArray[np.float64], n: int) -> float:
     return float((ordered[n - 1] + ordered[n]) / 2) if n else float(ordered[0])
 
 
+def called_by_other_folds(p: npt.ArrayLike, truth: npt.ArrayLike, fold: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Call each row by the probability from which the other folds have their best F1.
+
+    Args:
+        p: shape (n,), probability of an effect.
+        truth: shape (n,), whether it was applied.
+        fold: shape (n,), at least two different ones.
+
+    Returns:
+        Shape (n,): which rows are said to have it.
+    """
+    p, truth, fold = np.asarray(p, float), np.asarray(truth, bool), np.asarray(fold)
+    steps = np.arange(0.05, 0.95, 0.01)
+    called = np.zeros(len(p), bool)
+    for number in np.unique(fold):
+        others = fold != number
+        scores = [f1_score(truth[others], p[others] >= step, zero_division=0) for step in steps]
+        called[~others] = p[~others] >= steps[int(np.argmax(scores))]
+    return called
+
+
 def ece(p_separated: npt.ArrayLike, separated: npt.ArrayLike, n_bins: int = 10) -> float:
     """Return the expected calibration error over equal-width bins, with both classes weighted alike.
 
@@ -151,6 +173,7 @@ def conformal_half_width(residual_db: npt.ArrayLike, coverage: float = 0.9) -> f
 __all__ = [
     "Distance",
     "calibrate",
+    "called_by_other_folds",
     "choose_thresholds",
     "conformal_half_width",
     "ece",

@@ -218,7 +218,8 @@ def _sdr(sdr: dict[str, Any]) -> str:
         return f"Only {sdr['n']} extractions have a measured SDR: too few for a figure."
     return (
         f"On {sdr['n']} extractions of known SDR: mean absolute error {sdr['mae_db']:.2f} dB, beside "
-        f"{sdr['mae_of_the_median_db']:.2f} dB for always saying their median; bias {sdr['bias_db']:+.2f} dB; "
+        f"{sdr['mae_of_other_folds_median_db']:.2f} dB for always saying the median of the other folds, "
+        f"{sdr['mae_of_the_median_db']:.2f} dB for that of these very files; bias {sdr['bias_db']:+.2f} dB; "
         f"correlation {sdr['correlation']:.2f}. The 90 % interval is the estimate ± {sdr['half_width_db']:.1f} dB; "
         f"fixed on other folds it covered {_percent(sdr['coverage_on_other_folds'])}."
     )

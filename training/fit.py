@@ -155,7 +155,7 @@ def _file_of(table: dataset.Table, settings: config.Config, fold: int | None, na
     own = settings.network if name == "net" else getattr(settings, name, None)
     if name == "net":  # the shares of the fusion do not change the fit
         own = [value for key, value in sorted(vars(settings.network).items()) if not key.startswith("share")]
-    digest.update(repr((name, own, fold, settings.seed)).encode())
+    digest.update(repr((name, own, fold, settings.seed, name in HEADS_ON_ALL)).encode())
     return cache / f"{digest.hexdigest()[:20]}-{name}{'.pt' if name == 'net' else '.joblib'}"
 
 

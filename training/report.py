@@ -260,25 +260,12 @@ def _effects(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
             known = rows & np.isfinite(truth[:, k])
             if known.sum() >= 20 and 0 < truth[known, k].sum() < known.sum():
                 y, p = truth[known, k] > 0.5, held["p_effects"][known, k]
-                called = _called(y, p, fold[known])
+                called = fitting.called_by_other_folds(p, y, fold[known])
                 found[name] = {"n": int(known.sum()), "auc": _auc(y, p), "f1": round(float(f1_score(y, called)), 4)}
         if found:
             found["macro_f1"] = round(float(np.mean([v["f1"] for v in found.values()])), 4)
             out[group] = found
     return out
-
-
-def _called(
-    truth: npt.NDArray[np.bool_], p: npt.NDArray[np.float64], fold: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
-    """Which rows are said to have an effect: from the probability that gave the best F1 on the other folds."""
-    steps = np.arange(0.05, 0.95, 0.01)
-    called = np.zeros(len(truth), bool)
-    for number in np.unique(fold):
-        here = fold == number
-        best = steps[np.argmax([f1_score(truth[~here], p[~here] >= step, zero_division=0) for step in steps])]
-        called[here] = p[here] >= best
-    return called
 
 
 def _kind(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, Any]:
@@ -325,14 +312,17 @@ def _sdr(scored: pd.DataFrame) -> dict[str, Any]:
     truth = known["sdr_db"].clip(labels.MIN_SDR_DB, labels.MAX_SDR_DB).to_numpy(float)
     residual = known["sdr_found_db"].to_numpy(float) - truth
     covered = np.zeros(len(known), bool)
+    constant = np.full(len(known), np.median(truth))
     fold = known["fold"].to_numpy()
     for k in np.unique(fold):
         if (fold != k).sum() >= 10:
+            constant[fold == k] = np.median(truth[fold != k])
             half = fitting.conformal_half_width(residual[fold != k])
             covered[fold == k] = np.abs(residual[fold == k]) <= half
     return {
         "n": len(known),
         "mae_db": round(float(np.abs(residual).mean()), 3),
+        "mae_of_other_folds_median_db": round(float(np.abs(truth - constant).mean()), 3),
         "mae_of_the_median_db": round(float(np.abs(truth - np.median(truth)).mean()), 3),
         "bias_db": round(float(residual.mean()), 3),
         "correlation": round(float(np.corrcoef(truth, known["sdr_found_db"])[0, 1]), 3),

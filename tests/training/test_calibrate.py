@@ -92,3 +92,13 @@ def test_distance_is_about_one_inside_and_large_outside() -> None:
     assert np.median(distance.of(fresh)) == pytest.approx(1.0, abs=0.15)
     far = fresh + 40 * distance.scale * distance.axes[:, 0] / np.linalg.norm(distance.axes[:, 0])
     assert np.median(distance.of(far.astype(np.float32))) > 3
+
+
+def test_a_threshold_comes_from_the_other_folds() -> None:
+    """Of two folds whose probabilities are shifted against each other, each is judged by what suits the other."""
+    truth = np.array([False, False, True, True] * 2)
+    p = np.array([0.1, 0.2, 0.4, 0.5, 0.5, 0.6, 0.8, 0.9])
+    fold = np.repeat([0, 1], 4)
+    called = calibrate.called_by_other_folds(p, truth, fold)
+    assert called[:4].tolist() == [False] * 4  # the other fold is best from 0.61 on
+    assert called[4:].tolist() == [True] * 4  # and this one from 0.21 on

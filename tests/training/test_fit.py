@@ -37,6 +37,7 @@ n_classical = 0
 n_networks = 0
 n_processed = 1
 n_submixes = 1
+n_reworked = 1
 degraded_share = 0.0
 keep_maps = {maps}
 
@@ -227,6 +228,15 @@ def test_figures_count_what_was_held_out(trained: tuple[Path, dict[str, int], st
     unseen = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))["figures"]["unseen"]
     assert 0 < unseen["n_studio"] <= 24
     assert 0 < unseen["n_separated"] <= 18
+
+
+@pytest.mark.slow
+def test_both_classes_are_reworked(trained: tuple[Path, dict[str, int], str]) -> None:
+    """What was pitched, stretched, reverberated or coded low is in both classes: a true stem beside each surrogate."""
+    out, _, _ = trained
+    rows = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))["rows"]
+    assert rows["reworked/studio"] > 0
+    assert rows["reworked/separated"] >= rows["reworked/studio"]
 
 
 @pytest.mark.slow

@@ -1,0 +1,74 @@
+"""Reworks: each does what it is named for, alike whenever it is applied again, and leaves its input alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests import sounds
+from training import rework
+from training.rework import Rework
+
+RATE_HZ = sounds.RATE_HZ
+
+
+def made(kind: str, amount: float = 0.0, codec: str = "mp3", bitrate_kbps: int = 64) -> Rework:
+    """A rework with everything else at its usual."""
+    return Rework(kind, amount, 2048, 512, codec, bitrate_kbps, 1)
+
+
+def loudest_hz(wave: sounds.Wave) -> float:
+    """Frequency of the loudest bin."""
+    spectrum = np.abs(np.fft.rfft(wave[:, 0] * np.hanning(len(wave))))
+    return float(spectrum.argmax() * RATE_HZ / len(wave))
+
+
+@pytest.mark.parametrize("semitones", [-3.0, 0.5, 4.0])
+def test_a_pitch_shift_moves_the_pitch_and_not_the_length(semitones: float) -> None:
+    """A sine of 1 kHz lies so many semitones away, in as many samples."""
+    wave = sounds.tone(1000, 2.0)
+    out = rework.apply(wave, made("pitch_shift", semitones))
+    assert out.shape == wave.shape
+    assert out.dtype == np.float32
+    assert 12 * np.log2(loudest_hz(out) / 1000) == pytest.approx(semitones, abs=0.05)
+
+
+@pytest.mark.parametrize("rate", [0.85, 1.2])
+def test_a_time_stretch_moves_the_length_and_not_the_pitch(rate: float) -> None:
+    """A sine of 1 kHz stays there and lasts as long as the rate says."""
+    out = rework.apply(sounds.tone(1000, 2.0), made("time_stretch", rate))
+    assert len(out) == pytest.approx(2.0 * RATE_HZ / rate, rel=0.01)
+    assert loudest_hz(out) == pytest.approx(1000, rel=0.005)
+
+
+def test_a_room_rings_after_the_sound() -> None:
+    """A click of one channel is followed by a tail, in one channel."""
+    wave = np.zeros((RATE_HZ, 1), np.float32)
+    wave[1000] = 0.5
+    out = rework.apply(wave, made("reverb", 1.0))
+    assert out.shape == wave.shape
+    assert np.abs(out[2000:20_000]).max() > 1e-4
+
+
+def test_a_low_rate_codec_cuts_the_top() -> None:
+    """Noise at 64 kbit/s has lost its top octave by 20 dB and more."""
+    rng = np.random.default_rng(0)
+    wave = (0.1 * rng.standard_normal((2 * RATE_HZ, 2))).astype(np.float32)
+    spectrum = np.abs(np.fft.rfft(rework.apply(wave, made("codec"))[:RATE_HZ, 0])) ** 2
+    top, middle = spectrum[17_000:20_000].mean(), spectrum[1000:5000].mean()
+    assert 10 * np.log10(middle / top) > 20
+
+
+def test_every_drawn_rework_is_the_same_twice_and_leaves_its_input() -> None:
+    """All kinds are drawn; each gives the same samples again, finite and not silent, and the input stays as it was."""
+    wave = sounds.music(1.5)
+    before = wave.copy()
+    rng = np.random.default_rng(7)
+    drawn = [rework.draw(rng) for _ in range(24)]
+    assert {hand.kind for hand in drawn} == set(rework.KINDS)
+    for hand in drawn[:8]:
+        first, second = rework.apply(wave, hand), rework.apply(wave, hand)
+        assert np.array_equal(first, second)
+        assert np.isfinite(first).all()
+        assert np.abs(first).max() > 1e-3
+    assert np.array_equal(wave, before)
