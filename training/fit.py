@@ -126,7 +126,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-HEADS_ON_ALL = ("processing", "effects")
+HEADS_ON_ALL = ("processing", "effects", "sdr")
 """The heads that see statistics of production too: timbre is in them, and the others did no better with it."""
 _Fit = Callable[[np.ndarray[Any, Any], pd.DataFrame, config.Config], Any]
 _STEPS: dict[str, _Fit] = {
@@ -143,7 +143,7 @@ _STEPS: dict[str, _Fit] = {
 
 _KNOWN = [
     *("clip", "set", "kind", "window", "pair", "repo", "fold", "family_fold", "oracle"),
-    *("origin", "processing", "sdr_db", "effects", "separator_kind", "layers", "stem"),
+    *("origin", "processing", "sdr_db", "effects", "family", "separator_kind", "layers", "stem"),
 ]
 """What heads learn of a row: where it comes from, whether they may learn from it, and its labels."""
 

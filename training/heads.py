@@ -212,7 +212,7 @@ def fit_processing(
 
 
 def fit_sdr(features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int) -> HistGradientBoostingRegressor | None:
-    """Fit the SDR head on extractions of known SDR, cut to -5..25 dB; real ones count as much as surrogates.
+    """Fit the SDR head on extractions of known SDR, cut to -5..25 dB; no family of separators counts by its size alone.
 
     None where no SDR is known.
 
@@ -225,11 +225,10 @@ def fit_sdr(features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int) 
     known = np.isfinite(y)
     if not known.any():
         return None
-    y = y[known]
-    real = (meta["kind"][known] != "surrogate").to_numpy()
-    w = np.where(real, 0.5 * len(y) / max(1, real.sum()), 0.5 * len(y) / max(1, (~real).sum()))
+    family = meta["family"][known]
+    w = 1 / np.sqrt(family.map(family.value_counts()).to_numpy(float))
     model = HistGradientBoostingRegressor(**_settings(boosting, seed), loss="absolute_error")
-    model.fit(features[known], y, sample_weight=w)
+    model.fit(features[known], y[known], sample_weight=w)
     _floor_thresholds(model)
     return model
 

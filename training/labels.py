@@ -10,8 +10,6 @@ import pandas as pd
 
 from provenance.model import EFFECTS, KINDS, PROCESSINGS
 
-_WEIGHT = {"clean": 2.0, "processed": 0.4}
-"""Clips as they are count more; chains are many for the sake of the heads that tell them apart, and count less."""
 MIN_SDR_DB, MAX_SDR_DB = -5.0, 25.0
 
 
@@ -22,7 +20,7 @@ def weights(meta: pd.DataFrame, positive: npt.NDArray[np.bool_]) -> npt.NDArray[
         meta: rows with columns ``clip``, ``repo`` and ``kind``.
         positive: shape (n_rows,), the class.
     """
-    out = meta["kind"].map(_WEIGHT).fillna(1.0).to_numpy(float)
+    out = np.where(meta["kind"] == "clean", 2.0, 1.0)
     out = out / np.sqrt(meta.groupby("repo")["clip"].transform("nunique").to_numpy())
     for side in (positive, ~positive):
         if side.any():

@@ -263,16 +263,17 @@ def test_a_network_is_fused_and_exported(manifest: Path, root: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        ("sdr_db", 7.5), ("effects", '[["eq", {}]]'), ("separator_kind", "transformer"), ("layers", "submix"),
-        ("stem", "bass"), ("oracle", True), ("origin", "studio"), ("processing", "wet"), ("set", "dry"),
+        ("sdr_db", 7.5), ("effects", '[["eq", {}]]'), ("family", "tiger"), ("separator_kind", "transformer"),
+        ("layers", "submix"), ("stem", "bass"), ("oracle", True), ("origin", "studio"), ("processing", "wet"),
+        ("set", "dry"),
     ],
 )  # fmt: skip
 def test_a_changed_label_fits_a_head_again(column: str, value: object, tmp_path: Path) -> None:
     """A head's file is named by every label of its rows, so that one fitted on other labels is not taken for it."""
     row = {
         "clip": "a.flac", "set": "pairs", "kind": "clean", "window": 0, "pair": 3, "repo": "maker/1", "fold": 0,
-        "family_fold": 1, "oracle": False, "origin": "separated", "processing": "", "sdr_db": 7.0, "effects": "",
-        "separator_kind": "hybrid", "layers": "individual", "stem": "vocals",
+        "family_fold": 1, "family": "demucs", "oracle": False, "origin": "separated", "processing": "", "sdr_db": 7.0,
+        "effects": "", "separator_kind": "hybrid", "layers": "individual", "stem": "vocals",
     }  # fmt: skip
     settings = config.load(evaluate.CONFIG_FILE)
     features = np.zeros((2, 3), np.float32)

@@ -31,13 +31,6 @@ def test_weights_balance_classes_and_spare_small_repositories() -> None:
     assert np.isclose(found[:100].sum() / found[100], 10)
 
 
-def test_chains_count_less_than_clips_as_they_are() -> None:
-    """A chain made for the heads of processing and effects weighs a fifth of a clip as it is."""
-    meta = table(kind=["clean", "processed", "surrogate"], origin=["studio", "studio", "separated"])
-    found = labels.weights(meta, (meta["origin"] == "separated").to_numpy())
-    assert np.isclose(found[0] / found[1], 5)
-
-
 def test_sdr_is_taught_of_extractions_only_and_cut() -> None:
     """Studio stems have no SDR, and far values are cut."""
     found = labels.sdr(table(origin=["studio", "separated", "separated", "separated"], sdr_db=[9.0, 9.0, 60.0, -30.0]))
