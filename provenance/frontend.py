@@ -136,9 +136,12 @@ def texture(level: _Array) -> _Array:
     n_bins = level.shape[1]
     total = np.zeros((level.shape[0], n_bins + 1), np.float32)
     np.cumsum(level, axis=1, out=total[:, 1:])
-    low, high, width = _box(n_bins, half)
-    mean: _Array = np.divide(total[:, high] - total[:, low], width, dtype=np.float32)
-    return level - mean
+    mean = np.empty_like(level)
+    np.subtract(total[:, TEXTURE_BINS:], total[:, :-TEXTURE_BINS], out=mean[:, half : n_bins - half])
+    np.subtract(total[:, half + 1 : TEXTURE_BINS], total[:, :1], out=mean[:, :half])
+    np.subtract(total[:, -1:], total[:, n_bins - TEXTURE_BINS + 1 : n_bins - half], out=mean[:, n_bins - half :])
+    mean /= _box(n_bins, half)
+    return np.subtract(level, mean, out=mean)
 
 
 @dataclass(frozen=True)
@@ -310,10 +313,10 @@ def _hann() -> _Array:
 
 
 @lru_cache(maxsize=4)
-def _box(n_bins: int, half: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], _Array]:
+def _box(n_bins: int, half: int) -> _Array:
+    """How many bins the local mean around each bin is of."""
     k = np.arange(n_bins)
-    low, high = np.maximum(k - half, 0), np.minimum(k + half + 1, n_bins)
-    return low, high, (high - low).astype(np.float32)
+    return (np.minimum(k + half + 1, n_bins) - np.maximum(k - half, 0)).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -335,8 +338,8 @@ def _band_means(rows: _Array) -> _Array:
 
 
 def _mid_side(samples: Samples) -> tuple[_Array, _Array]:
-    channels = np.ascontiguousarray(samples.T)
-    channels = channels - channels.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    channels = np.array(samples.T, order="C")
+    channels -= channels.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
     if len(channels) == 1:
         return channels[0], np.zeros(0, np.float32)
     mid, side = (channels[0] + channels[1]) * np.float32(0.5), (channels[0] - channels[1]) * np.float32(0.5)

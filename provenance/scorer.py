@@ -151,6 +151,6 @@ class _Batch:
 
 
 def _rms(samples: audio.Samples) -> float:
-    channels = np.ascontiguousarray(samples.T)
-    centred = channels - channels.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    centred = np.array(samples.T, order="C")
+    centred -= centred.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
     return float(np.sqrt(np.vdot(centred, centred) / centred.size))

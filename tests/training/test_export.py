@@ -22,6 +22,8 @@ from training.research import int8
 from training.texture_net import Network, TextureNet
 
 N_FEATURES, N_FRAMES = 40, 43
+N_SEEN = 30
+"""So many features, the first, are given to the origin and the distance."""
 SMALL = Boosting(rounds=15, leaves=7, n_seeds=2, feature_share=0.5)
 
 
@@ -49,19 +51,20 @@ def trees(features: np.ndarray) -> Trees:
             "clip": [f"c{k}" for k in range(len(features))],
             "repo": rng.choice(["a", "b"], len(features)),
             "set": np.where(separated, "true", "dry"),
+            "family": np.where(separated, rng.choice(["demucs", "surrogate"], len(features)), ""),
             "separator_kind": np.where(separated, rng.choice(KINDS, len(features)), ""),
             "layers": rng.choice(["submix", "individual"], len(features)),
             "effects": [json.dumps([[name, 0.5] for name in EFFECTS if rng.random() < 0.4]) for _ in features],
         }
     )
     return Trees(
-        heads.fit_origin(features, meta, SMALL, 0),
+        heads.fit_origin(features[:, :N_SEEN], meta, SMALL, 0),
         heads.fit_processing(features, meta, SMALL, 0),
         heads.fit_sdr(features, meta, SMALL, 0),
         heads.fit_effects(features, meta, SMALL, 0),
         heads.fit_kind(features, meta, SMALL, 0),
         heads.fit_layers(features, meta, SMALL, 0),
-        calibrate.fit_distance(features),
+        calibrate.fit_distance(features[:, :N_SEEN]),
     )
 
 
