@@ -22,7 +22,7 @@ from training.research import int8
 from training.texture_net import Network, TextureNet
 
 N_FEATURES, N_FRAMES = 40, 43
-N_SEEN = 30
+N_SEEN = 36
 """So many features, the first, are given to the origin and the distance."""
 SMALL = Boosting(rounds=15, leaves=7, n_seeds=2, feature_share=0.5)
 
