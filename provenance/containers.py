@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -125,7 +126,7 @@ def open_soundfile(name: str, file: BinaryIO) -> Iterator[tuple[AudioInfo, Itera
     """
     truncated = _riff_is_truncated(file)
     try:
-        sound = _Forward(file)
+        sound = _open_sound(file)
     except (soundfile.LibsndfileError, TypeError) as error:
         raise UnreadableAudio(
             name,
@@ -142,6 +143,15 @@ def open_soundfile(name: str, file: BinaryIO) -> Iterator[tuple[AudioInfo, Itera
         n_declared = sound.frames if sound.frames < _UNKNOWN_LENGTH else None
         info = AudioInfo(name, sound.samplerate, sound.channels, codec, lossy, truncated, n_declared)
         yield info, _soundfile_blocks(name, sound)
+
+
+def _open_sound(file: BinaryIO) -> _Forward:
+    """Let libsndfile read a file on disk by itself: called back for bytes, Python may have to raise an interrupt where
+    nothing can catch it, and then neither the audio nor the interrupt arrives."""
+    if not isinstance(file, io.BufferedReader) or not isinstance(file.raw, io.FileIO):
+        return _Forward(file)
+    os.lseek(file.fileno(), 0, os.SEEK_SET)
+    return _Forward(file.fileno(), closefd=False)
 
 
 def _reason(error: Exception) -> str:

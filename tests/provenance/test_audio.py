@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -265,3 +266,35 @@ def test_reading_prints_nothing(tmp_path: Path) -> None:
     code = f"from provenance import audio; audio.read({str(path)!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+class _Interrupt(Exception):
+    """What the alarm below raises."""
+
+
+def test_an_interrupt_while_reading_always_arrives(tmp_path: Path) -> None:
+    """An exception raised by a signal ends the reading: none is lost in a decoder's call back into Python."""
+    file = sounds.write(tmp_path / "long.wav", sounds.noise(40.0))
+    rung: list[int] = []
+
+    def ring(number: int, _frame: object) -> None:
+        rung.append(number)
+        raise _Interrupt
+
+    def read_until_rung() -> None:
+        with audio.open_audio(file) as (_, blocks):
+            for _ in blocks:
+                pass
+        assert not rung, "the interrupt was lost"
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        for k in range(150):
+            rung.clear()
+            signal.setitimer(signal.ITIMER_REAL, 0.0005 + 0.0001 * k)
+            with pytest.raises(_Interrupt):
+                while True:
+                    read_until_rung()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
