@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -291,6 +292,17 @@ def stereo(wave: Wave) -> Wave:
     return wave if wave.shape[1] == 2 else np.repeat(wave, 2, 1)
 
 
+@lru_cache(maxsize=256)
+def _mate(path: Path) -> Wave | None:
+    """The first 20 s of a stem to mix with others, read-only; None where it cannot be read or is silent."""
+    try:
+        _, wave = audio.read(path, max_s=20.0)
+    except UnreadableAudio:
+        return None
+    wave.setflags(write=False)
+    return None if is_silent(wave) else wave
+
+
 def _interference(c: Context, n: int) -> Wave | None:
     """A sum of one to three other stems of the same fold; of the same song where the clip's set has whole songs."""
     clip, rng = c.clip, c.rng
@@ -304,11 +316,8 @@ def _interference(c: Context, n: int) -> Wave | None:
         chosen = [others[int(k)] for k in rng.integers(0, len(others), int(rng.integers(1, 4)))]
     total = np.zeros((n, 2), np.float32)
     for other in chosen:
-        try:
-            _, wave = audio.read(other.path, max_s=20.0)
-        except UnreadableAudio:
-            continue
-        if is_silent(wave):
+        wave = _mate(other.path)
+        if wave is None:
             continue
         start = int(rng.integers(0, max(1, len(wave) - n + 1)))
         wave = np.resize(stereo(wave)[start : start + n], (n, 2))
@@ -509,11 +518,8 @@ def _submixes(c: Context) -> None:
     for number in range(c.recipe.n_submixes):
         total = _placed(stereo(crop(c.samples, rng, full=True)), rng)
         for k in rng.integers(0, len(kin), int(rng.integers(1, 4))):
-            try:
-                _, wave = audio.read(kin[int(k)].path, max_s=20.0)
-            except UnreadableAudio:
-                continue
-            if not is_silent(wave):
+            wave = _mate(kin[int(k)].path)
+            if wave is not None:
                 total = total + _placed(stereo(crop(wave, rng, full=True)), rng)
         known: dict[str, object] = {"processing": "dry", "effects": "", "layers": "submix"}
         if rng.random() < 0.6:

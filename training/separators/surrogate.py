@@ -64,9 +64,10 @@ def separate(target: Wave, interference: Wave, rng: np.random.Generator) -> tupl
 
 
 def _smooth(values: torch.Tensor, frames: int, bins: int) -> torch.Tensor:
-    return torch.nn.functional.avg_pool2d(
-        values[None], (2 * bins + 1, 2 * frames + 1), stride=1, padding=(bins, frames), count_include_pad=False
-    )[0]
+    for kernel, padding in (((2 * bins + 1, 1), (bins, 0)), ((1, 2 * frames + 1), (0, frames))):
+        if max(padding):
+            values = torch.nn.functional.avg_pool2d(values, kernel, 1, padding, count_include_pad=False)
+    return values
 
 
 def _noise(shape: torch.Size, rng: np.random.Generator) -> torch.Tensor:
