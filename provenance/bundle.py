@@ -14,22 +14,14 @@ from provenance.verdict import Thresholds
 
 DEFAULT_MODEL = "stem-v1"
 CONFIG_FORMAT = 1
-N_STEMS = 4
-"""Length of :data:`provenance.model.STEMS`, which imports this module."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """From the mean window logit of a file to a probability: sigmoid(slope * (logit - p_stem . by_stem) + intercept).
-
-    Args:
-        slope, intercept: of the log odds.
-        by_stem: mean log odds of true stems of each of :data:`provenance.model.STEMS`, or empty.
-    """
+    """From the mean window logit of a file to a probability: sigmoid(slope * logit + intercept)."""
 
     slope: float
     intercept: float
-    by_stem: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,21 +101,13 @@ def load(model: str | Path | None = None) -> Bundle:
             name=str(config["name"]),
             sha256=digest,
             heads=frozenset(config["heads"]),
-            calibration=_calibration(config),
+            calibration=Calibration(**config["calibration"]),
             thresholds=Thresholds(**config["thresholds"]),
             sdr_half_width_db=float(config["sdr_half_width_db"]),
             licence=str(config["licence"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{folder / 'config.json'}: found no usable {error}; needed: a complete one") from error
-
-
-def _calibration(config: dict[str, Any]) -> Calibration:
-    found = dict(config["calibration"])
-    by_stem = tuple(float(value) for value in found.pop("by_stem", ()))
-    if bool(by_stem) != ("stem" in config["heads"]) or len(by_stem) not in (0, N_STEMS):
-        raise ValueError(f"calibration: {len(by_stem)} levels by stem")
-    return Calibration(**found, by_stem=by_stem)
 
 
 def _check(folder: Path, config: dict[str, Any], digest: str) -> None:

@@ -54,21 +54,14 @@ class Spans:
     duration_s: float
 
 
-def calibrate(
-    logit: npt.ArrayLike, calibration: Calibration, p_stem: npt.ArrayLike | None = None
-) -> npt.NDArray[np.float64]:
+def calibrate(logit: npt.ArrayLike, calibration: Calibration) -> npt.NDArray[np.float64]:
     """Turn raw log odds into probabilities.
-
-    What is left after the level of true stems of the same kind is taken off says how unusual a file is among them
-    (zero normalisation, as in speaker verification: D. Reynolds, Comparison of background normalization methods, 1997).
 
     Args:
         logit: any shape.
-        calibration: slope, intercept and the levels by kind of stem.
-        p_stem: probability of each kind of stem, shape (..., 4); left out where the calibration has no levels.
+        calibration: slope and intercept.
     """
-    level = np.asarray(p_stem, np.float64) @ np.array(calibration.by_stem) if calibration.by_stem else 0.0
-    z = (np.asarray(logit, np.float64) - level) * calibration.slope + calibration.intercept
+    z = np.asarray(logit, np.float64) * calibration.slope + calibration.intercept
     out: npt.NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(z, -60, 60)))
     return out
 
@@ -111,8 +104,7 @@ def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle) 
     counts = scored(spans)
     rows = np.asarray(spans.features_of)[counts]
     limits = bundle.thresholds
-    p_stem = None if scores.p_stem is None else scores.p_stem[rows].mean(axis=0)
-    p = float(calibrate(scores.logit[rows].mean(), bundle.calibration, p_stem))
+    p = float(calibrate(scores.logit[rows].mean(), bundle.calibration))
     reasons: list[str] = []
     origin: Origin = "undecided"
     if p >= limits.separated:
@@ -140,9 +132,7 @@ def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle) 
         Segment(
             round(spans.start_s[i], 3),
             round(spans.end_s[i], 3),
-            round(float(calibrate(scores.logit[spans.features_of[i]], bundle.calibration, p_stem)), 4)
-            if counts[i]
-            else None,
+            round(float(calibrate(scores.logit[spans.features_of[i]], bundle.calibration)), 4) if counts[i] else None,
         )
         for i in range(len(counts))
     )

@@ -21,8 +21,6 @@ EFFECTS = (
 )  # fmt: skip
 KINDS = ("waveform", "hybrid", "spectrogram_mask", "complex_mask", "transformer", "classical")
 """Kinds of separator a model may name; anything else is ``unknown``."""
-STEMS = ("vocals", "drums", "bass", "other")
-"""What a window may hold; true stems of each kind have log odds of their own, which the calibration takes off."""
 OUTPUTS = {
     "origin": "logit",
     "processing": "p_processing",
@@ -31,11 +29,10 @@ OUTPUTS = {
     "effects": "p_effects",
     "family": "p_kind",
     "layers": "p_submix",
-    "stem": "p_stem",
 }
 """The graph's output of each head."""
-HEADS = frozenset(OUTPUTS) - {"stem"}
-"""Every head whose answer a verdict holds."""
+HEADS = frozenset(OUTPUTS)
+"""Every head a model may have."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,6 @@ class WindowScores:
         p_effects: shape (n, 9), probability of each of EFFECTS.
         p_kind: shape (n, 6), probability of each of KINDS, if it was extracted.
         p_submix: shape (n,), probability of several performances.
-        p_stem: shape (n, 4), probability of each of STEMS.
     """
 
     logit: npt.NDArray[np.float32]
@@ -60,7 +56,6 @@ class WindowScores:
     p_effects: npt.NDArray[np.float32] | None = None
     p_kind: npt.NDArray[np.float32] | None = None
     p_submix: npt.NDArray[np.float32] | None = None
-    p_stem: npt.NDArray[np.float32] | None = None
 
 
 def join(parts: Sequence[WindowScores]) -> WindowScores:
@@ -123,5 +118,5 @@ class Model:
         assert logit is not None  # checked in __init__; for the type checker
         return WindowScores(
             logit, found.get("processing"), flat("sdr"), flat("distance"), found.get("effects"), found.get("family"),
-            flat("layers"), found.get("stem"),
+            flat("layers"),
         )  # fmt: skip

@@ -53,21 +53,6 @@ def fit_distance(features: Array) -> Distance:
     return Distance(offset.astype(np.float32), scale.astype(np.float32), axes.astype(np.float32))
 
 
-def fit_by_stem(logit: npt.ArrayLike, separated: npt.ArrayLike, p_stem: npt.ArrayLike | None) -> tuple[float, ...]:
-    """Return the mean log odds of held-out true stems of each kind; empty where no kind is known.
-
-    Args:
-        logit: mean window log odds of each file, shape (n,).
-        separated: its class.
-        p_stem: probability of each kind of stem, shape (n, n_stems), or None.
-    """
-    if p_stem is None:
-        return ()
-    true = ~np.asarray(separated, bool)
-    z, p = np.asarray(logit, float)[true], np.asarray(p_stem, float)[true]
-    return tuple(float(v) for v in (p * z[:, None]).sum(0) / np.maximum(p.sum(0), 1e-9))
-
-
 def fit_platt(logit: npt.ArrayLike, separated: npt.ArrayLike) -> Calibration:
     """Fit slope and intercept of held-out files' log odds, both classes with the same total weight.
 
@@ -192,7 +177,6 @@ __all__ = [
     "choose_thresholds",
     "conformal_half_width",
     "ece",
-    "fit_by_stem",
     "fit_distance",
     "fit_platt",
     "reliability",

@@ -274,15 +274,6 @@ def _other_heads(figures: dict[str, Any]) -> list[str]:
             "the rest is `unknown`.",
             "",
         ]
-    stem = figures.get("stem")
-    if stem:
-        out += [
-            f"Kind of stem ({stem['n']} files): {_percent(stem['accuracy'])} right. The level of true stems of that "
-            f"kind is taken off a file's log odds before they are judged; without that the AUC is "
-            f"{_number(stem['auc_without_levels'])} and {_percent(stem['caught_without_levels']['0.01'])} are caught "
-            "at 1 % false alarms.",
-            "",
-        ]
     layers = figures["layers"]
     if layers:
         out += [f"One performance or several ({layers['n']} windows): AUC {_number(layers['auc'])}.", ""]

@@ -13,7 +13,7 @@ from training.dataset import without_repo
 from training.examples import Recipe
 from training.texture_net import Network
 
-HEADS = ("origin", "processing", "sdr", "effects", "kind", "layers", "stem")
+HEADS = ("origin", "processing", "sdr", "effects", "kind", "layers")
 """Heads with trees; each has a table of settings."""
 
 
@@ -43,7 +43,7 @@ class Config:
     Args:
         name: of the model folder.
         recipe: examples each clip gives.
-        origin, processing, sdr, effects, kind, layers, stem: the heads' boosting.
+        origin, processing, sdr, effects, kind, layers: the heads' boosting.
         network: over the map; fused with the trees.
         n_folds: of the unseen protocol.
         max_accused: share of held-out true stems that may be called separated.
@@ -64,7 +64,6 @@ class Config:
     effects: Boosting
     kind: Boosting
     layers: Boosting
-    stem: Boosting
     network: Network
     n_folds: int = 3
     max_accused: float = 0.01

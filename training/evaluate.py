@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from sklearn.metrics import roc_auc_score
 
 from provenance.bundle import Calibration
 from provenance.decide import calibrate
-from provenance.model import STEMS
 from training import calibrate as fitting
 from training.catalogue import Clip
 from training.config import Config
@@ -27,8 +25,6 @@ from training.heads import Outputs
 
 Mask = npt.NDArray[np.bool_]
 N_RESAMPLES = 500
-P_STEM = tuple(f"p_{name}" for name in STEMS)
-"""Columns of a table of files: the mean probability of each kind of stem."""
 CONFIG_FILE = Path(__file__).with_name("stem-v1.toml")
 
 
@@ -117,8 +113,7 @@ def files(meta: pd.DataFrame, held: Outputs, rows: Mask) -> pd.DataFrame:
         rows: which to pool.
 
     Returns:
-        A table with ``logit``, ``sdr_found_db``, ``distance``, the columns P_STEM where the model has that head, and
-        what is known of the clip.
+        A table with ``logit``, ``sdr_found_db``, ``distance`` and what is known of the clip.
     """
     data = meta[rows].copy()
     for column, name in (("logit", "logit"), ("sdr_found_db", "sdr_db"), ("distance", "distance")):
@@ -131,9 +126,6 @@ def files(meta: pd.DataFrame, held: Outputs, rows: Mask) -> pd.DataFrame:
         distance=("distance", "median"),
         **{name: (name, "first") for name in firsts},
     )
-    if "p_stem" in held:
-        stems = pd.DataFrame(held["p_stem"][rows], columns=P_STEM).groupby(data["clip"].to_numpy(), sort=True).mean()
-        pooled[list(P_STEM)] = stems.loc[pooled.index]
     pooled["separated"] = pooled["origin"] == "separated"
     return pooled.reset_index()
 
@@ -148,43 +140,6 @@ class Limits:
     distance: float
 
 
-def fit_calibration(scored: pd.DataFrame) -> Calibration:
-    """Fit the levels of true stems by kind, then slope and intercept of what is left.
-
-    Args:
-        scored: held-out files, as :func:`files` returns them.
-    """
-    by_stem = fitting.fit_by_stem(scored["logit"], scored["separated"], _p_stem(scored))
-    rest = level_free(scored, Calibration(1.0, 0.0, by_stem))
-    return dataclasses.replace(fitting.fit_platt(rest, scored["separated"]), by_stem=by_stem)
-
-
-def level_free(scored: pd.DataFrame, calibration: Calibration) -> npt.NDArray[np.float64]:
-    """Return each file's log odds less the level of true stems of its kind.
-
-    Args:
-        scored: files, as :func:`files` returns them.
-        calibration: holds the levels; without any the log odds are as they were.
-    """
-    logit = scored["logit"].to_numpy(float)
-    p_stem = _p_stem(scored)
-    return logit - p_stem @ np.array(calibration.by_stem) if calibration.by_stem and p_stem is not None else logit
-
-
-def probabilities(scored: pd.DataFrame, calibration: Calibration) -> npt.NDArray[np.float64]:
-    """Return the calibrated probability of each file.
-
-    Args:
-        scored: files, as :func:`files` returns them.
-        calibration: fitted on others.
-    """
-    return calibrate(scored["logit"], calibration, _p_stem(scored))
-
-
-def _p_stem(scored: pd.DataFrame) -> npt.NDArray[np.float64] | None:
-    return scored[list(P_STEM)].to_numpy(float) if P_STEM[0] in scored else None
-
-
 def limits(scored: pd.DataFrame, config: Config) -> dict[int, Limits]:
     """Fix calibration and thresholds of each fold on the files of the others.
 
@@ -195,8 +150,8 @@ def limits(scored: pd.DataFrame, config: Config) -> dict[int, Limits]:
     out = {}
     for fold in sorted(scored["fold"].unique()):
         others = scored[scored["fold"] != fold]
-        platt = fit_calibration(others)
-        p = probabilities(others, platt)
+        platt = fitting.fit_platt(others["logit"], others["separated"])
+        p = calibrate(others["logit"], platt)
         upper, lower = fitting.choose_thresholds(p, others["separated"], config.max_accused, config.max_missed)
         out[int(fold)] = Limits(platt, upper, lower, float(np.quantile(others["distance"], config.distance_quantile)))
     return out
@@ -210,15 +165,14 @@ def decisions(scored: pd.DataFrame, of_fold: dict[int, Limits]) -> pd.DataFrame:
         of_fold: what each fold is decided with.
 
     Returns:
-        The files with columns ``p_separated`` and ``called``, and with ``logit`` less the level of its kind of stem.
+        The files with columns ``p_separated`` and ``called``.
     """
     out = scored.copy()
     out["p_separated"], out["called"] = np.nan, "undecided"
     for fold, found in of_fold.items():
         here = out["fold"] == fold
-        p = probabilities(out, found.platt)
+        p = calibrate(out["logit"], found.platt)
         out.loc[here, "p_separated"] = p[here]
-        out.loc[here, "logit"] = level_free(out, found.platt)[here]
         inside = here & (out["distance"] <= found.distance)
         out.loc[inside & (p >= found.separated), "called"] = "separated"
         out.loc[inside & (p <= found.studio), "called"] = "studio"

@@ -15,7 +15,7 @@ from sklearn.base import is_classifier
 from torch import nn
 
 from provenance.frontend import N_MAP_BINS
-from provenance.model import EFFECTS, KINDS, PROCESSINGS, STEMS
+from provenance.model import EFFECTS, KINDS, PROCESSINGS
 from training.calibrate import Distance
 from training.heads import Fusion, Outputs, Trees
 from training.texture_net import N_BANDS, SDR_SCALE_DB, SPREAD_FLOOR, TextureNet
@@ -29,7 +29,7 @@ def export(trees: Trees, net: TextureNet | None, fusion: Fusion, n_features: int
 
     Inputs are ``features``, float32 (n, n_features), and with a network ``map``, float32 (n, 2, n_frames, 1024).
     Outputs are those of ``logit`` (n,), ``p_processing`` (n, 3), ``sdr_db`` (n,), ``distance`` (n,), ``p_effects``
-    (n, n_effects), ``p_kind`` (n, n_kinds), ``p_submix`` (n,) and ``p_stem`` (n, n_stems) that there are heads for.
+    (n, n_effects), ``p_kind`` (n, n_kinds) and ``p_submix`` (n,) that there are heads for.
 
     Args:
         trees: boosted trees and the distance.
@@ -52,8 +52,6 @@ def export(trees: Trees, net: TextureNet | None, fusion: Fusion, n_features: int
         said["p_kind"] = graph.classes(trees.kind, "kind", len(KINDS))
     if trees.layers is not None:
         said["p_submix"] = graph.flat(graph.node("Sigmoid", [graph.tree(trees.layers)]))
-    if trees.stem is not None:
-        said["p_stem"] = graph.classes(trees.stem, "stem", len(STEMS))
     inputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", n_features])]
     if net is not None:
         inputs.append(helper.make_tensor_value_info("map", TensorProto.FLOAT, ["n", 2, "n_frames", N_MAP_BINS]))
@@ -76,8 +74,7 @@ def export(trees: Trees, net: TextureNet | None, fusion: Fusion, n_features: int
         graph.named(value, name)
     graph.distance(trees.distance)
     outputs = {"logit": ["n"], "p_processing": ["n", len(PROCESSINGS)], "sdr_db": ["n"], "distance": ["n"],
-               "p_effects": ["n", len(EFFECTS)], "p_kind": ["n", len(KINDS)], "p_submix": ["n"],
-               "p_stem": ["n", len(STEMS)]}  # fmt: skip
+               "p_effects": ["n", len(EFFECTS)], "p_kind": ["n", len(KINDS)], "p_submix": ["n"]}  # fmt: skip
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,

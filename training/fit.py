@@ -126,7 +126,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-HEADS_ON_ALL = ("processing", "effects", "sdr", "stem")
+HEADS_ON_ALL = ("processing", "effects", "sdr")
 """The heads that see statistics of production too: timbre is in them, and the others did no better with it."""
 _Fit = Callable[[np.ndarray[Any, Any], pd.DataFrame, config.Config], Any]
 _STEPS: dict[str, _Fit] = {
@@ -138,7 +138,6 @@ _STEPS: dict[str, _Fit] = {
     "effects": lambda features, meta, settings: heads.fit_effects(features, meta, settings.effects, settings.seed),
     "kind": lambda features, meta, settings: heads.fit_kind(features, meta, settings.kind, settings.seed),
     "layers": lambda features, meta, settings: heads.fit_layers(features, meta, settings.layers, settings.seed),
-    "stem": lambda features, meta, settings: heads.fit_stem(features, meta, settings.stem, settings.seed),
     "origin": lambda features, meta, settings: heads.fit_origin(features, meta, settings.origin, settings.seed),
 }
 

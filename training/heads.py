@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from provenance.model import EFFECTS, KINDS, PROCESSINGS, STEMS
+from provenance.model import EFFECTS, KINDS, PROCESSINGS
 from training import labels, texture_net
 from training.calibrate import Distance
 from training.config import Boosting
@@ -31,7 +31,6 @@ class Trees:
         effects: a classifier for each of EFFECTS, in order.
         kind: classifier over KINDS.
         layers: classifier of several performances against one.
-        stem: classifier over STEMS.
         distance: to the training data.
 
     A head may have learnt from the first features only: it is given as many as it learnt from.
@@ -45,7 +44,6 @@ class Trees:
     effects: list[HistGradientBoostingClassifier] | None
     kind: HistGradientBoostingClassifier | None
     layers: HistGradientBoostingClassifier | None
-    stem: HistGradientBoostingClassifier | None
     distance: Distance
 
     def run(self, features: Array) -> Outputs:
@@ -65,8 +63,6 @@ class Trees:
             out["tree_kind"] = all_classes(self.kind, seen(self.kind), len(KINDS))
         if self.layers is not None:
             out["tree_submix"] = self.layers.predict_proba(seen(self.layers))[:, 1]
-        if self.stem is not None:
-            out["tree_stem"] = all_classes(self.stem, seen(self.stem), len(STEMS))
         return out
 
 
@@ -128,7 +124,7 @@ def spread_of(outputs: Outputs, network: Network, rows: npt.NDArray[np.bool_]) -
 
 def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
     """Return the model's outputs: ``logit``, ``distance``, and those of ``p_processing``, ``sdr_db``, ``p_effects``,
-    ``p_kind``, ``p_submix`` and ``p_stem`` that trees or network have.
+    ``p_kind`` and ``p_submix`` that trees or network have.
 
     Args:
         outputs: what trees and network said.
@@ -138,7 +134,7 @@ def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
     if "net_logit" in outputs:
         fused["logit"] = fused["logit"] + fusion.net_factor * outputs["net_logit"]
     names = {"p_processing": "processing", "sdr_db": "sdr_db", "p_effects": "effects", "p_kind": "kind",
-             "p_submix": "submix", "p_stem": "stem"}  # fmt: skip
+             "p_submix": "submix"}  # fmt: skip
     for name, head in names.items():
         tree, net = outputs.get(f"tree_{head}"), outputs.get(f"net_{head}")
         if tree is not None and net is not None:
@@ -284,26 +280,6 @@ def fit_layers(
         seed: of the trees.
     """
     return _balanced(features, np.nan_to_num(labels.layers(meta), nan=-1).astype(np.int64), boosting, seed)
-
-
-def fit_stem(
-    features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int
-) -> HistGradientBoostingClassifier | None:
-    """Fit the kind of stem on studio rows and their extractions, each kind with the same weight, and within each no
-    repository by its size alone; None below two kinds.
-
-    Args:
-        features, meta: the rows.
-        boosting: settings.
-        seed: of the trees.
-    """
-    y = labels.stem(meta)
-    if len(np.unique(y)) < 2:
-        return None
-    w = 1 / np.sqrt(meta.groupby("repo")["clip"].transform("nunique").to_numpy(float))
-    for k in np.unique(y):
-        w[y == k] *= len(y) / w[y == k].sum()
-    return _fitted(features, y, w, boosting, seed)
 
 
 def _balanced(

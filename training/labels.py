@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from provenance.model import EFFECTS, KINDS, PROCESSINGS, STEMS
+from provenance.model import EFFECTS, KINDS, PROCESSINGS
 
 MIN_SDR_DB, MAX_SDR_DB = -5.0, 25.0
 
@@ -44,11 +44,6 @@ def kind(meta: pd.DataFrame) -> npt.NDArray[np.int64]:
     """Return class numbers of the kind of separator; -1 where unknown and for studio stems."""
     out = meta["separator_kind"].map({name: k for k, name in enumerate(KINDS)}).fillna(-1).to_numpy(np.int64)
     return np.where(meta["origin"] == "separated", out, -1)
-
-
-def stem(meta: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Return class numbers of the kind of stem; what is neither voice, drums nor bass is the last."""
-    return meta["stem"].map({name: k for k, name in enumerate(STEMS)}).fillna(len(STEMS) - 1).to_numpy(np.int64)
 
 
 def effects(meta: pd.DataFrame) -> npt.NDArray[np.float32]:

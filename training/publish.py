@@ -64,16 +64,15 @@ def write(
         shutil.rmtree(part)
         raise RuntimeError(f"the exported graph differs by {difference:.2g}; needed: at most {MAX_DIFFERENCE}")
     scored = evaluate.files(table.meta, held, evaluate.judged_rows(table.meta, settings.n_folds))
-    platt = evaluate.fit_calibration(scored)
-    p = evaluate.probabilities(scored, platt)
+    platt = fitting.fit_platt(scored["logit"], scored["separated"])
+    p = fitting.calibrate(scored["logit"], platt)
     upper, lower = fitting.choose_thresholds(p, scored["separated"], settings.max_accused, settings.max_missed)
     described = {
         "format": CONFIG_FORMAT,
         "name": out.name,
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "heads": sorted(head for head, output in OUTPUTS.items() if output in _outputs(file)),
-        "calibration": {"slope": platt.slope, "intercept": platt.intercept}
-        | ({"by_stem": platt.by_stem} if platt.by_stem else {}),
+        "calibration": {"slope": platt.slope, "intercept": platt.intercept},
         "thresholds": {
             "separated": round(upper, 4),
             "studio": round(lower, 4),

@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
 
-from provenance.model import EFFECTS, KINDS, PROCESSINGS, STEMS
+from provenance.model import EFFECTS, KINDS, PROCESSINGS
 from training import calibrate as fitting
 from training import evaluate, labels
 from training.config import Config
@@ -65,7 +65,7 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
         "metadata_only_auc": metadata_probe(scored),
         "degraded": _degraded(meta, held, config, of_fold),
     }
-    known = evaluate.decisions(_seen_family(meta, held, config), of_fold)
+    known = _seen_family(meta, held, config)
     out["seen_family_unseen_song_auc"] = evaluate.auc(known)
     out["pairs_unseen_song_auc"] = evaluate.auc(known[known["set"] == "pairs"])
     near = evaluate.files(
@@ -76,7 +76,6 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
     out["effects"] = _effects(meta, held)
     out["kind"] = _kind(meta, held, config)
     out["layers"] = _layers(meta, held)
-    out["stem"] = _stem(pooled)
     out["sdr"] = _sdr(scored)
     out["sdr_seen_family"] = _sdr(known)
     return out
@@ -288,22 +287,6 @@ def _kind(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, Any]:
         "most_common": round(float(np.bincount(truth[rows]).max() / rows.sum()), 4),
         "stated": round(float(stated.mean()), 4),
         "right_of_stated": round(float(right[stated].mean()), 4) if stated.any() else None,
-    }
-
-
-def _stem(pooled: pd.DataFrame) -> dict[str, Any]:
-    """Kind of stem on files of unseen songs and repositories, and what the origin is worth without its levels."""
-    if evaluate.P_STEM[0] not in pooled:
-        return {}
-    truth = labels.stem(pooled)
-    found = pooled[list(evaluate.P_STEM)].to_numpy().argmax(1)
-    return {
-        "n": len(pooled),
-        "classes": list(STEMS),
-        "confusion": confusion_matrix(truth, found, labels=range(len(STEMS))).tolist(),
-        "accuracy": round(float((truth == found).mean()), 4),
-        "auc_without_levels": evaluate.auc(pooled),
-        "caught_without_levels": caught_at(pooled),
     }
 
 

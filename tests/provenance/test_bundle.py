@@ -66,18 +66,6 @@ def test_a_config_of_another_shape_is_refused(tmp_path: Path, changes: dict[str,
         provenance.load(tiny.write(tmp_path / "m", **changes))
 
 
-@pytest.mark.parametrize(
-    ("heads", "by_stem"),
-    [(["origin", "stem"], None), (["origin"], [0.0] * 4), (["origin", "stem"], [0.0] * 3),
-     (["origin", "stem"], ["high"] * 4)],
-)  # fmt: skip
-def test_levels_by_stem_go_with_their_head(tmp_path: Path, heads: list[str], by_stem: list[object] | None) -> None:
-    """A head without its four levels, levels without the head, or levels that are no numbers are refused."""
-    calibration = {"slope": 1.0, "intercept": 0.0} | ({} if by_stem is None else {"by_stem": by_stem})
-    with pytest.raises(ModelError, match="found no usable"):
-        provenance.load(tiny.write(tmp_path / "m", heads=heads, calibration=calibration))
-
-
 @pytest.mark.parametrize("content", ["", "not json", "[]", "null"])
 def test_a_config_that_is_no_config_is_refused(tmp_path: Path, content: str) -> None:
     """Whatever stands in config.json, the error is a ModelError that names the file."""

@@ -139,24 +139,6 @@ def test_a_kind_is_named_only_for_what_is_separated_and_likely() -> None:
     assert verdict([0.95]).family is None
 
 
-def test_the_level_of_the_heard_kind_of_stem_is_taken_off() -> None:
-    """The same log odds say more of a voice than of drums whose true stems lie higher; the timeline moves with them."""
-    by_stem = (-1.0, 2.0, 0.0, 0.0)
-    model = replace(bundle(), calibration=Calibration(1.0, 0.0, by_stem))
-    found = {
-        name: decide(
-            WindowScores(
-                np.float32([1.0, 0.0]), None, None, None, p_stem=np.tile(np.eye(4, dtype=np.float32)[k], (2, 1))
-            ),
-            spans([0.1, 0.1]), audio_info(), model,
-        )
-        for k, name in enumerate(("vocals", "drums"))
-    }  # fmt: skip
-    assert found["vocals"].p_separated == pytest.approx(1 / (1 + np.exp(-1.5)), abs=1e-3)
-    assert found["drums"].p_separated == pytest.approx(1 / (1 + np.exp(1.5)), abs=1e-3)
-    assert found["drums"].segments[1].p_separated == pytest.approx(1 / (1 + np.exp(2.0)), abs=1e-3)
-
-
 @pytest.mark.parametrize(
     ("p", "layers"), [(0.9, "submix"), (0.1, "individual"), (0.5, "undecided"), (0.65, "undecided")]
 )

@@ -7,24 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provenance.bundle import Calibration
 from training import calibrate
-
-
-def test_the_level_of_true_stems_of_a_kind_is_taken_off() -> None:
-    """Two kinds whose true stems lie apart are judged alike; what was separated does not move the levels."""
-    rng = np.random.default_rng(0)
-    kind = np.arange(4000) % 2
-    p_stem = np.eye(4)[kind]
-    separated = np.arange(4000) % 4 >= 2
-    z = rng.standard_normal(4000) + np.array([-2.0, 1.0])[kind] + 3.0 * separated
-    found = calibrate.fit_by_stem(z, separated, p_stem)
-    assert found[:2] == pytest.approx((-2.0, 1.0), abs=0.1)
-    assert found[2:] == (0.0, 0.0)
-    fitted = Calibration(1.0, 0.0, found)
-    p = calibrate.calibrate([-2.0, 1.0], fitted, np.eye(4)[:2])
-    assert p == pytest.approx([0.5, 0.5], abs=0.05)
-    assert calibrate.fit_by_stem(z, separated, None) == ()
 
 
 def test_platt_finds_the_slope_and_intercept_that_made_the_data() -> None:

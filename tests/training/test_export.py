@@ -54,7 +54,6 @@ def trees(features: np.ndarray) -> Trees:
             "family": np.where(separated, rng.choice(["demucs", "surrogate"], len(features)), ""),
             "separator_kind": np.where(separated, rng.choice(KINDS, len(features)), ""),
             "layers": rng.choice(["submix", "individual"], len(features)),
-            "stem": rng.choice(["vocals", "drums", "bass", "guitar"], len(features)),
             "effects": [json.dumps([[name, 0.5] for name in EFFECTS if rng.random() < 0.4]) for _ in features],
         }
     )
@@ -65,7 +64,6 @@ def trees(features: np.ndarray) -> Trees:
         heads.fit_effects(features, meta, SMALL, 0),
         heads.fit_kind(features, meta, SMALL, 0),
         heads.fit_layers(features, meta, SMALL, 0),
-        heads.fit_stem(features, meta, SMALL, 0),
         calibrate.fit_distance(features[:, :N_SEEN]),
     )
 
@@ -93,7 +91,7 @@ def test_heads_that_rows_cannot_teach_are_left_out(trees: Trees, features: np.nd
     """Without dry recordings, known SDR or a second kind of separator a model has the origin head and no other."""
     meta = pd.DataFrame(
         {"origin": "separated", "separator_kind": KINDS[2], "processing": "wet", "sdr_db": np.nan, "effects": "",
-         "layers": "", "stem": "vocals", "set": "true", "kind": "clean"},
+         "layers": "", "set": "true", "kind": "clean"},
         index=range(len(features)),
     )  # fmt: skip
     fitted = {
@@ -102,7 +100,6 @@ def test_heads_that_rows_cannot_teach_are_left_out(trees: Trees, features: np.nd
         "effects": heads.fit_effects(features, meta, SMALL, 0),
         "kind": heads.fit_kind(features, meta, SMALL, 0),
         "layers": heads.fit_layers(features, meta, SMALL, 0),
-        "stem": heads.fit_stem(features, meta, SMALL, 0),
     }
     assert set(fitted.values()) == {None}
     bare = dataclasses.replace(trees, **fitted)

@@ -18,7 +18,6 @@ import pytest
 import soundfile
 
 import provenance
-from provenance.model import STEMS
 from tests.training import songs
 from training import card, config, dataset, evaluate, fit
 from training.separators import surrogate
@@ -63,10 +62,6 @@ rounds = 4
 leaves = 7
 
 [layers]
-rounds = 4
-leaves = 7
-
-[stem]
 rounds = 4
 leaves = 7
 
@@ -259,11 +254,7 @@ def test_a_network_is_fused_and_exported(manifest: Path, root: Path, tmp_path: P
     assert done.returncode == 0, done.stderr
     evaluation = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
     assert evaluation["parity_largest_difference"] < 1e-4
-    assert evaluation["figures"]["stem"]["n"] == sum(np.ravel(evaluation["figures"]["stem"]["confusion"]))
-    assert "Kind of stem" in (out / "README.md").read_text(encoding="utf-8")
-    scorer = provenance.load(out)
-    assert len(scorer.bundle.calibration.by_stem) == len(STEMS)
-    verdict = scorer.score(manifest.parent / "song0-vocals.flac")
+    verdict = provenance.load(out).score(manifest.parent / "song0-vocals.flac")
     assert "not_in_this_model" not in verdict.reasons
     assert verdict.effects is not None
     assert verdict.layers is not None
