@@ -27,6 +27,8 @@ class Boosting:
         leaves: leaves of a tree, at most.
         feature_share: share of the features a split may choose from.
         n_seeds: models whose scores are averaged.
+        family_power: of the origin alone: how much less the rows of a large family of separators count, from 0, each
+            row alike, to 1, each family alike.
     """
 
     rounds: int
@@ -34,6 +36,7 @@ class Boosting:
     leaves: int = 31
     feature_share: float = 0.1
     n_seeds: int = 1
+    family_power: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,7 @@ def fit_origin(
         seed: of the first; each further one counts on.
     """
     y = (meta["origin"] == "separated").to_numpy()
-    w = labels.weights(meta, y)
+    w = labels.weights(meta, y, boosting.family_power)
     return [_fitted(features, y, w, boosting, seed + k) for k in range(boosting.n_seeds)]
 
 

@@ -13,15 +13,19 @@ from provenance.model import EFFECTS, KINDS, PROCESSINGS
 MIN_SDR_DB, MAX_SDR_DB = -5.0, 25.0
 
 
-def weights(meta: pd.DataFrame, positive: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+def weights(meta: pd.DataFrame, positive: npt.NDArray[np.bool_], family_power: float = 0.0) -> npt.NDArray[np.float64]:
     """Return row weights: both classes alike, and within each no repository by its size alone.
 
     Args:
-        meta: rows with columns ``clip``, ``repo`` and ``kind``.
+        meta: rows with columns ``clip``, ``repo``, ``kind`` and ``family``.
         positive: shape (n_rows,), the class.
+        family_power: an extraction's weight is divided by its family's number of rows to this power.
     """
     out = np.where(meta["kind"] == "clean", 2.0, 1.0)
     out = out / np.sqrt(meta.groupby("repo")["clip"].transform("nunique").to_numpy())
+    if family_power:
+        size = meta.groupby("family")["clip"].transform("size").to_numpy(float)
+        out = np.where(positive, out / size**family_power, out)
     for side in (positive, ~positive):
         if side.any():
             out[side] *= 0.5 * len(out) / out[side].sum()

@@ -51,6 +51,7 @@ class Network:
         smoothing: of the running mean of the weights, which is what is kept.
         margin: log odds by which an extraction should lie above its twin.
         margin_weight: of that loss.
+        family_power: how much less the rows of a large family of separators count, 0 to 1.
         share: weight of the network's log odds in the fused score, 0 to 1.
         share_of_rest: its weight in the other heads; where trees have no such head the network's counts whole.
     """
@@ -66,6 +67,7 @@ class Network:
     smoothing: float = 0.998
     margin: float = 2.0
     margin_weight: float = 0.5
+    family_power: float = 0.0
     share: float = 0.5
     share_of_rest: float = 0.0
 
@@ -148,8 +150,8 @@ class Targets:
     weight: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, meta: pd.DataFrame) -> Targets:
-        """Read them off the rows' columns."""
+    def of(cls, meta: pd.DataFrame, family_power: float = 0.0) -> Targets:
+        """Read them off the rows' columns; ``family_power`` as in the settings."""
         separated = (meta["origin"] == "separated").to_numpy()
         return cls(
             separated.astype(np.float32),
@@ -158,7 +160,7 @@ class Targets:
             labels.kind(meta),
             labels.effects(meta),
             labels.layers(meta),
-            labels.weights(meta, separated),
+            labels.weights(meta, separated, family_power),
         )
 
 
@@ -201,7 +203,7 @@ def fit(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     net = TextureNet(settings).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     mean = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(settings.smoothing), use_buffers=False)
-    targets = Targets.of(meta)
+    targets = Targets.of(meta, settings.family_power)
     n_frames = meta["n_frames"].to_numpy()
     n_steps = settings.n_steps
     decayed = [p for p in net.parameters() if p.ndim > 1]

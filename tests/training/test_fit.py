@@ -20,6 +20,7 @@ import soundfile
 import provenance
 from tests.training import songs
 from training import card, config, dataset, evaluate, fit
+from training.research import repeat
 from training.separators import surrogate
 
 SEPARATORS = ("spleeter:4stems", "umxhq", "wave-u-net", "bsrnn")
@@ -237,6 +238,48 @@ def test_both_classes_are_reworked(trained: tuple[Path, dict[str, int], str]) ->
     rows = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))["rows"]
     assert rows["reworked/studio"] > 0
     assert rows["reworked/separated"] >= rows["reworked/studio"]
+
+
+@pytest.mark.slow
+def test_settings_are_compared_on_several_deals(
+    trained: tuple[Path, dict[str, int], str], manifest: Path, root: Path
+) -> None:
+    """Each setting is judged on every deal of the folds, from the rows at hand; what is done is not done again."""
+    work = trained[0].parent
+    plain = CONFIG.format(maps="false", cycles=[])
+    (work / "plain.toml").write_text(plain, encoding="utf-8")
+    (work / "families.toml").write_text(plain.replace("[origin]", "[origin]\nfamily_power = 1.0"), encoding="utf-8")
+    made = len(list((work / "work" / "rows").glob("*.npz")))
+    line = [
+        sys.executable, "-m", "training.research.repeat", str(manifest), "--out", str(work / "deals.jsonl"),
+        "--config", str(work / "plain.toml"), "--config", str(work / "families.toml"), "--deals", "2",
+        "--work", str(work / "work"), "--workers", "1",
+    ]  # fmt: skip
+    first = subprocess.run(line, cwd=root, env=environment(root), capture_output=True, text=True, check=False)
+    assert first.returncode == 0, first.stderr
+    assert len(list((work / "work" / "rows").glob("*.npz"))) == made
+    rows = [json.loads(text) for text in (work / "deals.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {(row["config"], row["deal"]) for row in rows} == {(c, d) for c in ("plain", "families") for d in (0, 1)}
+    assert all(0 <= row["auc"] <= 1 and row["n_studio"] and row["n_separated"] for row in rows)
+    assert len({row["auc"] for row in rows}) > 1
+    again = subprocess.run(line, cwd=root, env=environment(root), capture_output=True, text=True, check=False)
+    assert again.stdout == first.stdout
+    assert "deal 0" not in again.stderr
+    assert len((work / "deals.jsonl").read_text(encoding="utf-8").splitlines()) == len(rows)
+
+
+def test_a_gain_is_counted_deal_by_deal() -> None:
+    """A setting that is a little better on every deal shows, though deals differ by more."""
+    figures = {"auc_vocals": 0.9, "auc_drums": None, "caught_1": 0.4, "caught_2": 0.5, "accused": 0.01}
+    found = pd.DataFrame(
+        [{"config": name, "deal": d, "auc": 0.80 + 0.05 * d + gain} | figures
+         for d in range(3) for name, gain in (("a", 0.0), ("b", 0.004))]
+    )  # fmt: skip
+    table = repeat.compare(found).set_index("config")
+    assert table.loc["b", "gain"] == "+0.0040"
+    assert table.loc["b", "better in"] == "3 of 3"
+    assert table.loc["a", "better in"] == "0 of 3"
+    assert table.loc["a", "auc"] == "0.850 ± 0.041"
 
 
 @pytest.mark.slow

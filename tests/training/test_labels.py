@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from provenance.model import EFFECTS
 from training import labels
@@ -66,3 +67,15 @@ def test_kinds_are_taught_of_extractions_only() -> None:
         table(origin=["separated", "separated", "studio"], separator_kind=["hybrid", "unknown", "hybrid"])
     )
     assert found.tolist() == [1, -1, -1]
+
+
+def test_no_family_counts_by_its_size_where_that_is_asked() -> None:
+    """At power 1 each family of extractions has the same total weight, and the classes stay alike; at 0 rows do."""
+    family = ["big"] * 90 + ["small"] * 10 + [""] * 50
+    meta = pd.DataFrame({"clip": [f"c{k}" for k in range(150)], "repo": "r", "kind": "augmented", "family": family})
+    positive = np.arange(150) < 100
+    plain, alike = labels.weights(meta, positive), labels.weights(meta, positive, 1.0)
+    assert plain[:90].sum() == pytest.approx(9 * plain[90:100].sum())
+    assert alike[:90].sum() == pytest.approx(alike[90:100].sum())
+    for w in (plain, alike):
+        assert w[positive].sum() == pytest.approx(w[~positive].sum())

@@ -1,0 +1,161 @@
+"""Is one setting better than another, or were its folds lucky? ``python -m training.research.repeat MANIFEST...``.
+
+The unseen protocol deals repositories and families into folds once. Dealt anew, the same detector's figures move by
+more than most changes to it are worth; so settings are compared on several deals, each beside the first on the same
+deal. It is the boosted trees of the origin, without the network.
+
+Rows are made once: what a stem was mixed with came from its fold of the first deal, and may lie in another one later.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
+
+from provenance import frontend
+from training import catalogue, config, dataset, evaluate, fit, heads, report, splits
+from training.config import Config
+from training.examples import SEPARABLE
+from training.splits import unit_of
+
+FALSE_ALARM = 0.01
+
+
+def deal(meta: pd.DataFrame, clips: Sequence[catalogue.Clip], n_folds: int, seed: int) -> pd.DataFrame:
+    """Return the rows with the folds of another deal.
+
+    Args:
+        meta: described rows.
+        clips: the catalogue they came from.
+        n_folds: of the protocol.
+        seed: of the deal.
+    """
+    unit_fold, family_fold = splits.folds(clips, n_folds, seed)
+    fold = {clip.name: unit_fold[unit_of(clip)] for clip in clips}
+    return meta.assign(
+        fold=meta["clip"].map(fold).astype(int),
+        family_fold=meta["family"].map(lambda name: family_fold.get(name, -1)).astype(int),
+    )
+
+
+def measure(table: dataset.Table, meta: pd.DataFrame, settings: Config) -> dict[str, Any]:
+    """Fit the origin's trees without each fold, judge the fold, and return the figures.
+
+    Args:
+        table: described rows.
+        meta: the same with the folds of a deal.
+        settings: of the trees and the protocol.
+
+    Returns:
+        ``auc``, ``auc_STEM`` of each kind of stem, ``caught_1``, ``caught_2`` and ``caught_5`` at that per cent of
+        false alarms, and ``accused``: the share of true stems above what 1 % of the other folds' lie above.
+    """
+    judged = evaluate.judged_rows(meta, settings.n_folds)
+    features = table.features[:, : frontend.N_TEXTURE]
+    logit = np.full(len(meta), np.nan)
+    for number in range(settings.n_folds):
+        learn = np.flatnonzero(evaluate.training_rows(meta, number))
+        here = np.flatnonzero(judged & (meta["fold"] == number).to_numpy())
+        trees = heads.fit_origin(
+            features[learn], meta.iloc[learn].reset_index(drop=True), settings.origin, settings.seed
+        )
+        logit[here] = np.mean([tree.decision_function(features[here]) for tree in trees], axis=0)
+    scored = evaluate.files(meta, {"logit": logit}, judged)
+    out: dict[str, Any] = {"n_studio": int((~scored["separated"]).sum()), "n_separated": int(scored["separated"].sum())}
+    out["auc"] = evaluate.auc(scored)
+    for stem in SEPARABLE:
+        out[f"auc_{stem}"] = evaluate.auc(scored[scored["stem"] == stem])
+    out |= {f"caught_{100 * float(rate):g}": share for rate, share in report.caught_at(scored).items()}
+    out["accused"] = round(_accused(scored), 4)
+    out["auc_pooled"] = round(float(roc_auc_score(scored["separated"], scored["logit"])), 4)
+    return out
+
+
+def _accused(scored: pd.DataFrame) -> float:
+    above = []
+    for number in scored["fold"].unique():
+        true = scored[~scored["separated"]]
+        others, here = true[true["fold"] != number]["logit"], true[true["fold"] == number]["logit"]
+        if len(others):
+            above.append(here > np.quantile(others, 1 - FALSE_ALARM))
+    return float(np.concatenate(above).mean()) if above else float("nan")
+
+
+def compare(found: pd.DataFrame) -> pd.DataFrame:
+    """Return each setting's mean and spread over the deals, and how often and by how much it beat the first.
+
+    Args:
+        found: rows of :func:`measure` with columns ``config`` and ``deal``; every setting on the same deals.
+    """
+    names = list(dict.fromkeys(found["config"]))
+    first = found[found["config"] == names[0]].set_index("deal")
+    rows = []
+    for name in names:
+        own = found[found["config"] == name].set_index("deal")
+        gain = (own["auc"] - first["auc"]).to_numpy(float)
+        row = {"config": name, "deals": len(own)}
+        for column in ("auc", "auc_vocals", "auc_drums", "caught_1", "caught_2", "accused"):
+            values = own[column].astype(float)
+            row[column] = f"{values.mean():.3f} ± {values.std(ddof=0):.3f}"
+        row["gain"] = f"{gain.mean():+.4f}"
+        row["better in"] = f"{int((gain > 0).sum())} of {len(gain)}"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _one(table: dataset.Table, meta: pd.DataFrame, settings: Config) -> dict[str, Any]:
+    with threadpool_limits(1):
+        return measure(table, meta, settings)
+
+
+def main(
+    manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
+    out: Annotated[Path, typer.Option(help="File of results, JSON Lines: what is in it already is not done again.")],
+    flags: Annotated[list[Path], typer.Option(help="CSV files of clips to leave out.")] = [],  # noqa: B006
+    demucs_repo: Annotated[str, typer.Option(help="Folder of local demucs weights; empty leaves demucs out.")] = "",
+    networks: Annotated[str, typer.Option(help="Folder of separators trained here; empty leaves them out.")] = "",
+    config_file: Annotated[
+        list[Path], typer.Option("--config", help="TOML files to compare; rows are made by the first one's recipe.")
+    ] = [evaluate.CONFIG_FILE],  # noqa: B006
+    deals: Annotated[int, typer.Option(help="How often folds are dealt.", min=2)] = 5,
+    work: Annotated[Path, typer.Option(help="Folder of rows, as training.fit has it.")] = Path("work"),
+    workers: Annotated[int, typer.Option(help="Processes.")] = 2,
+) -> None:
+    """Compare settings of the origin's trees on several deals of the folds."""
+    try:
+        settings = {file.stem: config.load(file, demucs_repo, networks) for file in config_file}
+        clips, _ = catalogue.load(manifest, flags)
+        table, _ = fit.gather(clips, manifest, next(iter(settings.values())), work, workers)
+    except (catalogue.CatalogueError, OSError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    table.maps = None
+    done = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()] if out.exists() else []
+    known = {(row["config"], row["deal"]) for row in done}
+    jobs = [(name, seed) for seed in range(deals) for name in settings if (name, seed) not in known]
+    with ProcessPoolExecutor(min(workers, len(jobs) or 1)) as pool:
+        futures = {
+            job: pool.submit(_one, table, deal(table.meta, clips, settings[job[0]].n_folds, job[1]), settings[job[0]])
+            for job in jobs
+        }
+        for (name, seed), future in futures.items():
+            row = {"config": name, "deal": seed} | future.result()
+            done.append(row)
+            with out.open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps(row) + "\n")
+            typer.echo(f"{name}, deal {seed}: AUC {row['auc']}", err=True)
+    wanted = [row for row in done if row["config"] in settings and row["deal"] < deals]
+    typer.echo(compare(pd.DataFrame(wanted)).to_string(index=False))
+
+
+if __name__ == "__main__":
+    typer.run(main)
