@@ -1,0 +1,125 @@
+"""The check on files gathered later: its list keeps away from the training, and its page counts what was found."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+pytest.importorskip("pandas")
+
+import typer
+
+import provenance
+from tests import sounds, tiny
+from training.research import external
+
+app = typer.Typer()
+app.command()(external.main)
+
+
+def mirror(top: Path, repository: str, files: dict[str, bytes]) -> str:
+    """Make a bare repository of some files below ``top``; returns its commit."""
+    work = top / "work" / repository.replace("/", "+")
+    for name, data in files.items():
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_bytes(data)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main"]
+    for line in (["init", "-q"], ["add", "."], ["commit", "-qm", "files"]):
+        subprocess.run([*git, *line], cwd=work, check=True)
+    bare = top / "mirrors" / repository.replace("/", "+") / "repo"
+    subprocess.run([*git, "clone", "-q", "--bare", str(work), str(bare)], check=True, capture_output=True)
+    return subprocess.run(
+        [*git, "rev-parse", "HEAD"], cwd=work, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def encoded(seconds: float, seed: int) -> bytes:
+    """A WAV file."""
+    out = io.BytesIO()
+    soundfile.write(out, sounds.music(seconds, seed=seed), sounds.RATE_HZ, format="WAV", subtype="PCM_16")
+    return out.getvalue()
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Path:
+    """A list of three files in two mirrors, and of one that is nowhere."""
+    true = mirror(tmp_path, "maker/takes", {"a b.wav": encoded(6.0, 0), "short.wav": encoded(0.3, 1)})
+    fake = mirror(tmp_path, "someone/outputs", {"out/vocals.wav": encoded(3.0, 2)})
+    rows = [
+        ("maker/takes", true, "a b.wav", "2", "3", "studio", "", "vocals", "", "yes"),
+        ("maker/takes", true, "short.wav", "", "", "studio", "", "drums", "", ""),
+        ("someone/outputs", fake, "out/vocals.wav", "", "", "separated", "spleeter", "vocals", "yes", ""),
+        ("nobody/nothing", "0" * 40, "x.wav", "", "", "studio", "", "bass", "", ""),
+    ]
+    file = tmp_path / "list.csv"
+    with file.open("w", newline="", encoding="utf-8") as handle:
+        csv.writer(handle).writerows([external.COLUMNS, *rows])
+    return file
+
+
+def test_nothing_on_the_list_was_trained_on(root: Path) -> None:
+    """No repository of the list is among the shipped model's sources."""
+    sources = json.loads((root / "models" / "stem-v1" / "evaluation.json").read_text(encoding="utf-8"))["sources"]
+    entries = external.read_list()
+    assert {entry.origin for entry in entries} == {"studio", "separated"}
+    assert not {entry.repository for entry in entries} & {source["repository"] for source in sources}
+    assert all(len(entry.commit) == 40 for entry in entries)
+    assert all(entry.separator for entry in entries if entry.origin == "separated")
+    assert len({(e.repository, e.path, e.offset_s) for e in entries}) == len(entries)
+
+
+def test_the_page_counts_what_was_found(listed: Path, tmp_path: Path, root: Path) -> None:
+    """Each repository has its line; what cannot be judged or had is counted or named."""
+    model = tiny.write(tmp_path / "tiny", thresholds={
+        "separated": 0.0, "studio": 0.0, "processing": 0.5, "distance": 100.0, "family": 0.3, "layers": 0.6
+    })  # fmt: skip
+    page = tmp_path / "page.md"
+    arguments = [str(tmp_path / "mirrors"), "--list", str(listed), "--model", str(model), "--out", str(page)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "nobody/nothing: found no mirror" in done.stderr
+    text = page.read_text(encoding="utf-8")
+    assert "2 recordings from 1 repositories, of which 1 could be judged: 1 called" in " ".join(text.split())
+    assert "| someone/outputs **\\*** | spleeter | 1 | 1 | 0 | 0 | 0 |" in text
+    assert "| maker/takes | recordings: drums, vocals | 2 | 1 | 0 | 0 | 1 |" in text
+    assert "would show none" not in text
+    assert "tiny@" in text
+
+
+def test_a_passage_is_cut_where_the_list_says(listed: Path, tmp_path: Path) -> None:
+    """Offset and duration choose the seconds that are judged."""
+    scorer = provenance.load(tiny.write(tmp_path / "tiny"))
+    entries = [e for e in external.read_list(listed) if e.path == "a b.wav"]
+    found = external.judge(entries, tmp_path / "mirrors", scorer)
+    samples, rate_hz = soundfile.read(io.BytesIO(encoded(6.0, 0)), dtype="float32")
+    expected = scorer.score((samples[2 * rate_hz : 5 * rate_hz], rate_hz)).p_separated
+    assert found["p_separated"].tolist() == [expected]
+    assert np.isclose(entries[0].duration_s, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [("origin", "label", "found no column origin"), (",studio,", ",true,", "found origin 'true' of a b.wav")],
+)
+def test_a_list_of_another_shape_is_refused(listed: Path, tmp_path: Path, old: str, new: str, message: str) -> None:
+    """A missing column or an origin that is none ends with 2 and a line that names it."""
+    listed.write_text(listed.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    done = CliRunner().invoke(app, [str(tmp_path), "--list", str(listed)])
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+def test_without_mirrors_nothing_is_claimed(listed: Path, tmp_path: Path) -> None:
+    """An empty folder of mirrors gives no page."""
+    (tmp_path / "empty").mkdir()
+    done = CliRunner().invoke(app, [str(tmp_path / "empty"), "--list", str(listed)])
+    assert done.exit_code == 2
+    assert "found no files of both origins" in done.stderr
