@@ -42,9 +42,9 @@ COLUMNS = (
 _PAGE = """# Files gathered after the model was fixed
 
 Made by `python -m training.research.external MIRRORS --out docs/external-check.md` with `{model}`: nothing of these
-repositories is among what it was trained or calibrated on. The list, with commits, is
-`training/research/external.csv`. Files are few, most recordings are single voices, and all were taken where they could
-be found: a check, no benchmark.
+repositories is among what it was trained or calibrated on; relatives of the separators, from other repositories, are.
+The list, with commits, is `training/research/external.csv`. Files are few, most recordings are single voices, and all
+were taken where they could be found: a check, no benchmark.
 
 - {n_true} recordings from {n_true_repos} repositories, of which {n_judged_true} could be judged: {accused} called
   `separated`{bound}, {cleared} called `studio`, the rest left undecided.
