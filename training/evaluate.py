@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from training.config import Config
 from training.dataset import Table
 from training.examples import DEGRADED
 from training.heads import Outputs
+from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Work, Workers
 
 Mask = npt.NDArray[np.bool_]
 N_RESAMPLES = 500
@@ -236,14 +236,14 @@ def interval(scored: pd.DataFrame, statistic: Callable[[pd.DataFrame], float | N
 
 
 def main(
-    manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
+    manifest: Manifests,
     out: Annotated[Path, typer.Option(help="Folder for evaluation.json, tables and plots.")],
-    flags: Annotated[list[Path], typer.Option(help="CSV files of clips to leave out.")] = [],  # noqa: B006
-    demucs_repo: Annotated[str, typer.Option(help="Folder of local demucs weights; empty leaves demucs out.")] = "",
-    networks: Annotated[str, typer.Option(help="Folder of separators trained here; empty leaves them out.")] = "",
+    flags: Flags = [],  # noqa: B006
+    demucs_repo: DemucsRepo = "",
+    networks: Networks = "",
     config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = CONFIG_FILE,
-    work: Annotated[Path, typer.Option(help="Folder for features and checkpoints.")] = Path("work"),
-    workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
+    work: Work = Path("work"),
+    workers: Workers = N_WORKERS,
 ) -> None:
     """Run the whole protocol: what was fitted before is taken from the work folder."""
     from training import catalogue, config, fit, report

@@ -26,6 +26,7 @@ from provenance import frontend
 from training import calibrate as fitting
 from training import card, catalogue, config, dataset, evaluate, heads, publish, report, splits, texture_net
 from training.heads import Outputs, Trees
+from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Work, Workers
 from training.texture_net import TextureNet
 
 
@@ -46,14 +47,14 @@ class Trained:
 
 
 def main(
-    manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
+    manifest: Manifests,
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
-    flags: Annotated[list[Path], typer.Option(help="CSV files of clips to leave out.")] = [],  # noqa: B006
-    demucs_repo: Annotated[str, typer.Option(help="Folder of local demucs weights; empty leaves demucs out.")] = "",
-    networks: Annotated[str, typer.Option(help="Folder of separators trained here; empty leaves them out.")] = "",
+    flags: Flags = [],  # noqa: B006
+    demucs_repo: DemucsRepo = "",
+    networks: Networks = "",
     config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = evaluate.CONFIG_FILE,
-    work: Annotated[Path, typer.Option(help="Folder for features and checkpoints.")] = Path("work"),
-    workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
+    work: Work = Path("work"),
+    workers: Workers = N_WORKERS,
 ) -> None:
     """Train, judge on what was held out, export and describe a model."""
     try:

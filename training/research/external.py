@@ -8,6 +8,7 @@ repository in ``OWNER+NAME/``. Nothing of them is kept.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import os
 import subprocess
@@ -27,18 +28,6 @@ import provenance
 from provenance.errors import ModelError, UnreadableAudio
 
 LIST = Path(__file__).with_name("external.csv")
-COLUMNS = (
-    "repository",
-    "commit",
-    "path",
-    "offset_s",
-    "duration_s",
-    "origin",
-    "separator",
-    "stem",
-    "relative",
-    "dry_voice",
-)
 _PAGE = """# Files gathered after the model was fixed
 
 Made by `python -m training.research.external MIRRORS --out docs/external-check.md` with `{model}`: nothing of these
@@ -85,6 +74,9 @@ class Entry:
     stem: str
     relative: bool
     dry_voice: bool
+
+
+COLUMNS = tuple(field.name for field in dataclasses.fields(Entry))
 
 
 def read_list(file: Path = LIST) -> list[Entry]:

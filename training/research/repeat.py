@@ -18,13 +18,13 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import typer
-from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from provenance import frontend
 from training import catalogue, config, dataset, evaluate, fit, heads, report, splits
 from training.config import Config
 from training.examples import SEPARABLE
+from training.options import DemucsRepo, Flags, Manifests, Networks, Work, Workers
 from training.splits import unit_of
 
 FALSE_ALARM = 0.01
@@ -56,8 +56,9 @@ def measure(table: dataset.Table, meta: pd.DataFrame, settings: Config) -> dict[
         settings: of the trees and the protocol.
 
     Returns:
-        ``auc``, ``auc_STEM`` of each kind of stem, ``caught_1``, ``caught_2`` and ``caught_5`` at that per cent of
-        false alarms, and ``accused``: the share of true stems above what 1 % of the other folds' lie above.
+        ``n_studio`` and ``n_separated`` files; ``auc``, and ``auc_STEM`` of each kind of stem; ``caught_1``,
+        ``caught_2`` and ``caught_5`` at that per cent of false alarms; ``accused``: the share of true stems above what
+        1 % of the other folds' lie above.
     """
     judged = evaluate.judged_rows(meta, settings.n_folds)
     features = table.features[:, : frontend.N_TEXTURE]
@@ -76,7 +77,6 @@ def measure(table: dataset.Table, meta: pd.DataFrame, settings: Config) -> dict[
         out[f"auc_{stem}"] = evaluate.auc(scored[scored["stem"] == stem])
     out |= {f"caught_{100 * float(rate):g}": share for rate, share in report.caught_at(scored).items()}
     out["accused"] = round(_accused(scored), 4)
-    out["auc_pooled"] = round(float(roc_auc_score(scored["separated"], scored["logit"])), 4)
     return out
 
 
@@ -118,17 +118,17 @@ def _one(table: dataset.Table, meta: pd.DataFrame, settings: Config) -> dict[str
 
 
 def main(
-    manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
+    manifest: Manifests,
     out: Annotated[Path, typer.Option(help="File of results, JSON Lines: what is in it already is not done again.")],
-    flags: Annotated[list[Path], typer.Option(help="CSV files of clips to leave out.")] = [],  # noqa: B006
-    demucs_repo: Annotated[str, typer.Option(help="Folder of local demucs weights; empty leaves demucs out.")] = "",
-    networks: Annotated[str, typer.Option(help="Folder of separators trained here; empty leaves them out.")] = "",
+    flags: Flags = [],  # noqa: B006
+    demucs_repo: DemucsRepo = "",
+    networks: Networks = "",
     config_file: Annotated[
         list[Path], typer.Option("--config", help="TOML files to compare; rows are made by the first one's recipe.")
     ] = [evaluate.CONFIG_FILE],  # noqa: B006
     deals: Annotated[int, typer.Option(help="How often folds are dealt.", min=2)] = 5,
-    work: Annotated[Path, typer.Option(help="Folder of rows, as training.fit has it.")] = Path("work"),
-    workers: Annotated[int, typer.Option(help="Processes.")] = 2,
+    work: Work = Path("work"),
+    workers: Workers = 2,
 ) -> None:
     """Compare settings of the origin's trees on several deals of the folds."""
     try:
