@@ -109,6 +109,9 @@ class _Forward(soundfile.SoundFile):  # type: ignore[misc]
     def seekable(self) -> bool:
         return False
 
+    __del__ = object.__repr__
+    """Nothing, in C: it is closed where it is opened, and an interrupt that came in a finaliser would be lost."""
+
 
 @contextmanager
 def open_soundfile(name: str, file: BinaryIO) -> Iterator[tuple[AudioInfo, Iterator[Samples]]]:
