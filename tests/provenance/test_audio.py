@@ -281,7 +281,8 @@ def test_an_interrupt_while_reading_always_arrives(tmp_path: Path) -> None:
         rung.append(number)
         raise _InterruptError
 
-    def read_until_rung() -> None:
+    def read_until_rung(after_s: float) -> None:
+        signal.setitimer(signal.ITIMER_REAL, after_s)
         while not rung:
             with audio.open_audio(file) as (_, blocks):
                 for _ in blocks:
@@ -291,9 +292,8 @@ def test_an_interrupt_while_reading_always_arrives(tmp_path: Path) -> None:
     try:
         for k in range(150):
             rung.clear()
-            signal.setitimer(signal.ITIMER_REAL, 0.0005 + 0.0001 * k)
             with pytest.raises(_InterruptError):
-                read_until_rung()
+                read_until_rung(0.0005 + 0.0001 * k)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
