@@ -140,16 +140,22 @@ function place() {
   if (!player.paused) requestAnimationFrame(place);
 }
 let next = null; // where to seek when the seek under way is done: one that overtakes another can hang Chromium's player
+let asked = false; // a seek's event is still to come: `seeking` is false a moment before it, and a seek made then would be undone by it
 const seek = (s) => {
   const player = $("player"), to = Math.min(length(), Math.max(0, s));
-  if (player.seeking) next = to;
-  else player.currentTime = to;
+  if (asked || player.seeking) next = to;
+  else {
+    asked = player.readyState > 0; // before that there is no event
+    player.currentTime = to;
+  }
   place();
 };
-$("player").addEventListener("emptied", () => { next = null; });
+$("player").addEventListener("emptied", () => { next = null; asked = false; });
 $("player").addEventListener("seeked", () => {
-  if (next !== null) $("player").currentTime = next;
+  const to = next;
   next = null;
+  asked = false;
+  if (to !== null) seek(to);
 });
 
 $("lanes").addEventListener("click", (e) => {

@@ -220,7 +220,7 @@ def test_keys_in_a_hurry_do_not_hang_the_player(open_page: Callable[..., Any], f
     choose(page, folder / "a song.flac")
     page.wait_for_function("() => document.querySelector('#player').duration > 0")
     page.focus("#lanes")
-    for _ in range(3):
+    for _ in range(100):
         for key in ("Home", "ArrowRight", "ArrowUp", "ArrowRight", "ArrowLeft"):
             page.keyboard.press(key)
         page.wait_for_function("() => Math.abs(document.querySelector('#player').currentTime - 2) < 0.05")
