@@ -16,6 +16,8 @@ from typing import Annotated, Any
 import typer
 
 from training.catalogue import Clip
+from training.examples import Recipe
+from training.separators import script
 
 BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
 _COLUMNS = (
@@ -41,6 +43,19 @@ def sources(clips: Sequence[Clip]) -> list[dict[str, Any]]:
         )
         row[f"n_{origin}"] += n
     return list(rows.values())
+
+
+def separators(recipe: Recipe) -> list[dict[str, str]]:
+    """Return the separators in Python files that negatives were made with, and where their weights come from.
+
+    Args:
+        recipe: of the rows.
+    """
+    rows = []
+    for name in recipe.script_names:
+        found = script.load(Path(recipe.scripts) / f"{name}.py")
+        rows.append({"name": name, "family": found.family.name, **found.source})
+    return rows
 
 
 def summary(figures: dict[str, Any]) -> str:
@@ -182,6 +197,7 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "|---|---:|",
         *(f"| {kind} | {n} |" for kind, n in evaluation["rows"].items()),
         "",
+        *_made_with(evaluation.get("separators", [])),
         f"{n_clips} clips from {len({s['repository'] for s in evaluation['sources']})} repositories:",
         "",
         "| repository | commit | licence | studio | separated |",
@@ -199,6 +215,23 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _made_with(separators: Sequence[dict[str, str]]) -> list[str]:
+    if not separators:
+        return []
+    return [
+        "Separators of others, run on mixes of true stems; neither their code nor their weights are in this project:",
+        "",
+        "| separator | family | repository | commit | licence |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {s['name']} | {s['family']} | {s.get('repository', 'not stated')} | `{s.get('commit', '')[:12]}` "
+            f"| {s.get('licence', 'not stated')} |"
+            for s in separators
+        ),
+        "",
+    ]
 
 
 def _table(rows: dict[str, dict[str, Any]]) -> list[str]:

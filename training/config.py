@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from training.dataset import without_repo
-from training.examples import Recipe
+from training.examples import PARTS, Recipe
 from training.texture_net import Network
 
 HEADS = ("origin", "processing", "sdr", "effects", "kind", "layers")
@@ -78,13 +78,14 @@ class Config:
     seed: int = 0
 
 
-def load(path: Path, demucs_repo: str | None = None, networks: str | None = None) -> Config:
+def load(path: Path, demucs_repo: str | None = None, networks: str | None = None, scripts: str | None = None) -> Config:
     """Read a configuration.
 
     Args:
         path: TOML file.
         demucs_repo: replaces the folder of local demucs weights; an empty one leaves demucs out.
         networks: replaces the folder of networks trained here; an empty one leaves them out.
+        scripts: replaces the folder of separators in Python files; an empty one leaves them out.
 
     Raises:
         ValueError: an unknown or missing key, named.
@@ -97,8 +98,14 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
     if networks is not None:
         recipe["networks"] = networks
         recipe["network_names"] = recipe.get("network_names", []) if networks else []
-    for names in ("demucs_models", "network_names"):
+    if scripts is not None:
+        recipe["scripts"] = scripts
+        recipe["script_names"] = recipe.get("script_names", []) if scripts else []
+    for names in ("demucs_models", "network_names", "script_names", "further_parts"):
         recipe[names] = tuple(recipe.get(names, ()))
+    unknown = set(recipe["further_parts"]) - set(PARTS)
+    if unknown:
+        raise ValueError(f"{path}: found further_parts {sorted(unknown)}; needed: some of {', '.join(PARTS)}")
     try:
         return Config(
             recipe=Recipe(**recipe),

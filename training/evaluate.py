@@ -21,7 +21,7 @@ from training.config import Config
 from training.dataset import Table
 from training.examples import DEGRADED
 from training.heads import Outputs
-from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Work, Workers
+from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Work, Workers
 
 Mask = npt.NDArray[np.bool_]
 N_RESAMPLES = 500
@@ -241,6 +241,7 @@ def main(
     flags: Flags = [],  # noqa: B006
     demucs_repo: DemucsRepo = "",
     networks: Networks = "",
+    scripts: Scripts = "",
     config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = CONFIG_FILE,
     work: Work = Path("work"),
     workers: Workers = N_WORKERS,
@@ -248,7 +249,7 @@ def main(
     """Run the whole protocol: what was fitted before is taken from the work folder."""
     from training import catalogue, config, fit, report
 
-    settings = config.load(config_file, demucs_repo, networks)
+    settings = config.load(config_file, demucs_repo, networks, scripts)
     clips, _ = catalogue.load(manifest, flags)
     table, _ = fit.gather(clips, manifest, settings, work, workers)
     fit.fit_missing(table, settings, work / "heads", workers)

@@ -22,7 +22,7 @@ from provenance.windows import MIN_WINDOW_S, WINDOW_S, split
 from training import augment, drum_loops, effects, rework
 from training.catalogue import Clip
 from training.degrade import DEGRADATIONS
-from training.separators import classical, demucs, networks, surrogate
+from training.separators import classical, demucs, networks, script, surrogate
 
 Wave: TypeAlias = npt.NDArray[np.float32]
 N_WINDOW = int(WINDOW_S * audio.SAMPLE_RATE_HZ)
@@ -56,7 +56,7 @@ class Recipe:
         n_classical: mixes of a studio clip separated without training.
         n_easy: mixes in which a studio clip is 5 to 18 dB louder than the rest, separated by demucs or a network: what
             small separators do to an easy mix is as good in SDR as what large ones do to a hard one.
-        n_networks: mixes of a studio clip separated by networks that were trained here.
+        n_networks: mixes of a studio clip separated by networks that were trained here, or by scripts.
         n_processed: hybrid and wet versions of a dry clip, each.
         n_submixes: sums of a dry clip with other performances of its kind.
         n_reworked: windows that were pitched, stretched, put into a room or coded at a low rate afterwards: of an
@@ -69,6 +69,10 @@ class Recipe:
         demucs_models: names in it.
         networks: folder of networks trained by ``training.separators.train``, or empty.
         network_names: names in it.
+        scripts: folder of separators as Python files, as :mod:`training.separators.script` describes them, or empty.
+        script_names: names in it.
+        further_parts: keys of :data:`PARTS`: the only rows that clips of the second manifest and those after it give;
+            empty for all.
         seed: of everything drawn.
         keep_maps: store each example's map too, for the network (350 kB each).
     """
@@ -89,6 +93,9 @@ class Recipe:
     demucs_models: tuple[str, ...] = ()
     networks: str = ""
     network_names: tuple[str, ...] = ()
+    scripts: str = ""
+    script_names: tuple[str, ...] = ()
+    further_parts: tuple[str, ...] = ()
     seed: int = 0
     keep_maps: bool = False
 
@@ -303,14 +310,18 @@ def _mate(path: Path) -> Wave | None:
     return None if is_silent(wave) else wave
 
 
-def _interference(c: Context, n: int) -> Wave | None:
-    """A sum of one to three other stems of the same fold; of the same song where the clip's set has whole songs."""
+def _interference(c: Context, n: int, beside: str = "") -> Wave | None:
+    """A sum of one to three other stems of the same fold; of the same song where the clip's set has whole songs.
+
+    With ``beside`` they are of that kind alone.
+    """
     clip, rng = c.clip, c.rng
-    mates = [m for m in c.pool if m.set_name == "pairs" and m.song == clip.song and m.name != clip.name]
+    pool = [o for o in c.pool if o.stem == beside] if beside else c.pool
+    mates = [m for m in pool if m.set_name == "pairs" and m.song == clip.song and m.name != clip.name]
     if clip.set_name == "pairs" and mates and rng.random() < 0.6:
         chosen = mates
     else:
-        others = [o for o in c.pool if o.set_name != "dry" and o.stem != clip.stem and o.song != clip.song]
+        others = [o for o in pool if o.set_name != "dry" and o.stem != clip.stem and o.song != clip.song]
         if not others:
             return None
         chosen = [others[int(k)] for k in rng.integers(0, len(others), int(rng.integers(1, 4)))]
@@ -327,18 +338,18 @@ def _interference(c: Context, n: int) -> Wave | None:
     return None if is_silent(total) else total
 
 
-def _target(c: Context, full: bool = False) -> tuple[Wave, Wave, dict[str, object]] | None:
+def _target(c: Context, full: bool = False, beside: str = "") -> tuple[Wave, Wave, dict[str, object]] | None:
     """A true stem and what it is mixed with, both (n, 2), and what is known of its processing."""
     clip, rng = c.clip, c.rng
     other: Wave | None
-    if clip.set_name == "dry" and clip.stem == "drums":
+    if clip.set_name == "dry" and clip.stem == "drums" and not beside:
         wave, other = drum_loops.programme(clip, c.samples, c.pool, rng)
         if rng.random() < 0.4:
             more = _interference(c, len(wave))
             other = other if more is None else other + more
     else:
         wave = stereo(crop(c.samples, rng, full))
-        other = _interference(c, len(wave))
+        other = _interference(c, len(wave), beside)
     known: dict[str, object] = {"processing": clip.wetness, "effects": ""}
     if clip.wetness == "dry" and rng.random() < 0.5:
         made = effects.produce(wave, str(rng.choice(["hybrid", "wet"])), rng, read_rooms(c.rooms))
@@ -385,15 +396,27 @@ def _add(
     c.rows.add(fit(augment.apply(wave, chain) if chain else wave), kind, number, pair, **known)
 
 
+Run: TypeAlias = Callable[[Wave, Wave], "tuple[Wave, str, str] | None"]
+"""Target and what it is mixed with to an estimate of the target, its family and kind; None where there is none."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A separator, and what its mixes may hold beside the target: stems of one kind, or anything."""
+
+    run: Run
+    beside: str = ""
+
+
 def _by_separator(
     c: Context,
     kind: str,
     n: int,
-    run: Callable[[Wave, Wave], tuple[Wave, str, str] | None],
+    choose: Callable[[], Chosen | None],
     least_gain_db: float = -np.inf,
     level_db: tuple[float, float] = (-6.0, 6.0),
 ) -> None:
-    """Rows of a separator that hears the mix only, each beside its true twin through the same chain.
+    """Rows of separators that hear the mix only, each beside its true twin through the same chain.
 
     An estimate that is not so much nearer to the target than the mix was is left out: it would teach that a mix is an
     extraction. So is one that is the mix itself.
@@ -401,13 +424,14 @@ def _by_separator(
     if c.clip.origin != "studio" or c.clip.oracle:
         return
     for number in range(n):
-        found = _target(c, full=True)
-        if found is None:
+        chosen = choose()
+        found = _target(c, True, chosen.beside) if chosen else None
+        if chosen is None or found is None:
             continue
         target, other, known = found
         level = float(np.sqrt(np.mean(target**2)) / (np.sqrt(np.mean(other**2)) + 1e-9))
         other = other * np.float32(level * 10 ** (-c.rng.uniform(*level_db) / 20))
-        made = run(target, other)
+        made = chosen.run(target, other)
         if made is None:
             continue
         estimate, family, separator_kind = made
@@ -436,7 +460,7 @@ def _by_separator(
 
 def _demucs(c: Context) -> None:
     if c.recipe.demucs_models and c.clip.set_name != "dry" and c.clip.stem in SEPARABLE:
-        _by_separator(c, "demucs", c.recipe.n_demucs, lambda target, other: _run_demucs(c, target + other))
+        _by_separator(c, "demucs", c.recipe.n_demucs, lambda: Chosen(lambda a, b: _run_demucs(c, a + b)))
 
 
 def _run_demucs(c: Context, mix: Wave) -> tuple[Wave, str, str] | None:
@@ -462,17 +486,39 @@ def _classical(c: Context) -> None:
         power = float(np.exp(c.rng.uniform(0, np.log(6))))
         return classical.separate(target + other, c.clip.stem, power), "classical", "classical"
 
-    _by_separator(c, "classical", c.recipe.n_classical, run)
+    _by_separator(c, "classical", c.recipe.n_classical, lambda: Chosen(run))
 
 
 def _networks(c: Context) -> None:
-    if c.recipe.network_names and c.clip.stem in SEPARABLE:
+    if (c.recipe.network_names or c.recipe.script_names) and c.clip.stem in SEPARABLE:
         n = c.recipe.n_networks if c.clip.set_name != "dry" else 1
-        _by_separator(c, "network", n, lambda target, other: _run_network(c, target + other), LEAST_NETWORK_GAIN_DB)
+        _by_separator(c, "network", n, lambda: _network_or_script(c), LEAST_NETWORK_GAIN_DB)
 
 
-def _run_network(c: Context, mix: Wave) -> tuple[Wave, str, str] | None:
-    folder = Path(c.recipe.networks) / str(c.rng.choice(c.recipe.network_names))
+def _network_or_script(c: Context) -> Chosen | None:
+    """One of the networks, or of the scripts that give this stem; drawn by name, each alike."""
+    stem, folder = c.clip.stem, Path(c.recipe.scripts)
+    scripts = {name: script.load(folder / f"{name}.py") for name in c.recipe.script_names}
+    as_rest = script.ACCOMPANIMENT if stem != "vocals" else stem
+    able = [name for name, loaded in scripts.items() if {stem, as_rest} & {*loaded.stems}]
+    names = [*c.recipe.network_names, *able]
+    if not names:
+        return None
+    name = str(c.rng.choice(names))
+    if name not in scripts:
+        return Chosen(lambda target, other: _run_network(c, name, target + other))
+    found = scripts[name]
+    key = stem if stem in found.stems else as_rest
+
+    def run(target: Wave, other: Wave) -> tuple[Wave, str, str]:
+        mix = target + other
+        return _direct_or_residual(c, script.run(found, mix), key, mix), found.family.name, found.family.kind
+
+    return Chosen(run, "" if key == stem else "vocals")
+
+
+def _run_network(c: Context, name: str, mix: Wave) -> tuple[Wave, str, str] | None:
+    folder = Path(c.recipe.networks) / name
     network = networks.load(folder)
     if c.clip.stem not in network.sources:
         return None
@@ -482,16 +528,18 @@ def _run_network(c: Context, mix: Wave) -> tuple[Wave, str, str] | None:
 
 def _easy(c: Context) -> None:
     recipe = c.recipe
-    if c.clip.stem not in SEPARABLE or not (recipe.network_names or recipe.demucs_models):
+    trained = bool(recipe.network_names or recipe.script_names)
+    if c.clip.stem not in SEPARABLE or not (trained or recipe.demucs_models):
         return
-    p_demucs = 0.3 if recipe.network_names and recipe.demucs_models else float(bool(recipe.demucs_models))
+    p_demucs = 0.3 if trained and recipe.demucs_models else float(bool(recipe.demucs_models))
 
-    def run(target: Wave, other: Wave) -> tuple[Wave, str, str] | None:
-        separate = _run_demucs if c.rng.random() < p_demucs else _run_network
-        return separate(c, target + other)
+    def choose() -> Chosen | None:
+        if c.rng.random() < p_demucs:
+            return Chosen(lambda target, other: _run_demucs(c, target + other))
+        return _network_or_script(c)
 
     n = recipe.n_easy if c.clip.set_name != "dry" else min(1, recipe.n_easy)
-    _by_separator(c, "easy", n, run, level_db=EASY_LEVEL_DB)
+    _by_separator(c, "easy", n, choose, level_db=EASY_LEVEL_DB)
 
 
 def _processed(c: Context) -> None:
@@ -583,8 +631,8 @@ PARTS: dict[str, Part] = {
     "surrogate": Part(_surrogate, ("n_surrogates", *_COMMON)),
     "demucs": Part(_demucs, ("n_demucs", "demucs_models", *_COMMON)),
     "classical": Part(_classical, ("n_classical", *_COMMON)),
-    "network": Part(_networks, ("n_networks", "network_names", *_COMMON)),
-    "easy": Part(_easy, ("n_easy", "demucs_models", "network_names", *_COMMON)),
+    "network": Part(_networks, ("n_networks", "network_names", "script_names", *_COMMON)),
+    "easy": Part(_easy, ("n_easy", "demucs_models", "network_names", "script_names", *_COMMON)),
     "processed": Part(_processed, ("n_processed",)),
     "degraded": Part(_degraded, ("degraded_share",)),
     "submix": Part(_submixes, ("n_submixes",)),

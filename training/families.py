@@ -40,6 +40,11 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     (r"mask-u-net", "mask-u-net", "spectrogram_mask"),
     (r"gbastas", "gbastas", "spectrogram_mask"),
     (r"rpca|nmf|hpss|\bica\b|driedger|1pass|2pass|elmestizo|mfcqt|mflinear|repet", "classical", "classical"),
+    (r"^u-net", "u-net", "spectrogram_mask"),
+    (r"blstm", "blstm-mask", "spectrogram_mask"),
+    (r"^cdae", "cdae", "spectrogram_mask"),
+    (r"acapellabot", "acapellabot", "spectrogram_mask"),
+    (r"deepfilter", "deepfilternet", "complex_mask"),
     (r"^surrogate", "surrogate", "spectrogram_mask"),
 )
 _ORACLE = re.compile(r"ideal-binary|instglow|msdm|rl_singing|resynth|rave|jukebox|lqvae", re.IGNORECASE)

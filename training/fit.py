@@ -26,7 +26,7 @@ from provenance import frontend
 from training import calibrate as fitting
 from training import card, catalogue, config, dataset, evaluate, heads, publish, report, splits, texture_net
 from training.heads import Outputs, Trees
-from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Work, Workers
+from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Work, Workers
 from training.texture_net import TextureNet
 
 
@@ -52,13 +52,14 @@ def main(
     flags: Flags = [],  # noqa: B006
     demucs_repo: DemucsRepo = "",
     networks: Networks = "",
+    scripts: Scripts = "",
     config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = evaluate.CONFIG_FILE,
     work: Work = Path("work"),
     workers: Workers = N_WORKERS,
 ) -> None:
     """Train, judge on what was held out, export and describe a model."""
     try:
-        settings = config.load(config_file, demucs_repo, networks)
+        settings = config.load(config_file, demucs_repo, networks, scripts)
         clips, left_out = catalogue.load(manifest, flags)
         typer.echo(f"{len(clips)} clips; {len(left_out)} rows left out", err=True)
         table, _ = gather(clips, manifest, settings, work, workers)
@@ -90,8 +91,11 @@ def gather(
     Returns:
         The table, and the fold of each separator family.
     """
-    unit_fold, family_fold = splits.folds(clips, settings.n_folds, settings.seed)
-    table = dataset.build(clips, unit_fold, settings.recipe, work / "rows", catalogue.rooms(manifests), workers)
+    unit_fold, family_fold = splits.folds_in_turn(clips, manifests, settings.n_folds, settings.seed)
+    first = manifests[0].parent.resolve()
+    further = {clip.name for clip in clips if not clip.path.resolve().is_relative_to(first)}
+    rooms = catalogue.rooms(manifests)
+    table = dataset.build(clips, unit_fold, settings.recipe, work / "rows", rooms, workers, further)
     return evaluate.describe(table, clips, manifests, family_fold), family_fold
 
 

@@ -14,5 +14,6 @@ Manifests = Annotated[list[Path], typer.Argument(help="Manifests: CSV files, cli
 Flags = Annotated[list[Path], typer.Option(help="CSV files of clips to leave out.")]
 DemucsRepo = Annotated[str, typer.Option(help="Folder of local demucs weights; empty leaves demucs out.")]
 Networks = Annotated[str, typer.Option(help="Folder of separators trained here; empty leaves them out.")]
+Scripts = Annotated[str, typer.Option(help="Folder of separators as Python files; empty leaves them out.")]
 Work = Annotated[Path, typer.Option(help="Folder for features and checkpoints.")]
 Workers = Annotated[int, typer.Option(help="Processes.")]

@@ -96,6 +96,7 @@ def write(
         },
         "failures": table.failures,
         "sources": card.sources(clips),
+        "separators": card.separators(settings.recipe),
     }
     (part / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
     (part / "evaluation.json").write_text(json.dumps(evaluation, indent=1) + "\n", encoding="utf-8")

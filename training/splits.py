@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 from training.catalogue import Clip
 
@@ -18,7 +19,12 @@ def unit_of(clip: Clip) -> str:
     return f"song:{clip.song}" if clip.set_name in PAIRED_SETS else f"repo:{clip.repo or clip.song}"
 
 
-def folds(clips: Sequence[Clip], n_folds: int = N_FOLDS, seed: int = 0) -> tuple[dict[str, int], dict[str, int]]:
+def folds(
+    clips: Sequence[Clip],
+    n_folds: int = N_FOLDS,
+    seed: int = 0,
+    dealt: tuple[dict[str, int], dict[str, int]] = ({}, {}),
+) -> tuple[dict[str, int], dict[str, int]]:
     """Give every unit (song or repository) and every separator family a fold.
 
     A repository outside the paired sets lies in the fold of the family it has most clips of; a song that turns up
@@ -29,35 +35,68 @@ def folds(clips: Sequence[Clip], n_folds: int = N_FOLDS, seed: int = 0) -> tuple
         clips: the catalogue.
         n_folds: how many folds.
         seed: changes ties and the order in which units are dealt.
+        dealt: units and families that have their folds already; what is new is dealt beside them.
 
     Returns:
         unit to fold, family to fold.
+
+    Raises:
+        ValueError: a song of the new clips joins units that were dealt into different folds.
     """
     families: dict[str, int] = defaultdict(int)
     for clip in clips:
         if clip.family:
             families[clip.family.name] += 1
-    family_fold = _deal(families, n_folds, seed)
+    family_fold = _deal(families, n_folds, seed, dealt[1])
     groups = _joined_units(clips)
     members: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         members[groups[unit_of(clip)]].append(clip)
     group_fold: dict[str, int] = {}
+    for unit, fold in dealt[0].items():
+        if unit in groups and group_fold.setdefault(groups[unit], fold) != fold:
+            raise ValueError(f"{unit}: found a song of it in a unit of another fold; needed: leave those clips out")
     load = [[0.0] * n_folds for _ in range(2)]
-    ordered = sorted(members, key=lambda g: (-len(members[g]), _hash(g, seed)))
+    ordered = sorted(members, key=lambda g: (g not in group_fold, -len(members[g]), _hash(g, seed)))
     for group in ordered:
+        kind = int(members[group][0].set_name in PAIRED_SETS)
         votes: dict[str, int] = defaultdict(int)
         for clip in members[group]:
             if clip.family and clip.set_name not in PAIRED_SETS:
                 votes[clip.family.name] += 1
-        if votes:
+        if group in group_fold:
+            load[kind][group_fold[group]] += 0 if votes else len(members[group])
+        elif votes:
             group_fold[group] = family_fold[max(sorted(votes), key=lambda f: votes[f])]
         else:
-            kind = int(members[group][0].set_name in PAIRED_SETS)
             fold = min(range(n_folds), key=lambda k: (load[kind][k], _hash(f"{group}/{k}", seed)))
             group_fold[group] = fold
             load[kind][fold] += len(members[group])
     return {unit: group_fold[group] for unit, group in groups.items()}, family_fold
+
+
+def folds_in_turn(
+    clips: Sequence[Clip], manifests: Sequence[Path], n_folds: int = N_FOLDS, seed: int = 0
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Deal the clips of one manifest after the other, so that another manifest moves nothing of those before it.
+
+    Args:
+        clips: the catalogue.
+        manifests: files it was read from, in their order.
+        n_folds, seed: as for :func:`folds`.
+
+    Returns:
+        unit to fold, family to fold.
+
+    Raises:
+        ValueError: as for :func:`folds`.
+    """
+    dealt: tuple[dict[str, int], dict[str, int]] = ({}, {})
+    for n in range(1, len(manifests) + 1):
+        here = [manifest.parent.resolve() for manifest in manifests[:n]]
+        known = [clip for clip in clips if any(clip.path.resolve().is_relative_to(folder) for folder in here)]
+        dealt = folds(known, n_folds, seed, dealt)
+    return dealt
 
 
 def _joined_units(clips: Sequence[Clip]) -> dict[str, str]:
@@ -81,10 +120,14 @@ def _joined_units(clips: Sequence[Clip]) -> dict[str, str]:
     return {unit: find(unit) for unit in parent}
 
 
-def _deal(sizes: dict[str, int], n_folds: int, seed: int) -> dict[str, int]:
+def _deal(sizes: dict[str, int], n_folds: int, seed: int, dealt: dict[str, int]) -> dict[str, int]:
     load = [0] * n_folds
-    out: dict[str, int] = {}
+    out = dict(dealt)
+    for name, fold in dealt.items():
+        load[fold] += sizes.get(name, 0)
     for name in sorted(sizes, key=lambda n: (-sizes[n], _hash(n, seed))):
+        if name in out:
+            continue
         out[name] = min(range(n_folds), key=lambda k: (load[k], _hash(f"{name}/{k}", seed)))
         load[out[name]] += sizes[name]
     return out

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from hypothesis import given, settings
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from training import evaluate, splits
@@ -100,6 +101,35 @@ def test_songs_of_several_repositories_join_them() -> None:
     for seed in range(8):
         unit_fold, _ = splits.folds(clips, 3, seed)
         assert unit_fold["repo:owner/one"] == unit_fold["repo:owner/two"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(catalogues(), st.integers(0, 4))
+def test_what_was_dealt_stays_where_it_is(clips: list[Clip], n_first: int) -> None:
+    """Clips that come later move no unit and no family of those before them, and nothing judged was learnt from."""
+    first = clips[: len(clips) * n_first // 4]
+    dealt = splits.folds(first, 3)
+    try:
+        unit_fold, family_fold = splits.folds(clips, 3, dealt=dealt)
+    except ValueError:  # a song of the later ones joins two folds
+        assume(False)
+    assert dealt[0].items() <= unit_fold.items()
+    assert dealt[1].items() <= family_fold.items()
+    meta = rows(clips, unit_fold, family_fold)
+    for fold in range(3):
+        learnt = [c for c, use in zip(clips, evaluate.training_rows(meta, fold), strict=True) if use]
+        judged = [c for c, use in zip(clips, evaluate.held_out_rows(meta, fold), strict=True) if use]
+        assert not {c.song for c in learnt} & {c.song for c in judged}
+
+
+def test_a_song_that_joins_two_folds_is_refused() -> None:
+    """Whoever adds a repository with songs of two folds is told to leave them out."""
+    first = [clip(k, "field", f"a long song {k}", f"owner/r{k}", "", "vocals") for k in range(2)]
+    dealt = splits.folds(first, 2)
+    assert set(dealt[0].values()) == {0, 1}
+    both = [clip(k + 2, "field", f"a long song {k}", "owner/both", "", "vocals") for k in range(2)]
+    with pytest.raises(ValueError, match="in a unit of another fold; needed: leave those clips out"):
+        splits.folds([*first, *both], 2, dealt=dealt)
 
 
 def test_folds_are_of_a_size() -> None:

@@ -53,8 +53,9 @@ def open_separator(spec: str, device: str = "cpu") -> Separator:
 
     Args:
         spec: ``demucs:MODEL[@REPOSITORY]``, ``openunmix:MODEL``, ``torchaudio``, ``net:FOLDER``,
-            ``command[NAME]:TEMPLATE`` with ``{input}`` and ``{output}``, or ``folder[NAME]:PATH``; ``+cli`` at the end
-            of the first part writes as command-line tools do: rescaled where it would clip, in 16 bits.
+            ``script:FILE.py``, ``command[NAME]:TEMPLATE`` with ``{input}`` and ``{output}``, or
+            ``folder[NAME]:PATH``; ``+cli`` at the end of the first part writes as command-line tools do:
+            rescaled where it would clip, in 16 bits.
         device: where torch computes.
 
     Raises:
@@ -67,7 +68,7 @@ def open_separator(spec: str, device: str = "cpu") -> Separator:
     if kind not in _OPENERS or not (colon or kind == "torchaudio"):
         raise SeparatorError(
             f"found separator {spec!r}; needed: demucs:MODEL, openunmix:MODEL, torchaudio, net:FOLDER, "
-            "command[NAME]:TEMPLATE or folder[NAME]:PATH"
+            "script:FILE.py, command[NAME]:TEMPLATE or folder[NAME]:PATH"
         )
     separator = _OPENERS[kind](rest, label, device)
     if not as_cli:
@@ -148,6 +149,12 @@ def _open_torchaudio(_: str, label: str, device: str) -> Separator:
     return torchaudio_hub.open_model(label, device)
 
 
+def _open_script(file: str, label: str, _: str) -> Separator:
+    from training.separators import script
+
+    return script.open_script(Path(file), label)
+
+
 def _open_command(template: str, label: str, _: str) -> Separator:
     from training.separators import command
 
@@ -165,6 +172,7 @@ _OPENERS: dict[str, Callable[[str, str, str], Separator]] = {
     "net": _open_network,
     "openunmix": _open_openunmix,
     "torchaudio": _open_torchaudio,
+    "script": _open_script,
     "command": _open_command,
     "folder": _open_folder,
 }
