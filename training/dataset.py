@@ -14,6 +14,7 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,16 @@ class Table:
     meta: pd.DataFrame
     maps: Maps | None = None
     failures: list[str] = field(default_factory=list)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tell another process which file the maps lie in, not their gigabytes."""
+        return vars(self) | ({"maps": str(self.maps.filename)} if isinstance(self.maps, np.memmap) else {})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open the maps where they lie."""
+        vars(self).update(state)
+        if isinstance(self.maps, str):
+            self.maps = np.load(self.maps, mmap_mode="r")
 
 
 def build(

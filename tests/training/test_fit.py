@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -162,6 +163,17 @@ def trained(manifest: Path, root: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.mark.slow
+def test_maps_go_to_another_process_by_name(tmp_path: Path) -> None:
+    """A table's pickle holds the file of the maps, not what is in it."""
+    maps = np.random.default_rng(0).integers(0, 255, (40, 2, 86, 256), np.uint8)
+    np.save(tmp_path / "maps.npy", maps)
+    features, meta = np.zeros((40, 3), np.float32), pd.DataFrame({"n_frames": [86] * 40})
+    table = dataset.Table(features, meta, np.load(tmp_path / "maps.npy", mmap_mode="r"))
+    packed = pickle.dumps(table)
+    assert len(packed) < maps.nbytes / 20
+    np.testing.assert_array_equal(pickle.loads(packed).maps, maps)
+
+
 def test_an_interrupted_training_goes_on_where_it_stopped(trained: tuple[Path, dict[str, int], str]) -> None:
     """Rows and heads that were finished before a kill are not made again, and the model is whole."""
     out, before, _ = trained
