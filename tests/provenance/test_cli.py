@@ -247,6 +247,32 @@ def test_an_interrupt_is_neither_done_nor_a_finding(model: dict[str, Path], fold
     assert "Traceback" not in messages
 
 
+def test_an_interrupt_that_is_lost_in_a_finaliser_still_stops(model: dict[str, Path], folder: Path) -> None:
+    """Raised where Python can only ignore it, Ctrl-C counts at the end of the file under way."""
+    code = """
+import os, signal
+from provenance import cli
+class Falls:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        sum(range(1000))
+real = cli._score
+def falling(*arguments):
+    fallen = Falls()
+    del fallen
+    return real(*arguments)
+cli._score = falling
+cli.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, "score", *[str(folder / "a.wav")] * 5, "--format", "jsonl",
+         "--model", str(model["studio"])], capture_output=True, text=True, env=ENV, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 130
+    assert "stopped after 1 of 5 files" in done.stderr
+    assert len(done.stdout.splitlines()) == 1
+
+
 def test_sparse_windows_look_at_less(model: dict[str, Path], tmp_path: Path) -> None:
     """--windows sparse scores one window of four."""
     file = sounds.write(tmp_path / "long.wav", sounds.noise(34.0))
