@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,7 +72,6 @@ def build(
     cache: Path,
     rooms: Sequence[Path] = (),
     n_workers: int = 2,
-    further: Collection[str] = (),
 ) -> Table:
     """Build the table, or what is missing of it.
 
@@ -83,7 +82,6 @@ def build(
         cache: folder of finished rows.
         rooms: files with measured impulse responses.
         n_workers: processes.
-        further: names of the clips that give rows of ``recipe.further_parts`` alone, where it has any.
 
     Returns:
         The table; its ``failures`` has one line for each clip that could not be read.
@@ -93,9 +91,7 @@ def build(
     names = [str(room) for room in rooms]
     jobs = []
     for clip in clips:
-        missing = [
-            part for part in _parts_of(clip, recipe, further) if not _file_of(clip, part, recipe, cache).exists()
-        ]
+        missing = [part for part in _parts_of(clip, recipe) if not _file_of(clip, part, recipe, cache).exists()]
         if missing:
             jobs.append((clip, missing, pools[unit_fold[unit_of(clip)]], recipe, cache, names))
     failures: list[str] = []
@@ -107,27 +103,22 @@ def build(
                 message = future.result()
                 if message:
                     failures.append(message)
-    return _gather(clips, unit_fold, recipe, cache, sorted(failures), further)
+    return _gather(clips, unit_fold, recipe, cache, sorted(failures))
 
 
-def _parts_of(clip: Clip, recipe: Recipe, further: Collection[str]) -> list[str]:
-    least = recipe.further_parts if clip.name in further else ()
-    return [part for part in examples.PARTS if not least or part in least]
+def _parts_of(clip: Clip, recipe: Recipe) -> list[str]:
+    wanted = recipe.further_parts if clip.manifest else ()
+    return [part for part in examples.PARTS if not wanted or part in wanted]
 
 
 def _gather(
-    clips: Sequence[Clip],
-    unit_fold: dict[str, int],
-    recipe: Recipe,
-    cache: Path,
-    failures: list[str],
-    further: Collection[str],
+    clips: Sequence[Clip], unit_fold: dict[str, int], recipe: Recipe, cache: Path, failures: list[str]
 ) -> Table:
     features: list[Features] = []
     metas: list[pd.DataFrame] = []
     sources: list[Path] = []
     for clip in clips:
-        for part in _parts_of(clip, recipe, further):
+        for part in _parts_of(clip, recipe):
             file = _file_of(clip, part, recipe, cache)
             if not file.exists():
                 continue

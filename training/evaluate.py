@@ -37,7 +37,6 @@ def describe(table: Table, clips: Sequence[Clip], manifests: Sequence[Path], fam
         manifests: files it was read from; the name of a manifest's folder becomes the column ``manifest``.
         family_fold: fold of each family, the column ``family_fold``; -1 for studio stems and surrogates.
     """
-    folders = [(m.parent.resolve(), m.parent.name) for m in manifests]
     known = pd.DataFrame(
         [
             {
@@ -49,7 +48,7 @@ def describe(table: Table, clips: Sequence[Clip], manifests: Sequence[Path], fam
                 "codec": c.codec,
                 "wetness": c.wetness,
                 "separator": c.separator,
-                "manifest": next((name for folder, name in folders if folder in c.path.resolve().parents), ""),
+                "manifest": manifests[c.manifest].parent.name,
             }
             for c in clips
         ]

@@ -27,6 +27,7 @@ from training import calibrate as fitting
 from training import card, catalogue, config, dataset, evaluate, heads, publish, report, splits, texture_net
 from training.heads import Outputs, Trees
 from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Work, Workers
+from training.separators.errors import SeparatorError
 from training.texture_net import TextureNet
 
 
@@ -63,7 +64,7 @@ def main(
         clips, left_out = catalogue.load(manifest, flags)
         typer.echo(f"{len(clips)} clips; {len(left_out)} rows left out", err=True)
         table, _ = gather(clips, manifest, settings, work, workers)
-    except (catalogue.CatalogueError, OSError, ValueError) as error:
+    except (catalogue.CatalogueError, SeparatorError, OSError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     for failure in table.failures:
@@ -91,11 +92,8 @@ def gather(
     Returns:
         The table, and the fold of each separator family.
     """
-    unit_fold, family_fold = splits.folds_in_turn(clips, manifests, settings.n_folds, settings.seed)
-    first = manifests[0].parent.resolve()
-    further = {clip.name for clip in clips if not clip.path.resolve().is_relative_to(first)}
-    rooms = catalogue.rooms(manifests)
-    table = dataset.build(clips, unit_fold, settings.recipe, work / "rows", rooms, workers, further)
+    unit_fold, family_fold = splits.folds_in_turn(clips, settings.n_folds, settings.seed)
+    table = dataset.build(clips, unit_fold, settings.recipe, work / "rows", catalogue.rooms(manifests), workers)
     return evaluate.describe(table, clips, manifests, family_fold), family_fold
 
 

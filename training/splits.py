@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
 from training.catalogue import Clip
 
@@ -55,7 +54,10 @@ def folds(
     group_fold: dict[str, int] = {}
     for unit, fold in dealt[0].items():
         if unit in groups and group_fold.setdefault(groups[unit], fold) != fold:
-            raise ValueError(f"{unit}: found a song of it in a unit of another fold; needed: leave those clips out")
+            raise ValueError(
+                f"{unit}: found a song of it in a unit of another fold; needed: leave those clips out, or name their "
+                "manifest first"
+            )
     load = [[0.0] * n_folds for _ in range(2)]
     ordered = sorted(members, key=lambda g: (g not in group_fold, -len(members[g]), _hash(g, seed)))
     for group in ordered:
@@ -76,13 +78,12 @@ def folds(
 
 
 def folds_in_turn(
-    clips: Sequence[Clip], manifests: Sequence[Path], n_folds: int = N_FOLDS, seed: int = 0
+    clips: Sequence[Clip], n_folds: int = N_FOLDS, seed: int = 0
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Deal the clips of one manifest after the other, so that another manifest moves nothing of those before it.
 
     Args:
         clips: the catalogue.
-        manifests: files it was read from, in their order.
         n_folds, seed: as for :func:`folds`.
 
     Returns:
@@ -92,10 +93,8 @@ def folds_in_turn(
         ValueError: as for :func:`folds`.
     """
     dealt: tuple[dict[str, int], dict[str, int]] = ({}, {})
-    for n in range(1, len(manifests) + 1):
-        here = [manifest.parent.resolve() for manifest in manifests[:n]]
-        known = [clip for clip in clips if any(clip.path.resolve().is_relative_to(folder) for folder in here)]
-        dealt = folds(known, n_folds, seed, dealt)
+    for manifest in sorted({clip.manifest for clip in clips}):
+        dealt = folds([clip for clip in clips if clip.manifest <= manifest], n_folds, seed, dealt)
     return dealt
 
 
@@ -125,9 +124,7 @@ def _deal(sizes: dict[str, int], n_folds: int, seed: int, dealt: dict[str, int])
     out = dict(dealt)
     for name, fold in dealt.items():
         load[fold] += sizes.get(name, 0)
-    for name in sorted(sizes, key=lambda n: (-sizes[n], _hash(n, seed))):
-        if name in out:
-            continue
+    for name in sorted(sizes.keys() - dealt.keys(), key=lambda n: (-sizes[n], _hash(n, seed))):
         out[name] = min(range(n_folds), key=lambda k: (load[k], _hash(f"{name}/{k}", seed)))
         load[out[name]] += sizes[name]
     return out

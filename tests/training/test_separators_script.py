@@ -71,7 +71,7 @@ def test_it_makes_negatives_beside_their_twins(folder: Path, tmp_path: Path) -> 
     """Voices are taken out of any mix; other stems out of mixes with voices alone, as the rest."""
     manifest = songs.write_manifest(tmp_path / "songs", ("one song", "two songs", "three songs", "four songs"))
     clips, _ = catalogue.load([manifest], [])
-    unit_fold, _ = splits.folds_in_turn(clips, [manifest])
+    unit_fold, _ = splits.folds_in_turn(clips)
     names = ("spleeter-like",)
     recipe = examples.Recipe(
         n_windows=1, n_augmented=0, n_surrogates=0, n_demucs=0, n_classical=0, n_networks=0, n_easy=2, n_submixes=0,
@@ -96,12 +96,12 @@ def test_clips_of_later_manifests_give_the_rows_that_are_wanted(tmp_path: Path) 
     first = songs.write_manifest(tmp_path / "first", ("one song", "two songs", "three songs"))
     second = songs.write_manifest(tmp_path / "second", ("four songs", "five songs", "six songs"))
     clips, _ = catalogue.load([first, second], [])
-    unit_fold, _ = splits.folds_in_turn(clips, [first, second])
+    unit_fold, _ = splits.folds_in_turn(clips)
     recipe = examples.Recipe(
         n_windows=1, n_augmented=1, n_surrogates=1, n_demucs=0, n_classical=1, n_networks=0, further_parts=("clean",)
     )
     further = {clip.name for clip in clips if clip.path.is_relative_to(second.parent)}
-    meta = dataset.build(clips, unit_fold, recipe, tmp_path / "rows", n_workers=1, further=further).meta
+    meta = dataset.build(clips, unit_fold, recipe, tmp_path / "rows", n_workers=1).meta
     kinds = meta.groupby(meta["clip"].isin(further))["kind"].agg(set)
     assert kinds[True] == {"clean"}
     assert kinds[False] == {"clean", "augmented", "surrogate", "twin", "classical"}

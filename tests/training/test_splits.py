@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from training import evaluate, splits
+from tests.training import songs
+from training import catalogue, evaluate, splits
 from training.catalogue import Clip
 from training.families import family_of
 
@@ -137,3 +138,19 @@ def test_folds_are_of_a_size() -> None:
     clips = [clip(k, "true", f"long song name {k:03}", f"owner/r{k}", "", "vocals") for k in range(30)]
     unit_fold, _ = splits.folds(clips, 3)
     assert sorted(list(unit_fold.values()).count(k) for k in range(3)) == [10, 10, 10]
+
+
+def test_clips_may_lie_anywhere(tmp_path: Path) -> None:
+    """Each manifest's clips are told by the manifest that lists them, wherever their files are."""
+    music = songs.write_manifest(tmp_path / "music", ("one song", "two songs", "three songs")).parent
+    table = tmp_path / "tables" / "catalogue.csv"
+    table.parent.mkdir()
+    lines = (music / "manifest.csv").read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join([lines[0], *(f"{music}/{line}" for line in lines[1:])]), encoding="utf-8")
+    other = songs.write_manifest(tmp_path / "other", ("four songs", "five songs"))
+    clips, _ = catalogue.load([table, other], [])
+    assert {clip.name.startswith(str(music)): clip.manifest for clip in clips} == {True: 0, False: 1}
+    unit_fold, _ = splits.folds_in_turn(clips)
+    assert {splits.unit_of(clip) for clip in clips} == set(unit_fold)
+    first, _ = splits.folds([clip for clip in clips if clip.manifest == 0])
+    assert first.items() <= unit_fold.items()

@@ -38,6 +38,7 @@ class Clip:
         reference: name of the true stem's clip, or empty.
         codec: how the source was coded.
         repo, commit, source_path, licence: where it came from.
+        manifest: number of the manifest that lists it, in the order in which they were read.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class Clip:
     licence: str
     note: str
     oracle: bool
+    manifest: int = 0
 
 
 def load(manifests: Iterable[Path], flags: Iterable[Path] = ()) -> tuple[list[Clip], list[str]]:
@@ -82,7 +84,7 @@ def load(manifests: Iterable[Path], flags: Iterable[Path] = ()) -> tuple[list[Cl
             flagged.setdefault(row["clip"], set()).add(row["flag"])
     clips: dict[str, Clip] = {}
     left_out: list[str] = []
-    for manifest in manifests:
+    for number, manifest in enumerate(manifests):
         for where, row in read_rows(manifest, REQUIRED):
             name = row["clip"]
             reason = _why_not(row, manifest.parent, flagged.get(name, set()))
@@ -94,7 +96,7 @@ def load(manifests: Iterable[Path], flags: Iterable[Path] = ()) -> tuple[list[Cl
                     "also between manifests"
                 )
             else:
-                clips[name] = _clip(row, manifest.parent, where)
+                clips[name] = _clip(row, manifest.parent, where, number)
     return list(clips.values()), left_out
 
 
@@ -174,7 +176,7 @@ def _number(text: str, where: str) -> float | None:
         raise CatalogueError(f"{where}: found sdr_db {text!r}; needed: a number of decibels, or nothing") from None
 
 
-def _clip(row: dict[str, str], folder: Path, where: str) -> Clip:
+def _clip(row: dict[str, str], folder: Path, where: str, manifest: int) -> Clip:
     get = lambda key: (row.get(key) or "").strip()  # noqa: E731
     separated = row["origin"] == "separated"
     return Clip(
@@ -196,4 +198,5 @@ def _clip(row: dict[str, str], folder: Path, where: str) -> Clip:
         licence=get("licence"),
         note=get("note"),
         oracle=is_near_oracle(get("separator"), get("note")),
+        manifest=manifest,
     )

@@ -24,7 +24,8 @@ from provenance import frontend
 from training import catalogue, config, dataset, evaluate, fit, heads, report, splits
 from training.config import Config
 from training.examples import SEPARABLE
-from training.options import DemucsRepo, Flags, Manifests, Networks, Work, Workers
+from training.options import DemucsRepo, Flags, Manifests, Networks, Scripts, Work, Workers
+from training.separators.errors import SeparatorError
 from training.splits import unit_of
 
 FALSE_ALARM = 0.01
@@ -123,6 +124,7 @@ def main(
     flags: Flags = [],  # noqa: B006
     demucs_repo: DemucsRepo = "",
     networks: Networks = "",
+    scripts: Scripts = "",
     config_file: Annotated[
         list[Path], typer.Option("--config", help="TOML files to compare; rows are made by the first one's recipe.")
     ] = [evaluate.CONFIG_FILE],  # noqa: B006
@@ -132,10 +134,10 @@ def main(
 ) -> None:
     """Compare settings of the origin's trees on several deals of the folds."""
     try:
-        settings = {file.stem: config.load(file, demucs_repo, networks) for file in config_file}
+        settings = {file.stem: config.load(file, demucs_repo, networks, scripts) for file in config_file}
         clips, _ = catalogue.load(manifest, flags)
         table, _ = fit.gather(clips, manifest, next(iter(settings.values())), work, workers)
-    except (catalogue.CatalogueError, OSError, ValueError) as error:
+    except (catalogue.CatalogueError, SeparatorError, OSError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     table.maps = None
