@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -86,19 +86,11 @@ def build(
     Returns:
         The table; its ``failures`` has one line for each clip that could not be read.
     """
-    cache.mkdir(parents=True, exist_ok=True)
-    pools = _pools(clips, unit_fold)
-    names = [str(room) for room in rooms]
-    jobs = []
-    for clip in clips:
-        missing = [part for part in _parts_of(clip, recipe) if not _file_of(clip, part, recipe, cache).exists()]
-        if missing:
-            jobs.append((clip, missing, pools[unit_fold[unit_of(clip)]], recipe, cache, names))
     failures: list[str] = []
+    jobs = missing(clips, unit_fold, recipe, cache, rooms)
     if jobs:
-        jobs.sort(key=lambda job: hashlib.sha256(job[0].name.encode()).digest())  # slow and fast clips mixed
-        with ProcessPoolExecutor(n_workers, initializer=_limit_threads) as pool:
-            futures = [pool.submit(_make, *job) for job in jobs]
+        with ProcessPoolExecutor(n_workers, initializer=limit_threads) as pool:
+            futures = [pool.submit(make, *job) for job in jobs]
             for future in tqdm(as_completed(futures), total=len(futures), desc="examples", unit="clip"):
                 message = future.result()
                 if message:
@@ -106,7 +98,42 @@ def build(
     return _gather(clips, unit_fold, recipe, cache, sorted(failures))
 
 
-def _parts_of(clip: Clip, recipe: Recipe) -> list[str]:
+class Job(NamedTuple):
+    """The parts of a clip that are to be made, and what from; arguments of :func:`make`."""
+
+    clip: Clip
+    parts: list[str]
+    pool: list[Clip]
+    recipe: Recipe
+    cache: Path
+    rooms: list[str]
+
+
+def missing(
+    clips: Sequence[Clip], unit_fold: dict[str, int], recipe: Recipe, cache: Path, rooms: Sequence[Path] = ()
+) -> list[Job]:
+    """Return what is not in the cache, slow and fast clips mixed.
+
+    Args:
+        clips, unit_fold, recipe, cache, rooms: as for :func:`build`.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    pools = _pools(clips, unit_fold)
+    names = [str(room) for room in rooms]
+    jobs = []
+    for clip in clips:
+        parts = [part for part in parts_of(clip, recipe) if not file_of(clip, part, recipe, cache).exists()]
+        if parts:
+            jobs.append(Job(clip, parts, pools[unit_fold[unit_of(clip)]], recipe, cache, names))
+    return sorted(jobs, key=lambda job: hashlib.sha256(job.clip.name.encode()).digest())
+
+
+def parts_of(clip: Clip, recipe: Recipe) -> list[str]:
+    """Return the keys of :data:`training.examples.PARTS` whose rows a clip gives.
+
+    Args:
+        clip, recipe: whose and by which.
+    """
     wanted = recipe.further_parts if clip.manifest else ()
     return [part for part in examples.PARTS if not wanted or part in wanted]
 
@@ -118,12 +145,12 @@ def _gather(
     metas: list[pd.DataFrame] = []
     sources: list[Path] = []
     for clip in clips:
-        for part in _parts_of(clip, recipe):
-            file = _file_of(clip, part, recipe, cache)
+        for part in parts_of(clip, recipe):
+            file = file_of(clip, part, recipe, cache)
             if not file.exists():
                 continue
             with np.load(file, allow_pickle=False) as data:
-                meta = pd.DataFrame(json.loads(str(data["meta"])))
+                meta = pd.DataFrame(columns_of(data))
                 if len(meta):
                     meta["fold"] = unit_fold[unit_of(clip)]
                     features.append(data["features"])
@@ -135,6 +162,15 @@ def _gather(
     if recipe.keep_maps:
         table.maps = _join(sources, table.meta["n_frames"].to_numpy(), cache)
     return table
+
+
+def columns_of(rows: Any) -> list[dict[str, Any]]:
+    """Return the columns of each row in an open file of rows.
+
+    Args:
+        rows: as :func:`numpy.load` opens it.
+    """
+    return list(json.loads(str(rows["meta"])))
 
 
 def _join(sources: list[Path], n_frames: npt.NDArray[np.int64], cache: Path) -> Maps:
@@ -156,7 +192,8 @@ def _join(sources: list[Path], n_frames: npt.NDArray[np.int64], cache: Path) -> 
     return maps
 
 
-def _limit_threads() -> None:
+def limit_threads() -> None:
+    """Let this process compute with one thread."""
     threadpool_limits(1)
     torch.set_num_threads(1)
 
@@ -171,7 +208,13 @@ def _pools(clips: Sequence[Clip], unit_fold: dict[str, int]) -> dict[int, list[C
     return pools
 
 
-def _file_of(clip: Clip, part: str, recipe: Recipe, cache: Path) -> Path:
+def file_of(clip: Clip, part: str, recipe: Recipe, cache: Path) -> Path:
+    """Return the file of a clip's rows of one part; maps lie beside it as ``.npy``.
+
+    Args:
+        clip, part, recipe: what rows depend on.
+        cache: folder.
+    """
     settings = {name: getattr(recipe, name) for name in examples.PARTS[part].settings}
     key = json.dumps(
         [RECIPE, frontend.contract(), clip.name, part, recipe.seed, recipe.keep_maps, settings], default=str
@@ -179,15 +222,19 @@ def _file_of(clip: Clip, part: str, recipe: Recipe, cache: Path) -> Path:
     return cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
 
 
-def _make(clip: Clip, parts: list[str], pool: list[Clip], recipe: Recipe, cache: Path, rooms: list[str]) -> str:
-    """Make the rows of a clip, part by part; returns why the clip could not be read, or nothing."""
+def make(clip: Clip, parts: list[str], pool: list[Clip], recipe: Recipe, cache: Path, rooms: list[str]) -> str:
+    """Make the rows of a clip, part by part; returns why the clip could not be read, or nothing.
+
+    Args:
+        clip, parts, pool, recipe, cache, rooms: as :class:`Job` has them.
+    """
     try:
         _, samples = audio.read(clip.path, max_s=MAX_READ_S)
     except UnreadableAudio as error:
         return str(error).replace(str(clip.path), clip.name)  # it goes into the evaluation: no machine's path
     for part in parts:
         rows = examples.make(clip, samples, part, pool, recipe, tuple(rooms))
-        file = _file_of(clip, part, recipe, cache)
+        file = file_of(clip, part, recipe, cache)
         temporary = file.with_suffix(f".{os.getpid()}.part.npz")
         features = np.stack(rows.features) if rows.features else np.zeros((0, frontend.N_FEATURES), np.float32)
         np.savez(temporary, features=features, meta=np.array(json.dumps(rows.meta)))

@@ -37,6 +37,18 @@ def describe(table: Table, clips: Sequence[Clip], manifests: Sequence[Path], fam
         manifests: files it was read from; the name of a manifest's folder becomes the column ``manifest``.
         family_fold: fold of each family, the column ``family_fold``; -1 for studio stems and surrogates.
     """
+    return Table(table.features, describe_rows(table.meta, clips, manifests, family_fold), table.maps, table.failures)
+
+
+def describe_rows(
+    meta: pd.DataFrame, clips: Sequence[Clip], manifests: Sequence[Path], family_fold: dict[str, int]
+) -> pd.DataFrame:
+    """Return rows with what the catalogue knows of each clip.
+
+    Args:
+        meta: columns of the rows.
+        clips, manifests, family_fold: as for :func:`describe`.
+    """
     known = pd.DataFrame(
         [
             {
@@ -53,9 +65,9 @@ def describe(table: Table, clips: Sequence[Clip], manifests: Sequence[Path], fam
             for c in clips
         ]
     ).drop_duplicates("clip")
-    meta = table.meta.merge(known, on="clip", how="left", validate="many_to_one")
-    meta["family_fold"] = meta["family"].map(lambda name: family_fold.get(name, -1)).astype(int)
-    return Table(table.features, meta, table.maps, table.failures)
+    found = meta.merge(known, on="clip", how="left", validate="many_to_one")
+    found["family_fold"] = found["family"].map(lambda name: family_fold.get(name, -1)).astype(int)
+    return found
 
 
 def training_rows(meta: pd.DataFrame, fold: int | None) -> Mask:

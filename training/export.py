@@ -18,13 +18,13 @@ from provenance.frontend import N_MAP_BINS
 from provenance.model import EFFECTS, KINDS, PROCESSINGS
 from training.calibrate import Distance
 from training.heads import Fusion, Outputs, Trees
-from training.texture_net import N_BANDS, SDR_SCALE_DB, SPREAD_FLOOR, TextureNet
+from training.texture_net import N_BANDS, SDR_SCALE_DB, SPREAD_FLOOR, Ensemble, TextureNet
 
 OPSET, ML_OPSET = 18, 3
 Array = npt.NDArray[np.float32]
 
 
-def export(trees: Trees, net: TextureNet | None, fusion: Fusion, n_features: int, file: Path) -> None:
+def export(trees: Trees, net: Ensemble | None, fusion: Fusion, n_features: int, file: Path) -> None:
     """Write trees and network as one graph.
 
     Inputs are ``features``, float32 (n, n_features), and with a network ``map``, float32 (n, 2, n_frames, 1024).
@@ -33,7 +33,7 @@ def export(trees: Trees, net: TextureNet | None, fusion: Fusion, n_features: int
 
     Args:
         trees: boosted trees and the distance.
-        net: the network, or None.
+        net: the networks, or None.
         fusion: how they are put together.
         n_features: width of the input.
         file: where to write.
@@ -55,7 +55,7 @@ def export(trees: Trees, net: TextureNet | None, fusion: Fusion, n_features: int
     inputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", n_features])]
     if net is not None:
         inputs.append(helper.make_tensor_value_info("map", TensorProto.FLOAT, ["n", 2, "n_frames", N_MAP_BINS]))
-        found = graph.network(net)
+        found = graph.networks(net)
         logit = graph.node("Add", [logit, graph.scaled(graph.flat(found["logit"]), fusion.net_factor)])
         mine = {
             "p_processing": graph.node("Softmax", [found["processing"]], axis=1),
@@ -198,8 +198,10 @@ class _Graph:
         place[np.arange(len(place)), estimator.classes_.astype(int)] = 1
         return self.node("MatMul", [found, self.constant(f"{name}_columns", place)])
 
-    def network(self, net: TextureNet) -> dict[str, str]:
-        """Add the network, batch norms folded into the convolutions before them; returns its raw outputs by head."""
+    def networks(self, net: Ensemble) -> dict[str, str]:
+        """Add the networks, batch norms folded into the convolutions before them; returns the means of their raw
+        outputs by head.
+        """
         first = self.constant("channel_first", np.array([0], np.int64))
         second = self.constant("channel_second", np.array([1], np.int64))
         third = self.constant("channel_third", np.array([2], np.int64))
@@ -208,33 +210,43 @@ class _Graph:
             self.node("Slice", ["map", second, third, second]),
         )
         level = self.node("Sub", [level, self.node("ReduceMean", [level, third], keepdims=1)])
-        value, layers = self.node("Concat", [flat, level], axis=1), list(net.trunk)
+        spectrum = self.node("Concat", [flat, level], axis=1)
+        said = [self._network(member, spectrum, f"net{k}_") for k, member in enumerate(net.members)]
+        if len(said) == 1:
+            return said[0]
+        return {name: self.node("Mean", [each[name] for each in said]) for name in said[0]}
+
+    def _network(self, net: TextureNet, value: str, own: str) -> dict[str, str]:
+        """Add one network over the map less its mean level; names of its constants begin with ``own``."""
+        layers = list(net.trunk)
         for k, layer in enumerate(layers):
             if isinstance(layer, nn.Conv2d):
                 after = layers[k + 1] if k + 1 < len(layers) else None
                 weight, bias = _folded(layer, after if isinstance(after, nn.BatchNorm2d) else None)
-                inputs = [value, self.constant(f"conv{k}_weight", weight), self.constant(f"conv{k}_bias", bias)]
+                names = self.constant(f"{own}conv{k}_weight", weight), self.constant(f"{own}conv{k}_bias", bias)
                 (high, wide), strides = layer.padding, list(layer.stride)
-                value = self.node("Conv", inputs, strides=strides, pads=[high, wide, high, wide], group=layer.groups)
+                value = self.node(
+                    "Conv", [value, *names], strides=strides, pads=[high, wide, high, wide], group=layer.groups
+                )
             elif isinstance(layer, nn.ReLU):
                 value = self.node("Relu", [value])
-        bands = self.constant("bands", np.array([0, 0, -1, N_BANDS, net.n_bins_out // N_BANDS], np.int64))
+        bands = self.constant(f"{own}bands", np.array([0, 0, -1, N_BANDS, net.n_bins_out // N_BANDS], np.int64))
         value = self.node("Reshape", [value, bands])
-        axes = self.constant("band_axes", np.array([2, 4], np.int64))
+        axes = self.constant(f"{own}band_axes", np.array([2, 4], np.int64))
         mean = self.node("ReduceMean", [value, axes], keepdims=0)
         square = self.node("ReduceMean", [self.node("Mul", [value, value]), axes], keepdims=0)
         spread = self.node("Relu", [self.node("Sub", [square, self.node("Mul", [mean, mean])])])
-        spread = self.node("Add", [spread, self.constant("spread_floor", np.float32(SPREAD_FLOOR))])
+        spread = self.node("Add", [spread, self.constant(f"{own}spread_floor", np.float32(SPREAD_FLOOR))])
         pooled = self.node("Concat", [mean, self.node("Sqrt", [spread])], axis=1)
         pooled = self.node("Transpose", [pooled], perm=[0, 2, 1])
-        weight = self.constant("band_weight", net.band.weight.detach().numpy().T.copy())
-        place = self.constant("band_place", (net.place + net.band.bias).detach().numpy())
+        weight = self.constant(f"{own}band_weight", net.band.weight.detach().numpy().T.copy())
+        place = self.constant(f"{own}band_place", (net.place + net.band.bias).detach().numpy())
         judged = self.node("Relu", [self.node("Add", [self.node("MatMul", [pooled, weight]), place])])
-        axis = self.constant("band_axis", np.array([1], np.int64))
+        axis = self.constant(f"{own}band_axis", np.array([1], np.int64))
         ends = [self.node(op, [judged, axis], keepdims=0) for op in ("ReduceMean", "ReduceMax")]
         pooled = self.node("Concat", ends, axis=1)
-        hidden = self.node("Relu", [self._linear(pooled, net.hidden[0], "hidden")])
-        return {name: self._linear(hidden, head, name) for name, head in net.heads.items()}
+        hidden = self.node("Relu", [self._linear(pooled, net.hidden[0], f"{own}hidden")])
+        return {name: self._linear(hidden, head, f"{own}{name}") for name, head in net.heads.items()}
 
     def _linear(self, value: str, layer: Any, name: str) -> str:
         weight = self.constant(f"{name}_weight", layer.weight.detach().numpy())

@@ -28,15 +28,15 @@ from training import card, catalogue, config, dataset, evaluate, heads, publish,
 from training.heads import Outputs, Trees
 from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Work, Workers
 from training.separators.errors import SeparatorError
-from training.texture_net import TextureNet
+from training.texture_net import Ensemble
 
 
 @dataclass
 class Trained:
-    """Trees, and the network where the configuration has one."""
+    """Trees, and the networks where the configuration has any."""
 
     trees: Trees
-    net: TextureNet | None
+    net: Ensemble | None
 
     def run(self, table: dataset.Table, rows: np.ndarray[Any, Any]) -> Outputs:
         """Return what both say of the rows with these numbers."""
@@ -92,7 +92,7 @@ def gather(
     Returns:
         The table, and the fold of each separator family.
     """
-    unit_fold, family_fold = splits.folds_in_turn(clips, settings.n_folds, settings.seed)
+    unit_fold, family_fold = splits.deal(manifests, settings.n_folds, settings.seed)
     table = dataset.build(clips, unit_fold, settings.recipe, work / "rows", catalogue.rooms(manifests), workers)
     return evaluate.describe(table, clips, manifests, family_fold), family_fold
 

@@ -14,7 +14,7 @@ from provenance.model import EFFECTS, KINDS, PROCESSINGS
 from training import labels, texture_net
 from training.calibrate import Distance
 from training.config import Boosting
-from training.texture_net import Network, TextureNet
+from training.texture_net import Ensemble, Network
 
 Array = npt.NDArray[np.float32]
 Outputs = dict[str, npt.NDArray[np.float64]]
@@ -145,12 +145,12 @@ def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
 
 
 def run_network(
-    net: TextureNet, maps: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64], n_frames: npt.NDArray[np.int64]
+    net: Ensemble, maps: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64], n_frames: npt.NDArray[np.int64]
 ) -> Outputs:
-    """Return what the network says of whole windows, as probabilities and decibels.
+    """Return what the networks say of whole windows, as probabilities and decibels.
 
     Args:
-        net: a fitted network.
+        net: fitted networks.
         maps, rows, n_frames: as for :func:`training.texture_net.run`.
     """
     raw = texture_net.run(net, maps, rows, n_frames)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
+from training import catalogue
 from training.catalogue import Clip
 
 N_FOLDS = 3
@@ -96,6 +98,22 @@ def folds_in_turn(
     for manifest in sorted({clip.manifest for clip in clips}):
         dealt = folds([clip for clip in clips if clip.manifest <= manifest], n_folds, seed, dealt)
     return dealt
+
+
+def deal(manifests: Sequence[Path], n_folds: int = N_FOLDS, seed: int = 0) -> tuple[dict[str, int], dict[str, int]]:
+    """Deal all clips that manifests list, so that leaving some out by flags moves no other.
+
+    Args:
+        manifests: CSV files.
+        n_folds, seed: as for :func:`folds`.
+
+    Returns:
+        unit to fold, family to fold.
+
+    Raises:
+        ValueError: as for :func:`folds`.
+    """
+    return folds_in_turn(catalogue.load(manifests)[0], n_folds, seed)
 
 
 def _joined_units(clips: Sequence[Clip]) -> dict[str, str]:

@@ -7,9 +7,10 @@ knowing which it is, and the heads see the mean and the maximum over bands, so t
 
 from __future__ import annotations
 
+import copy
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +20,6 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from provenance import frontend
@@ -54,6 +54,7 @@ class Network:
         family_power: how much less the rows of a large family of separators count, 0 to 1.
         share: weight of the network's log odds in the fused score, 0 to 1.
         share_of_rest: its weight in the other heads; where trees have no such head the network's counts whole.
+        members: networks from different beginnings whose raw outputs are averaged.
     """
 
     channels: tuple[int, int, int, int] = (16, 32, 64, 128)
@@ -70,6 +71,7 @@ class Network:
     family_power: float = 0.0
     share: float = 0.5
     share_of_rest: float = 0.0
+    members: int = 1
 
 
 class TextureNet(nn.Module):
@@ -128,6 +130,23 @@ def _convolution(a: int, b: int, kernel: tuple[int, int], stride: tuple[int, int
     return [nn.Conv2d(a, b, kernel, stride, padding, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
 
 
+class Ensemble(nn.Module):
+    """Networks whose raw outputs are averaged.
+
+    Args:
+        members: of the same settings.
+    """
+
+    def __init__(self, members: Iterable[TextureNet]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, spectrum: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return raw outputs, as :meth:`TextureNet.forward` does."""
+        said = [member(spectrum) for member in self.members]
+        return tuple(torch.stack(values).mean(dim=0) for values in zip(*said, strict=True))
+
+
 @dataclass
 class Targets:
     """What is known of each row; NaN or -1 where it is not.
@@ -163,19 +182,25 @@ class Targets:
             labels.weights(meta, separated, family_power),
         )
 
+    def tensors(self, device: torch.device) -> dict[str, torch.Tensor]:
+        """Return all but the weight, by name."""
+        return {
+            name: torch.from_numpy(np.ascontiguousarray(value)).to(device)
+            for name, value in vars(self).items()
+            if name != "weight"
+        }
 
-def unpack(maps: npt.NDArray[np.uint8]) -> torch.Tensor:
-    """Return packed maps as the network takes them, float32.
+
+def unpack(maps: npt.NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
+    """Return packed maps as the network takes them, float32, where they lie.
 
     Args:
         maps: uint8 (n, 2, n_frames, 1024).
     """
-    x = torch.from_numpy(maps).contiguous(memory_format=torch.channels_last).to(torch.float32)
-    scale = torch.tensor([0.25 / 16, 0.5 / 30]).reshape(1, 2, 1, 1)
-    shift = torch.tensor([frontend.TEXTURE_RANGE_DB[0] / 16, (frontend.LEVEL_RANGE_DB[0] + 60) / 30]).reshape(
-        1, 2, 1, 1
-    )
-    return x.mul_(scale).add_(shift)
+    x = torch.as_tensor(maps).contiguous(memory_format=torch.channels_last).to(torch.float32)
+    scale = x.new_tensor([0.25 / 16, 0.5 / 30]).reshape(1, 2, 1, 1)
+    shift = x.new_tensor([frontend.TEXTURE_RANGE_DB[0] / 16, (frontend.LEVEL_RANGE_DB[0] + 60) / 30])
+    return x.mul_(scale).add_(shift.reshape(1, 2, 1, 1))
 
 
 def fit(
@@ -185,8 +210,11 @@ def fit(
     settings: Network,
     seed: int,
     checkpoint: Path,
-) -> TextureNet:
-    """Fit the network, on a GPU where there is one; an interrupted fit goes on after its last whole epoch.
+) -> Ensemble:
+    """Fit the networks one after the other, on a GPU where there is one; an interrupted fit goes on after its last
+    whole epoch.
+
+    Maps are read from disk as they are needed; :mod:`training.nets` fits faster where they fit into a GPU's memory.
 
     Args:
         maps: packed maps of all rows.
@@ -194,61 +222,110 @@ def fit(
         meta: columns of all rows.
         settings: of the network and the fit.
         seed: of weights, order and augmentation.
-        checkpoint: file of the last epoch; its text beside it tells the losses.
+        checkpoint: file of the last epoch of the first; its text beside it tells the losses.
 
     Returns:
-        The network with the running mean of its weights, in evaluation mode, on the CPU.
+        The networks with the running means of their weights, in evaluation mode, on the CPU.
     """
+    files = [checkpoint, *(checkpoint.with_stem(f"{checkpoint.stem}-{k}") for k in range(1, settings.members))]
+    each = [_fit_member(maps, rows, meta, settings, seed + 1000 * k, file) for k, file in enumerate(files)]
+    return Ensemble(each).eval()
+
+
+def _fit_member(
+    maps: npt.NDArray[np.uint8],
+    rows: npt.NDArray[np.int64],
+    meta: pd.DataFrame,
+    settings: Network,
+    seed: int,
+    checkpoint: Path,
+) -> TextureNet:
     torch.manual_seed(seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    net = TextureNet(settings).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    mean = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(settings.smoothing), use_buffers=False)
+    learner = Learner(settings, device)
     targets = Targets.of(meta, settings.family_power)
+    truth = targets.tensors(device)
     n_frames = meta["n_frames"].to_numpy()
     n_steps = settings.n_steps
-    decayed = [p for p in net.parameters() if p.ndim > 1]
-    plain = [p for p in net.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-        lr=settings.rate,
-    )
-    schedule = _schedule(optimiser, settings, 0)
-    parts = {"net": net, "mean": mean, "optimiser": optimiser, "schedule": schedule}
+    schedule = _schedule(learner.optimiser, settings, 0)
+    parts = {"net": learner.net, "mean": learner.mean, "optimiser": learner.optimiser, "schedule": schedule}
     first, log = 0, []
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True, map_location=device)
         for name, part in parts.items():
             part.load_state_dict(state[name])
         first, log = int(state["epoch"]), json.loads(state["log"])
+        learner.steps = first * n_steps
     starts = np.cumsum((0, *settings.cycles))
     for epoch in range(first, int(starts[-1])):
         if epoch and epoch in starts:
-            schedule = parts["schedule"] = _schedule(optimiser, settings, list(starts).index(epoch))
+            schedule = parts["schedule"] = _schedule(learner.optimiser, settings, list(starts).index(epoch))
         rng = np.random.default_rng([seed, epoch])
-        net.train()
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        learner.net.train()
         sums: dict[str, float] = {}
         drawn = batches(rows, meta, targets.weight, settings.batch, n_steps, rng)
         for batch in tqdm(drawn, total=n_steps, desc=f"epoch {epoch + 1}", unit="step", mininterval=5):
-            x = augment(unpack(crops(maps, batch, n_frames, rng)), batch.n_pairs, rng).to(device)
-            with torch.autocast(device.type, torch.bfloat16):
-                outputs = net(x)
-            losses = _losses(tuple(value.float().cpu() for value in outputs), batch, targets, settings)
-            total = torch.stack(list(losses.values())).sum()
-            optimiser.zero_grad()
-            total.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-            optimiser.step()
+            x = augment(unpack(crops(maps, batch, n_frames, rng)), batch.n_pairs, generator).to(device)
+            chosen = torch.from_numpy(batch.rows).to(device)
+            losses = learner.step(x, {name: value[chosen] for name, value in truth.items()}, batch.n_pairs)
             schedule.step()
-            mean.update_parameters(net)
             for name, loss in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(loss.detach())
+                sums[name] = sums.get(name, 0.0) + float(loss)
         log.append({"epoch": epoch + 1, **{k: round(v / n_steps, 4) for k, v in sums.items()}})
         _save(checkpoint, parts, epoch + 1, log)
-    fitted = TextureNet(settings)
-    fitted.load_state_dict(mean.module.state_dict())
-    for ours, theirs in zip(fitted.buffers(), net.buffers(), strict=True):  # batch norms are running means already
-        ours.copy_(theirs)
-    return fitted.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+    return learner.fitted()
+
+
+class Learner:
+    """A network that learns, with its optimiser and the running mean of its weights.
+
+    Args:
+        settings: of the network and the fit.
+        device: where it computes.
+    """
+
+    def __init__(self, settings: Network, device: torch.device) -> None:
+        self.settings = settings
+        self.net = TextureNet(settings).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.mean = copy.deepcopy(self.net).requires_grad_(False)
+        groups = [
+            {"params": [p for p in self.net.parameters() if p.ndim > 1], "weight_decay": settings.weight_decay},
+            {"params": [p for p in self.net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        self.optimiser = torch.optim.AdamW(groups, lr=settings.rate, fused=device.type == "cuda")
+        self.device = device
+        self.steps = 0
+
+    def step(self, x: torch.Tensor, truth: dict[str, torch.Tensor], n_pairs: int) -> dict[str, torch.Tensor]:
+        """Learn from a batch and return its losses.
+
+        Args:
+            x: maps (n, 2, n_frames, 1024).
+            truth: targets of the same rows, as :meth:`Targets.tensors` names them.
+            n_pairs: the first ``2 * n_pairs`` are extraction and twin in turn.
+        """
+        with torch.autocast(self.device.type, torch.bfloat16):
+            outputs = self.net(x)
+        losses = _losses(tuple(value.float() for value in outputs), truth, n_pairs, self.settings)
+        self.optimiser.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
+        self.optimiser.step()
+        self.steps += 1
+        keep = min(self.settings.smoothing, self.steps / (10 + self.steps))
+        with torch.no_grad():
+            for ours, theirs in zip(self.mean.parameters(), self.net.parameters(), strict=True):
+                ours.lerp_(theirs, 1 - keep)
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def fitted(self) -> TextureNet:
+        """Return the running mean of the weights, in evaluation mode, on the CPU."""
+        fitted = TextureNet(self.settings)
+        fitted.load_state_dict(self.mean.state_dict())
+        for ours, theirs in zip(fitted.buffers(), self.net.buffers(), strict=True):  # batch norms are running means
+            ours.copy_(theirs)
+        return fitted.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
 
 
 def _schedule(optimiser: torch.optim.Optimizer, settings: Network, cycle: int) -> torch.optim.lr_scheduler.OneCycleLR:
@@ -264,11 +341,11 @@ def _save(file: Path, parts: dict[str, Any], epoch: int, log: list[dict[str, flo
     file.with_suffix(".log.json").write_text(json.dumps(log, indent=1), encoding="utf-8")
 
 
-def save(net: TextureNet, file: Path) -> None:
-    """Write a network's weights, by write-then-rename.
+def save(net: Ensemble, file: Path) -> None:
+    """Write the networks' weights, by write-then-rename.
 
     Args:
-        net: a fitted network.
+        net: fitted networks.
         file: where to.
     """
     part = file.with_suffix(f".{os.getpid()}.part")
@@ -276,14 +353,14 @@ def save(net: TextureNet, file: Path) -> None:
     os.replace(part, file)
 
 
-def load(file: Path, settings: Network) -> TextureNet:
-    """Read a network, in evaluation mode.
+def load(file: Path, settings: Network) -> Ensemble:
+    """Read networks, in evaluation mode.
 
     Args:
         file: as :func:`save` wrote it.
-        settings: it was made with.
+        settings: they were made with.
     """
-    net = TextureNet(settings)
+    net = Ensemble(TextureNet(settings) for _ in range(settings.members))
     net.load_state_dict(torch.load(file, weights_only=True))
     return net.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
 
@@ -294,6 +371,39 @@ class Batch:
 
     rows: npt.NDArray[np.int64]
     n_pairs: int
+
+
+def units(
+    rows: npt.NDArray[np.int64], meta: pd.DataFrame, weight: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return what a batch is drawn from, and the chance of each.
+
+    Args:
+        rows: which to learn from.
+        meta: columns of all rows.
+        weight: of all rows; a unit is drawn in proportion to the sum over its rows.
+
+    Returns:
+        Row numbers (n, 2) of an extraction and its twin, or of a row alone and -1; chances (n,).
+    """
+    known = meta.iloc[rows]
+    separated = (known["origin"] == "separated").to_numpy()
+    twins: dict[str, list[int]] = {}
+    for row, pair, fake in zip(rows, known["pair"], separated, strict=True):
+        if pair and not fake:
+            twins.setdefault(pair, []).append(int(row))
+    extractions: dict[str, list[int]] = {}
+    found: list[tuple[int, int]] = []
+    for row, pair, fake in zip(rows, known["pair"], separated, strict=True):
+        if fake and pair in twins:
+            extractions.setdefault(pair, []).append(int(row))
+            found.append((int(row), twins[pair][0]))
+        elif not (pair in twins and not fake):
+            found.append((int(row), -1))
+    found += [(twin[0], -1) for pair, twin in twins.items() if pair not in extractions]
+    members = np.array(found, np.int64)
+    chance = weight[members[:, 0]] + np.where(members[:, 1] >= 0, weight[members[:, 1]], 0.0)
+    return members, chance / chance.sum()
 
 
 def batches(
@@ -314,24 +424,7 @@ def batches(
         n_steps: batches.
         rng: of the draw.
     """
-    known = meta.iloc[rows]
-    separated = (known["origin"] == "separated").to_numpy()
-    twins: dict[str, list[int]] = {}
-    for row, pair, fake in zip(rows, known["pair"], separated, strict=True):
-        if pair and not fake:
-            twins.setdefault(pair, []).append(int(row))
-    extractions: dict[str, list[int]] = {}
-    units: list[tuple[int, int]] = []
-    for row, pair, fake in zip(rows, known["pair"], separated, strict=True):
-        if fake and pair in twins:
-            extractions.setdefault(pair, []).append(int(row))
-            units.append((int(row), twins[pair][0]))
-        elif not (pair in twins and not fake):
-            units.append((int(row), -1))
-    units += [(twin[0], -1) for pair, twin in twins.items() if pair not in extractions]
-    members = np.array(units, np.int64)
-    chance = weight[members[:, 0]] + np.where(members[:, 1] >= 0, weight[members[:, 1]], 0.0)
-    chance = chance / chance.sum()
+    members, chance = units(rows, meta, weight)
     for _ in range(n_steps):
         chosen = members[rng.choice(len(members), size, p=chance)]
         paired = chosen[:, 1] >= 0
@@ -361,79 +454,76 @@ def crops(
     return out
 
 
-def augment(x: torch.Tensor, n_pairs: int, rng: np.random.Generator) -> torch.Tensor:
+def augment(x: torch.Tensor, n_pairs: int, generator: torch.Generator) -> torch.Tensor:
     """Hide bands and moments, cut the top off, and bend the level, alike for twins.
 
     Args:
-        x: maps (n, 2, n_frames, 1024), changed in place.
+        x: maps (n, 2, n_frames, 1024).
         n_pairs: the first ``2 * n_pairs`` are twins in turn.
-        rng: of all of it.
+        generator: of all of it, on the device of the maps.
     """
-    floor = torch.tensor([0.0, (frontend.LEVEL_RANGE_DB[0] + 60) / 30]).reshape(2, 1, 1)
-    n_bins = x.shape[3]
-    k = 0
-    while k < len(x):
-        n = 2 if k < 2 * n_pairs else 1
-        part = x[k : k + n]
-        if rng.random() < 0.5:
-            width = int(rng.integers(8, 160))
-            at = int(rng.integers(0, n_bins - width))
-            part[:, :, :, at : at + width] = floor
-        if rng.random() < 0.25:
-            part[:, :, :, int(rng.uniform(0.4, 0.95) * n_bins) :] = floor
-        if rng.random() < 0.3:
-            width = int(rng.integers(2, 20))
-            at = int(rng.integers(0, x.shape[2] - width))
-            part[:, :, at : at + width] = floor
-        if rng.random() < 0.5:
-            knots = torch.from_numpy(rng.normal(0, 0.12, 6).astype(np.float32))
-            bend = nn.functional.interpolate(knots[None, None], size=n_bins, mode="linear", align_corners=True)[0, 0]
-            part[:, 1] += bend
-        k += n
-    return x
+    n, _, n_frames, n_bins = x.shape
+    m = n - n_pairs
+    of_row = torch.cat(
+        [torch.arange(n_pairs, device=x.device).repeat_interleave(2), torch.arange(n_pairs, m, device=x.device)]
+    )
+
+    def uniform(low: float, high: float) -> torch.Tensor:
+        return low + (high - low) * torch.rand(m, 1, generator=generator, device=x.device)
+
+    def stretch(length: int, least: int, most: int, chance: float) -> torch.Tensor:
+        """Of (m, length), a stretch of between least and most in a share of the rows."""
+        width, place = uniform(least, most).floor(), torch.arange(length, device=x.device)
+        start = (uniform(0, 1) * (length - width)).floor()
+        return (place >= start) & (place < start + width) & (uniform(0, 1) < chance)
+
+    top = torch.arange(n_bins, device=x.device) >= (uniform(0.4, 0.95) * n_bins).floor()
+    bins = stretch(n_bins, 8, 160, 0.5) | (top & (uniform(0, 1) < 0.25))
+    frames = stretch(n_frames, 2, 20, 0.3)
+    knots = 0.12 * torch.randn(m, 1, 6, generator=generator, device=x.device)
+    bend = nn.functional.interpolate(knots, size=n_bins, mode="linear", align_corners=True)[:, 0]
+    bend = bend * (uniform(0, 1) < 0.5)
+    hidden = (bins[:, None, :] | frames[:, :, None])[of_row, None]
+    floor = x.new_tensor([0.0, (frontend.LEVEL_RANGE_DB[0] + 60) / 30]).reshape(1, 2, 1, 1)
+    out = torch.where(hidden, floor, x)
+    out[:, 1] += bend[of_row, None]
+    return out
 
 
 def _losses(
-    outputs: tuple[torch.Tensor, ...], batch: Batch, targets: Targets, settings: Network
+    outputs: tuple[torch.Tensor, ...], truth: dict[str, torch.Tensor], n_pairs: int, settings: Network
 ) -> dict[str, torch.Tensor]:
+    """Losses of the heads over the rows where their truth is known; nothing here waits for a GPU."""
     found = dict(zip(TextureNet.HEADS, outputs, strict=True))
-    rows = batch.rows
-    pick = lambda values: torch.from_numpy(np.asarray(values[rows]))  # noqa: E731
-    logit, origin = found["logit"][:, 0], pick(targets.origin)
-    losses = {"origin": nn.functional.binary_cross_entropy_with_logits(logit, origin * 0.96 + 0.02)}
-    if batch.n_pairs:
-        pairs = logit[: 2 * batch.n_pairs].reshape(-1, 2)
-        gap = pairs[:, 0] - pairs[:, 1]
-        losses["margin"] = settings.margin_weight * nn.functional.softplus(settings.margin - gap).mean()
-    sdr = pick(targets.sdr)
-    known = ~torch.isnan(sdr)
-    if known.any():
-        losses["sdr"] = 0.3 * nn.functional.smooth_l1_loss(found["sdr"][known, 0], sdr[known])
-    for name, values in (("processing", pick(targets.processing)), ("kind", pick(targets.kind))):
-        if (values >= 0).any():
-            losses[name] = 0.3 * nn.functional.cross_entropy(found[name], values, ignore_index=-1)
-    effects = pick(targets.effects)
-    known = ~torch.isnan(effects)
-    if known.any():
-        losses["effects"] = 0.5 * nn.functional.binary_cross_entropy_with_logits(
-            found["effects"][known], effects[known]
-        )
-    layers = pick(targets.layers)
-    known = ~torch.isnan(layers)
-    if known.any():
-        losses["layers"] = 0.2 * nn.functional.binary_cross_entropy_with_logits(
-            found["layers"][known, 0], layers[known]
-        )
+    binary = nn.functional.binary_cross_entropy_with_logits
+    logit = found["logit"][:, 0]
+    losses = {"origin": binary(logit, truth["origin"] * 0.96 + 0.02)}
+    if n_pairs:
+        pairs = logit[: 2 * n_pairs].reshape(-1, 2)
+        short = settings.margin - pairs[:, 0] + pairs[:, 1]
+        losses["margin"] = settings.margin_weight * nn.functional.softplus(short).mean()
+
+    def over_known(name: str, said: torch.Tensor, loss: Callable[..., torch.Tensor]) -> torch.Tensor:
+        known = ~torch.isnan(truth[name])
+        each = loss(said, torch.nan_to_num(truth[name]), reduction="none")
+        return (each * known).sum() / known.sum().clamp_min(1)
+
+    losses["sdr"] = 0.3 * over_known("sdr", found["sdr"][:, 0], nn.functional.smooth_l1_loss)
+    losses["effects"] = 0.5 * over_known("effects", found["effects"], binary)
+    losses["layers"] = 0.2 * over_known("layers", found["layers"][:, 0], binary)
+    for name in ("processing", "kind"):
+        each = nn.functional.cross_entropy(found[name], truth[name], ignore_index=-1, reduction="sum")
+        losses[name] = 0.3 * each / (truth[name] >= 0).sum().clamp_min(1)
     return losses
 
 
 def run(
-    net: TextureNet, maps: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64], n_frames: npt.NDArray[np.int64]
+    net: nn.Module, maps: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64], n_frames: npt.NDArray[np.int64]
 ) -> dict[str, npt.NDArray[np.float32]]:
     """Return raw outputs of whole windows, by head, each (len(rows), width of the head).
 
     Args:
-        net: a fitted network.
+        net: fitted networks.
         maps: packed maps of all rows.
         rows: which to score.
         n_frames: of all rows.

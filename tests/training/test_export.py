@@ -19,7 +19,7 @@ from training import calibrate, export, heads, texture_net
 from training.config import Boosting
 from training.heads import Fusion, Trees
 from training.research import int8
-from training.texture_net import Network, TextureNet
+from training.texture_net import Ensemble, Network, TextureNet
 
 N_FEATURES, N_FRAMES = 40, 43
 N_SEEN = 36
@@ -69,10 +69,10 @@ def trees(features: np.ndarray) -> Trees:
 
 
 @pytest.fixture(scope="module")
-def net() -> TextureNet:
-    """A network with batch norms that have seen data, in evaluation mode."""
+def net() -> Ensemble:
+    """Two networks with batch norms that have seen data, in evaluation mode."""
     torch.manual_seed(0)
-    net = TextureNet(Network(channels=(4, 8, 8, 8), width=16))
+    net = Ensemble(TextureNet(Network(channels=(4, 8, 8, 8), width=16)) for _ in range(2))
     net.train()
     for _ in range(3):
         net(torch.randn(4, 2, N_FRAMES, frontend.N_MAP_BINS))
@@ -138,7 +138,7 @@ def test_values_on_a_threshold_take_the_same_branch(trees: Trees, tmp_path: Path
 
 @pytest.mark.parametrize("share_of_rest", [0.0, 0.5])
 def test_trees_and_network_agree(
-    trees: Trees, net: TextureNet, features: np.ndarray, tmp_path: Path, share_of_rest: float
+    trees: Trees, net: Ensemble, features: np.ndarray, tmp_path: Path, share_of_rest: float
 ) -> None:
     """The fused graph is torch and scikit-learn put together, for windows of any length."""
     fusion = Fusion(tree_spread=1.3, net_spread=0.7, share=0.4, net_share_of_rest=share_of_rest)
@@ -158,7 +158,7 @@ def test_trees_and_network_agree(
 
 
 def test_eight_bits_are_compared_with_the_float_model(
-    trees: Trees, net: TextureNet, features: np.ndarray, tmp_path: Path
+    trees: Trees, net: Ensemble, features: np.ndarray, tmp_path: Path
 ) -> None:
     """The int8 form is close on windows it was not calibrated on; a model without a network is refused."""
     fusion = Fusion(tree_spread=1.3, net_spread=0.7, share=0.4)

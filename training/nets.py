@@ -1,0 +1,428 @@
+"""Fit the networks of every fold side by side, on a GPU, while rows are being made for them:
+``python -m training.nets MANIFEST... --out FOLDER``; then ``python -m training.fit ... --nets FOLDER``.
+
+All maps lie in the GPU's memory. The cores make rows in passes that draw anew, and what is finished is learnt from, so
+that the networks see many times the rows that the trees do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import torch
+import typer
+from sklearn.metrics import roc_auc_score
+
+from training import catalogue, config, dataset, evaluate, examples, splits, texture_net
+from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Work, Workers
+from training.separators.errors import SeparatorError
+from training.texture_net import Ensemble, Learner, Network
+
+RECORD = "nets.json"
+REFRESH_S = 30.0
+"""Between two looks at which rows are finished."""
+WATCH_S = 120.0
+"""Between two looks at how the networks rank rows that were held out; nothing is chosen by it."""
+N_WARM = 200
+"""Steps in which the learning rate rises."""
+N_DRAWN = 64
+"""Steps whose rows are drawn together."""
+JUDGED_AT_ONCE = 128
+
+
+class NetsError(Exception):
+    """Networks that do not belong to a catalogue or a configuration."""
+
+
+@dataclass
+class Rows:
+    """Rows that were taken in so far, their maps in the memory of a device.
+
+    Args:
+        maps: uint8 (capacity, 2, N_MAP_FRAMES, N_MAP_BINS).
+        columns: of the rows.
+    """
+
+    maps: torch.Tensor
+    columns: list[dict[str, Any]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self.columns)
+
+    def take(self, job: dataset.Job, fold: int) -> None:
+        """Read what a finished job made; what does not fit any more is left out.
+
+        Args:
+            job: what was made.
+            fold: of its clip.
+        """
+        for part in job.parts:
+            file = dataset.file_of(job.clip, part, job.recipe, job.cache)
+            if not file.exists():
+                continue
+            with np.load(file, allow_pickle=False) as data:
+                columns = dataset.columns_of(data)
+            at = len(self)
+            if columns and at + len(columns) <= len(self.maps):
+                packed = torch.from_numpy(np.load(file.with_suffix(".npy")))
+                self.maps[at : at + len(columns)] = packed.to(self.maps.device)
+                for row in columns:  # the draws of each pass have twins of their own
+                    row |= {"fold": fold, "pair": row["pair"] and f"{row['pair']}@{job.recipe.seed}"}
+                self.columns += columns
+
+
+class Draws:
+    """What batches of one fold's network are drawn from: so many pairs and so many single rows in each.
+
+    Args:
+        meta: described rows.
+        rows: numbers of those to learn from.
+        weight: of all rows.
+        size: units a batch.
+        device: where the numbers lie.
+    """
+
+    def __init__(
+        self, meta: pd.DataFrame, rows: np.ndarray[Any, Any], weight: np.ndarray[Any, Any], size: int,
+        device: torch.device,
+    ) -> None:  # fmt: skip
+        members, chance = texture_net.units(rows, meta, weight)
+        paired = members[:, 1] >= 0
+        self.n_pairs = min(size, max(int(paired.any()), round(size * float(chance[paired].sum()))))
+        self.n_single = size - self.n_pairs if (~paired).any() else 0
+        on = lambda values: torch.from_numpy(values).to(device)  # noqa: E731
+        self._parts = [
+            (on(members[here, :width]), on(chance[here]), n)
+            for here, n, width in ((paired, self.n_pairs, 2), (~paired, self.n_single, 1))
+            if n
+        ]
+        self._drawn: list[torch.Tensor] = []
+
+    def next(self) -> torch.Tensor:
+        """Return row numbers of a batch: extraction and twin in turn for the first ``2 * n_pairs``."""
+        if not self._drawn:
+            columns = []
+            for members, chance, n in self._parts:
+                chosen = torch.multinomial(chance, n * N_DRAWN, replacement=True)
+                columns.append(members[chosen].reshape(N_DRAWN, n * members.shape[1]))
+            self._drawn = list(torch.cat(columns, dim=1))
+        return self._drawn.pop()
+
+
+def crops(
+    maps: torch.Tensor, rows: torch.Tensor, n_pairs: int, n_frames: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """Cut two seconds out of each row's map; twins are cut at the same place, short maps are repeated.
+
+    Args:
+        maps: packed maps of all rows.
+        rows: which.
+        n_pairs: the first ``2 * n_pairs`` are twins in turn.
+        n_frames: of all rows.
+        generator: of the place.
+
+    Returns:
+        uint8 (n, 2, N_CROP, 1024).
+    """
+    length = n_frames[rows]
+    place = torch.rand(len(rows), generator=generator, device=maps.device)
+    place[1 : 2 * n_pairs : 2] = place[: 2 * n_pairs : 2]
+    start = (place * (length - texture_net.N_CROP + 1).clamp_min(1)).long()
+    frame = (start[:, None] + torch.arange(texture_net.N_CROP, device=maps.device)) % length[:, None]
+    return maps[rows[:, None], :, frame].transpose(1, 2)
+
+
+class Fold:
+    """The networks that learn without one fold, or from all.
+
+    Args:
+        name: number of the fold, None for all.
+        settings: of the networks.
+        device: where they compute.
+        seed: of weights and augmentation.
+    """
+
+    def __init__(self, name: int | None, settings: Network, device: torch.device, seed: int) -> None:
+        self.name = name
+        torch.manual_seed(seed)
+        self.learners = [Learner(settings, device) for _ in range(settings.members)]
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.draws: Draws | None = None
+        self.steps = 0
+
+    def step(self, rows: Rows, truth: dict[str, torch.Tensor], n_frames: torch.Tensor, rate: float) -> None:
+        """Let each network learn from a batch of its own.
+
+        Args:
+            rows: all rows.
+            truth: their targets.
+            n_frames: of their maps.
+            rate: of learning.
+        """
+        assert self.draws is not None
+        for learner in self.learners:
+            chosen, n_pairs = self.draws.next(), self.draws.n_pairs
+            packed = crops(rows.maps, chosen, n_pairs, n_frames, self.generator)
+            x = texture_net.augment(texture_net.unpack(packed), n_pairs, self.generator)
+            for group in learner.optimiser.param_groups:
+                group["lr"] = rate * min(1.0, (self.steps + 1) / N_WARM)
+            learner.step(x, {name: value[chosen] for name, value in truth.items()}, n_pairs)
+        self.steps += 1
+
+    def fitted(self) -> Ensemble:
+        """Return the running means of the weights, on the CPU."""
+        return Ensemble(learner.fitted() for learner in self.learners).eval()
+
+
+def main(
+    manifest: Manifests,
+    out: Annotated[Path, typer.Option(help="Folder of networks to write.")],
+    flags: Flags = [],  # noqa: B006
+    demucs_repo: DemucsRepo = "",
+    networks: Networks = "",
+    scripts: Scripts = "",
+    config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = evaluate.CONFIG_FILE,
+    work: Work = Path("work"),
+    workers: Workers = N_WORKERS,
+    minutes: Annotated[float, typer.Option(help="Of learning; its rate has come down to nothing then.")] = 15.0,
+    passes: Annotated[int, typer.Option(help="Over the clips, each with other draws.")] = 3,
+    wait: Annotated[float, typer.Option(help="Share of the first pass that must be made before learning.")] = 0.2,
+    device: Annotated[str, typer.Option(help="Where torch computes; empty for a GPU where there is one.")] = "",
+) -> None:
+    """Make rows and fit the networks of all folds."""
+    try:
+        settings = config.load(config_file, demucs_repo, networks, scripts)
+        clips, _ = catalogue.load(manifest, flags)
+        fit(clips, manifest, settings, out, work, workers, minutes, passes, wait, device)
+    except (catalogue.CatalogueError, SeparatorError, OSError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+
+
+def fit(
+    clips: list[catalogue.Clip],
+    manifests: list[Path],
+    settings: config.Config,
+    out: Path,
+    work: Path,
+    workers: int,
+    minutes: float,
+    passes: int = 1,
+    wait: float = 1.0,
+    device: str = "",
+) -> None:
+    """Make rows in ``work/rows`` and fit networks from them into ``out``, which is written anew every two minutes.
+
+    Args:
+        clips: the catalogue.
+        manifests: files it was read from.
+        settings: recipe, folds and networks; ``cycles`` and ``n_steps`` count for nothing here.
+        out: folder of networks.
+        work: folder of rows.
+        workers: processes that make rows.
+        minutes: of learning.
+        passes: over the clips; the first with the seed of the recipe, each further one counts on.
+        wait: share of the first pass that is made before learning begins.
+        device: for torch; empty for a GPU where there is one.
+    """
+    unit_fold, family_fold = splits.deal(manifests, settings.n_folds, settings.seed)
+    recipe = dataclasses.replace(settings.recipe, keep_maps=True, degraded_share=0.0)
+    rooms = catalogue.rooms(manifests)
+    jobs: list[list[dataset.Job]] = []
+    for number in range(passes):
+        again = dataclasses.replace(recipe, seed=recipe.seed + number)
+        jobs.append(dataset.missing(clips, unit_fold, again, work / "rows", rooms))
+    ready = [_of_cache(clips, dataclasses.replace(recipe, seed=recipe.seed + k), work / "rows") for k in range(passes)]
+    pool = ProcessPoolExecutor(workers, initializer=dataset.limit_threads)
+    try:
+        futures: dict[Future[str], dataset.Job] = {pool.submit(dataset.make, *j): j for each in jobs for j in each}
+        where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        rows = Rows(torch.empty((_capacity(where), *examples.MAP_SHAPE), dtype=torch.uint8, device=where))
+        for each in ready:
+            for job in each:
+                rows.take(job, unit_fold[splits.unit_of(job.clip)])
+        n_first = len(jobs[0])
+        folds = [
+            Fold(name, settings.network, where, settings.seed + 1000 * k)
+            for k, name in enumerate([*range(settings.n_folds), None])
+        ]
+        started, refreshed, watched = 0.0, -np.inf, 0.0
+        learnt_from, watch = 0, []
+        meta, truth, n_frames = pd.DataFrame(), {}, torch.empty(0)
+        failures: list[str] = []
+        while True:
+            now = time.monotonic()
+            share = (now - started) / (60 * minutes) if started else 0.0
+            if now - refreshed > REFRESH_S:
+                for future in [f for f in futures if f.done()]:
+                    job = futures.pop(future)
+                    if future.result():
+                        failures.append(future.result())
+                    rows.take(job, unit_fold[splits.unit_of(job.clip)])
+                n_left = sum(job.recipe.seed == recipe.seed for job in futures.values())
+                if rows.columns and (started or n_left <= (1 - wait) * n_first):
+                    if len(rows) > learnt_from:
+                        meta = evaluate.describe_rows(pd.DataFrame(rows.columns), clips, manifests, family_fold)
+                        targets = texture_net.Targets.of(meta, settings.network.family_power)
+                        truth = targets.tensors(where)
+                        n_frames = torch.tensor(meta["n_frames"].to_numpy(), dtype=torch.int64, device=where)
+                        for fold in folds:
+                            chosen = np.flatnonzero(evaluate.training_rows(meta, fold.name))
+                            fold.draws = Draws(meta, chosen, targets.weight, settings.network.batch, where)
+                        learnt_from = len(rows)
+                    if not started:
+                        started = now = watched = time.monotonic()
+                refreshed = time.monotonic()
+            if not started:
+                time.sleep(0.5)
+                continue
+            if share >= 1 or now - watched > WATCH_S:
+                watched = now
+                watch.append(_watch(folds, rows, meta, round(now - started, 1)))
+                record = {
+                    "folds": digest_of(clips, unit_fold),
+                    "network": _plain(settings.network),
+                    "passes": passes,
+                    "minutes": minutes,
+                    "n_rows": learnt_from,
+                    "steps": [fold.steps for fold in folds],
+                    "device": torch.cuda.get_device_name(where) if where.type == "cuda" else where.type,
+                    "failures": sorted(failures),
+                    "held_out_windows": watch,
+                }
+                _save(out, folds, record)
+                typer.echo(json.dumps(watch[-1]), err=True)
+            if share >= 1:
+                break
+            rate = settings.network.rate * 0.5 * (1 + np.cos(np.pi * share))
+            for fold in folds:
+                fold.step(rows, truth, n_frames, float(rate))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _of_cache(clips: Sequence[catalogue.Clip], recipe: examples.Recipe, cache: Path) -> list[dataset.Job]:
+    """What an earlier run made, as jobs that are done."""
+    made = []
+    for clip in clips:
+        parts = [p for p in dataset.parts_of(clip, recipe) if dataset.file_of(clip, p, recipe, cache).exists()]
+        if parts:
+            made.append(dataset.Job(clip, parts, [], recipe, cache, []))
+    return made
+
+
+def _capacity(where: torch.device) -> int:
+    """How many maps fit into seven tenths of a GPU's free memory, or half of the machine's."""
+    if where.type == "cuda":
+        free = 0.7 * torch.cuda.mem_get_info(where)[0]
+    else:
+        free = 0.5 * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return int(free / np.prod(examples.MAP_SHAPE))
+
+
+def _watch(folds: list[Fold], rows: Rows, meta: pd.DataFrame, seconds: float) -> dict[str, Any]:
+    """How the networks rank windows of what was held out: the area under the curve by fold."""
+    found: dict[str, Any] = {"seconds": seconds, "n_rows": len(meta), "steps": folds[0].steps}
+    for fold in folds:
+        if fold.name is None:
+            continue
+        held = evaluate.held_out_rows(meta, fold.name) & (meta["kind"] == "clean").to_numpy()
+        chosen = np.flatnonzero(held & ~meta["oracle"].to_numpy(bool))
+        truth = (meta["origin"] == "separated").to_numpy()[chosen]
+        if truth.any() and not truth.all():
+            logit = judge(fold.fitted().to(rows.maps.device), rows.maps, meta["n_frames"].to_numpy(), chosen)
+            found[f"auc_{fold.name}"] = round(float(roc_auc_score(truth, logit)), 4)
+    return found
+
+
+def judge(
+    net: Ensemble, maps: torch.Tensor, n_frames: np.ndarray[Any, Any], rows: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
+    """Return log odds of whole windows, float32 (len(rows),).
+
+    Args:
+        net: on the device of the maps.
+        maps: packed maps of all rows.
+        n_frames: of all rows.
+        rows: which.
+    """
+    out = np.zeros(len(rows), np.float32)
+    with torch.no_grad():
+        for length in np.unique(n_frames[rows]):
+            same = np.flatnonzero(n_frames[rows] == length)
+            for at in range(0, len(same), JUDGED_AT_ONCE):
+                chosen = same[at : at + JUDGED_AT_ONCE]
+                packed = maps[torch.from_numpy(rows[chosen]).to(maps.device), :, : int(length)]
+                out[chosen] = net(texture_net.unpack(packed))[0][:, 0].cpu().numpy()
+    return out
+
+
+def _save(out: Path, folds: list[Fold], record: dict[str, Any]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    for fold in folds:
+        texture_net.save(fold.fitted(), out / _name_of(fold.name))
+    part = out / f".{os.getpid()}.{RECORD}"
+    part.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    os.replace(part, out / RECORD)
+
+
+def _plain(settings: Network) -> dict[str, Any]:
+    """Settings as JSON gives them back."""
+    return dict(json.loads(json.dumps(dataclasses.asdict(settings))))
+
+
+def _name_of(fold: int | None) -> str:
+    return f"net-{'all' if fold is None else fold}.pt"
+
+
+def digest_of(clips: Sequence[catalogue.Clip], unit_fold: dict[str, int]) -> str:
+    """Return a digest of which clip lies in which fold: networks are judged by the folds they were fitted by, or not
+    at all.
+
+    Args:
+        clips: the catalogue.
+        unit_fold: fold of each unit.
+    """
+    lines = sorted(f"{clip.name}\t{unit_fold[splits.unit_of(clip)]}" for clip in clips)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def find(
+    folder: Path, fold: int | None, clips: Sequence[catalogue.Clip], unit_fold: dict[str, int], n: Network
+) -> Path:
+    """Return the file of a fold's networks.
+
+    Args:
+        folder: as :func:`fit` wrote it.
+        fold: number, or None for all.
+        clips, unit_fold: of the catalogue they are to judge.
+        settings: they are to have.
+
+    Raises:
+        NetsError: no networks there, or networks of other folds or another shape.
+    """
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise NetsError(f"{folder}: found no {RECORD}; needed: a folder that training.nets wrote") from error
+    if record["folds"] != digest_of(clips, unit_fold):
+        raise NetsError(f"{folder}: found networks of other clips or folds; needed: the same manifests and flags")
+    if any(record["network"][key] != _plain(n)[key] for key in ("channels", "width", "members")):
+        raise NetsError(f"{folder}: found networks of another shape; needed: the configuration they were fitted with")
+    return folder / _name_of(fold)
+
+
+if __name__ == "__main__":
+    typer.run(main)
