@@ -53,22 +53,48 @@ def fit_distance(features: Array) -> Distance:
     return Distance(offset.astype(np.float32), scale.astype(np.float32), axes.astype(np.float32))
 
 
-def fit_platt(logit: npt.ArrayLike, separated: npt.ArrayLike) -> Calibration:
-    """Fit slope and intercept of held-out files' log odds, both classes with the same total weight.
+def weights(separated: npt.ArrayLike, family: npt.ArrayLike | None = None) -> npt.NDArray[np.float64]:
+    """Return weights of files: both classes alike in sum, and among extractions each family of separators alike.
+
+    Which families a buyer meets is not known, so none may count by how many of its outputs were found.
+
+    Args:
+        separated: class of each file.
+        family: of its separator, whatever stands there for true stems; without it extractions count alike.
+    """
+    y = np.asarray(separated, bool)
+    out = np.ones(len(y))
+    if family is not None:
+        names, number = np.unique(np.asarray(family, str), return_inverse=True)
+        size = np.bincount(number[y], minlength=len(names))
+        out[y] = 1 / size[number[y]]
+    for side in (y, ~y):
+        if side.any():
+            out[side] *= 0.5 * len(y) / out[side].sum()
+    return out
+
+
+def fit_platt(logit: npt.ArrayLike, separated: npt.ArrayLike, family: npt.ArrayLike | None = None) -> Calibration:
+    """Fit slope and intercept of held-out files' log odds, weighted as :func:`weights` says.
 
     Args:
         logit: mean window log odds of each file.
         separated: its class.
+        family: of its separator, as for :func:`weights`.
 
     Source: J. Platt, Probabilistic outputs for support vector machines, 1999.
     """
-    z = np.asarray(logit, float)[:, None]
-    fit = LogisticRegression(class_weight="balanced", C=100.0).fit(z, np.asarray(separated, bool))
+    z, y = np.asarray(logit, float)[:, None], np.asarray(separated, bool)
+    fit = LogisticRegression(C=100.0).fit(z, y, sample_weight=weights(y, family))
     return Calibration(float(fit.coef_[0, 0]), float(fit.intercept_[0]))
 
 
 def choose_thresholds(
-    p_separated: npt.ArrayLike, separated: npt.ArrayLike, max_accused: float, max_missed: float
+    p_separated: npt.ArrayLike,
+    separated: npt.ArrayLike,
+    max_accused: float,
+    max_missed: float,
+    family: npt.ArrayLike | None = None,
 ) -> tuple[float, float]:
     """Choose the undecided band on held-out files.
 
@@ -76,14 +102,17 @@ def choose_thresholds(
         p_separated: calibrated probability of each file.
         separated: its class.
         max_accused: share of true stems that may lie at or above the upper threshold.
-        max_missed: share of extractions that may lie at or below the lower one.
+        max_missed: share of extractions that may lie at or below the lower one, by weight.
+        family: of each file's separator, as for :func:`weights`.
 
     Returns:
         The probability from which a stem is called separated, and the one up to which it is called studio.
     """
     p, y = np.asarray(p_separated, float), np.asarray(separated, bool)
-    true, fake = np.sort(p[~y])[::-1], np.sort(p[y])
-    n_accused, n_missed = int(max_accused * len(true)), int(max_missed * len(fake))
+    true, order = np.sort(p[~y])[::-1], np.argsort(p[y], kind="stable")
+    fake, share = p[y][order], np.cumsum(weights(y, family)[y][order])
+    n_accused = int(max_accused * len(true))
+    n_missed = int((share <= max_missed * share[-1] + 1e-9).sum())
     upper = float(np.clip((true[n_accused] + 1.0) / 2 if n_accused == 0 else _between(true, n_accused), 0.5, 0.999))
     lower = float(np.clip(_between(fake, n_missed), 0.001, 0.5))
     return upper, min(lower, upper)
@@ -180,4 +209,5 @@ __all__ = [
     "fit_distance",
     "fit_platt",
     "reliability",
+    "weights",
 ]

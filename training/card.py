@@ -197,6 +197,7 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "|---|---:|",
         *(f"| {kind} | {n} |" for kind, n in evaluation["rows"].items()),
         "",
+        *_networks(evaluation.get("networks", {})),
         *_made_with(evaluation.get("separators", [])),
         f"{n_clips} clips from {len({s['repository'] for s in evaluation['sources']})} repositories:",
         "",
@@ -215,6 +216,17 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _networks(record: dict[str, Any]) -> list[str]:
+    if not record:
+        return []
+    return [
+        f"The networks were fitted by `training.nets` on one {record['device']}: {record['steps'][0]} steps of "
+        f"{record['batch']} units in {record['minutes']:g} minutes, from {record['n_rows']} rows in up to "
+        f"{record['passes']} passes over the clips, the trees from the rows above.",
+        "",
+    ]
 
 
 def _made_with(separators: Sequence[dict[str, str]]) -> list[str]:

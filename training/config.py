@@ -50,7 +50,7 @@ class Config:
         network: over the map; fused with the trees.
         n_folds: of the unseen protocol.
         max_accused: share of held-out true stems that may be called separated.
-        max_missed: share of held-out extractions that may be called studio.
+        max_missed: share of held-out extractions that may be called studio, each family of separators counting alike.
         min_right_processing: share of the stated processings that must be right on held-out chains; from it follows
             the probability from which one is stated.
         family_threshold: probability from which a kind of separator is named.

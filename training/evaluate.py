@@ -161,9 +161,11 @@ def limits(scored: pd.DataFrame, config: Config) -> dict[int, Limits]:
     out = {}
     for fold in sorted(scored["fold"].unique()):
         others = scored[scored["fold"] != fold]
-        platt = fitting.fit_platt(others["logit"], others["separated"])
+        platt = fitting.fit_platt(others["logit"], others["separated"], others["family"])
         p = calibrate(others["logit"], platt)
-        upper, lower = fitting.choose_thresholds(p, others["separated"], config.max_accused, config.max_missed)
+        upper, lower = fitting.choose_thresholds(
+            p, others["separated"], config.max_accused, config.max_missed, others["family"]
+        )
         out[int(fold)] = Limits(platt, upper, lower, float(np.quantile(others["distance"], config.distance_quantile)))
     return out
 

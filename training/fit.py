@@ -7,7 +7,9 @@ run goes on where it stopped.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import shutil
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -24,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from provenance import frontend
 from training import calibrate as fitting
-from training import card, catalogue, config, dataset, evaluate, heads, publish, report, splits, texture_net
+from training import card, catalogue, config, dataset, evaluate, heads, nets, publish, report, splits, texture_net
 from training.heads import Outputs, Trees
 from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Work, Workers
 from training.separators.errors import SeparatorError
@@ -54,6 +56,9 @@ def main(
     demucs_repo: DemucsRepo = "",
     networks: Networks = "",
     scripts: Scripts = "",
+    nets_folder: Annotated[
+        Path | None, typer.Option("--nets", help="Networks that training.nets fitted; without it they are fitted here.")
+    ] = None,
     config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = evaluate.CONFIG_FILE,
     work: Work = Path("work"),
     workers: Workers = N_WORKERS,
@@ -64,7 +69,9 @@ def main(
         clips, left_out = catalogue.load(manifest, flags)
         typer.echo(f"{len(clips)} clips; {len(left_out)} rows left out", err=True)
         table, _ = gather(clips, manifest, settings, work, workers)
-    except (catalogue.CatalogueError, SeparatorError, OSError, ValueError) as error:
+        if nets_folder is not None:
+            adopt(nets_folder, table, manifest, settings, work / "heads")
+    except (nets.NetsError, catalogue.CatalogueError, SeparatorError, OSError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     for failure in table.failures:
@@ -73,7 +80,9 @@ def main(
     held, fusion = judge_folds(table, settings, work / "heads")
     figures = report.report(table, held, settings)
     trained = load(table, settings, None, work / "heads")
-    publish.write(out, table, held, fusion, trained, figures, settings, clips)
+    elsewhere = _record_of(table, settings, work / "heads")
+    record = json.loads(elsewhere.read_text(encoding="utf-8")) if settings.network.cycles and elsewhere.exists() else {}
+    publish.write(out, table, held, fusion, trained, figures, settings, clips, record)
     typer.echo(card.summary(figures), err=True)
 
 
@@ -95,6 +104,31 @@ def gather(
     unit_fold, family_fold = splits.deal(manifests, settings.n_folds, settings.seed)
     table = dataset.build(clips, unit_fold, settings.recipe, work / "rows", catalogue.rooms(manifests), workers)
     return evaluate.describe(table, clips, manifests, family_fold), family_fold
+
+
+def adopt(folder: Path, table: dataset.Table, manifests: list[Path], settings: config.Config, cache: Path) -> None:
+    """Take networks that were fitted elsewhere, as if they had been fitted here.
+
+    Args:
+        folder: as :mod:`training.nets` wrote it.
+        table: described rows.
+        manifests: files the catalogue was read from.
+        settings: of the heads.
+        cache: folder of fitted heads.
+
+    Raises:
+        nets.NetsError: no networks there, or such as learnt by other folds or have another shape.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    folds = splits.deal(manifests, settings.n_folds, settings.seed)
+    for fold in (*range(settings.n_folds), None):
+        found = nets.find(folder, fold, folds, settings.network)
+        shutil.copyfile(found, _file_of(table, settings, fold, "net", cache))
+    shutil.copyfile(folder / nets.RECORD, _record_of(table, settings, cache))
+
+
+def _record_of(table: dataset.Table, settings: config.Config, cache: Path) -> Path:
+    return _file_of(table, settings, None, "net", cache).with_suffix(".json")
 
 
 def fit_missing(table: dataset.Table, settings: config.Config, cache: Path, workers: int) -> None:

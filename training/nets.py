@@ -8,7 +8,6 @@ that the networks see many times the rows that the trees do.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import time
@@ -198,12 +197,17 @@ def main(
     workers: Workers = N_WORKERS,
     minutes: Annotated[float, typer.Option(help="Of learning; its rate has come down to nothing then.")] = 15.0,
     passes: Annotated[int, typer.Option(help="Over the clips, each with other draws.")] = 3,
+    batch: Annotated[
+        int, typer.Option(help="Units a step, where a unit is an extraction with its twin or a row.")
+    ] = 160,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-3,
     wait: Annotated[float, typer.Option(help="Share of the first pass that must be made before learning.")] = 0.2,
     device: Annotated[str, typer.Option(help="Where torch computes; empty for a GPU where there is one.")] = "",
 ) -> None:
     """Make rows and fit the networks of all folds."""
     try:
         settings = config.load(config_file, demucs_repo, networks, scripts)
+        settings = dataclasses.replace(settings, network=dataclasses.replace(settings.network, batch=batch, rate=rate))
         clips, _ = catalogue.load(manifest, flags)
         fit(clips, manifest, settings, out, work, workers, minutes, passes, wait, device)
     except (catalogue.CatalogueError, SeparatorError, OSError, ValueError) as error:
@@ -228,7 +232,7 @@ def fit(
     Args:
         clips: the catalogue.
         manifests: files it was read from.
-        settings: recipe, folds and networks; ``cycles`` and ``n_steps`` count for nothing here.
+        settings: recipe, folds and networks, of which ``cycles`` and ``n_steps`` count for nothing here.
         out: folder of networks.
         work: folder of rows.
         workers: processes that make rows.
@@ -249,6 +253,7 @@ def fit(
     try:
         futures: dict[Future[str], dataset.Job] = {pool.submit(dataset.make, *j): j for each in jobs for j in each}
         where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.backends.cudnn.benchmark = True  # shapes never change while it learns
         rows = Rows(torch.empty((_capacity(where), *examples.MAP_SHAPE), dtype=torch.uint8, device=where))
         for each in ready:
             for job in each:
@@ -292,9 +297,11 @@ def fit(
                 watched = now
                 watch.append(_watch(folds, rows, meta, round(now - started, 1)))
                 record = {
-                    "folds": digest_of(clips, unit_fold),
+                    "folds": [{unit: unit_fold[unit] for unit in map(splits.unit_of, clips)}, family_fold],
                     "network": _plain(settings.network),
                     "passes": passes,
+                    "batch": settings.network.batch,
+                    "rate": settings.network.rate,
                     "minutes": minutes,
                     "n_rows": learnt_from,
                     "steps": [fold.steps for fold in folds],
@@ -387,41 +394,50 @@ def _name_of(fold: int | None) -> str:
     return f"net-{'all' if fold is None else fold}.pt"
 
 
-def digest_of(clips: Sequence[catalogue.Clip], unit_fold: dict[str, int]) -> str:
-    """Return a digest of which clip lies in which fold: networks are judged by the folds they were fitted by, or not
-    at all.
-
-    Args:
-        clips: the catalogue.
-        unit_fold: fold of each unit.
-    """
-    lines = sorted(f"{clip.name}\t{unit_fold[splits.unit_of(clip)]}" for clip in clips)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
 def find(
-    folder: Path, fold: int | None, clips: Sequence[catalogue.Clip], unit_fold: dict[str, int], n: Network
+    folder: Path,
+    fold: int | None,
+    folds: tuple[dict[str, int], dict[str, int]],
+    settings: Network,
 ) -> Path:
     """Return the file of a fold's networks.
 
     Args:
         folder: as :func:`fit` wrote it.
         fold: number, or None for all.
-        clips, unit_fold: of the catalogue they are to judge.
+        folds: of the units and families they are to be judged by.
         settings: they are to have.
 
     Raises:
-        NetsError: no networks there, or networks of other folds or another shape.
+        NetsError: no networks there, networks that learnt by other folds, or of another shape.
     """
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise NetsError(f"{folder}: found no {RECORD}; needed: a folder that training.nets wrote") from error
-    if record["folds"] != digest_of(clips, unit_fold):
-        raise NetsError(f"{folder}: found networks of other clips or folds; needed: the same manifests and flags")
-    if any(record["network"][key] != _plain(n)[key] for key in ("channels", "width", "members")):
+    record = record_of(folder)
+    for name, theirs, ours in zip(("units", "families"), record["folds"], folds, strict=True):
+        moved = [key for key in theirs if ours.get(key, theirs[key]) != theirs[key]]
+        if moved:
+            raise NetsError(
+                f"{folder}: found {len(moved)} {name} in other folds ({moved[0]}); needed: networks that were fitted "
+                "with the same manifests in the same order"
+            )
+    shape = ("channels", "width", "members")
+    if any(record["network"][key] != _plain(settings)[key] for key in shape):
         raise NetsError(f"{folder}: found networks of another shape; needed: the configuration they were fitted with")
     return folder / _name_of(fold)
+
+
+def record_of(folder: Path) -> dict[str, Any]:
+    """Read what is known of fitted networks.
+
+    Args:
+        folder: as :func:`fit` wrote it.
+
+    Raises:
+        NetsError: nothing of the kind there.
+    """
+    try:
+        return dict(json.loads((folder / RECORD).read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise NetsError(f"{folder}: found no {RECORD}; needed: a folder that training.nets wrote") from error
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ def write(
     figures: dict[str, Any],
     settings: config.Config,
     clips: list[catalogue.Clip],
+    elsewhere: dict[str, Any],
 ) -> None:
     """Export a model folder: ``model.onnx``, ``config.json``, ``evaluation.json`` and the card.
 
@@ -51,6 +52,7 @@ def write(
         figures: of the unseen protocol.
         settings: saved beside the model.
         clips: for the list of sources.
+        elsewhere: record of networks that :mod:`training.nets` fitted; empty where they were fitted here.
 
     Raises:
         RuntimeError: the graph does not compute what was trained.
@@ -64,9 +66,11 @@ def write(
         shutil.rmtree(part)
         raise RuntimeError(f"the exported graph differs by {difference:.2g}; needed: at most {MAX_DIFFERENCE}")
     scored = evaluate.files(table.meta, held, evaluate.judged_rows(table.meta, settings.n_folds))
-    platt = fitting.fit_platt(scored["logit"], scored["separated"])
+    platt = fitting.fit_platt(scored["logit"], scored["separated"], scored["family"])
     p = fitting.calibrate(scored["logit"], platt)
-    upper, lower = fitting.choose_thresholds(p, scored["separated"], settings.max_accused, settings.max_missed)
+    upper, lower = fitting.choose_thresholds(
+        p, scored["separated"], settings.max_accused, settings.max_missed, scored["family"]
+    )
     described = {
         "format": CONFIG_FORMAT,
         "name": out.name,
@@ -95,6 +99,11 @@ def write(
             f"{kind}/{origin}": int(n) for (kind, origin), n in table.meta.groupby(["kind", "origin"]).size().items()
         },
         "failures": table.failures,
+        "networks": {
+            key: elsewhere[key] for key in ("device", "minutes", "passes", "n_rows", "steps", "held_out_windows")
+        }
+        if elsewhere
+        else {},
         "sources": card.sources(clips),
         "separators": card.separators(settings.recipe),
     }

@@ -59,6 +59,25 @@ def test_thresholds_of_known_scores() -> None:
     assert (extracted <= lower).sum() == 5
 
 
+def test_no_family_counts_by_its_size() -> None:
+    """A thousand outputs of one separator weigh as much as ten of another, when calibrating and for the threshold."""
+    rng = np.random.default_rng(4)
+    true, hard, easy = rng.normal(-2, 1, 3000), rng.normal(-1.5, 1, 1000), rng.normal(3, 1, 10)
+    z = np.concatenate([true, hard, easy])
+    y = np.repeat([False, True], [3000, 1010])
+    family = np.repeat(["", "large", "small"], [3000, 1000, 10])
+    weight = calibrate.weights(y, family)
+    assert weight[~y].sum() == pytest.approx(weight[y].sum())
+    assert weight[family == "large"].sum() == pytest.approx(weight[family == "small"].sum())
+    alike, by_size = calibrate.fit_platt(z, y, family), calibrate.fit_platt(z, y)
+    assert alike.slope > 1.5 * by_size.slope
+    p = calibrate.calibrate(z, by_size)
+    _, lower = calibrate.choose_thresholds(p, y, 0.01, 0.1, family)
+    assert np.mean(p[family == "large"] <= lower) == pytest.approx(0.2, abs=0.002)
+    _, as_before = calibrate.choose_thresholds(p, y, 0.01, 0.1)
+    assert as_before < lower
+
+
 def test_calibration_error_of_known_scores() -> None:
     """Perfect probabilities have no error, a coin that is always sure has half."""
     rng = np.random.default_rng(2)

@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import torch
 
 import provenance
 from tests.training import songs
-from training import card, config, dataset, evaluate, fit
+from training import card, config, dataset, evaluate, fit, nets, texture_net
 from training.research import repeat
 from training.separators import surrogate
 
@@ -70,6 +71,7 @@ leaves = 7
 [network]
 channels = [4, 8, 8, 8]
 width = 16
+members = 2
 cycles = {cycles}
 n_steps = 4
 batch = 4
@@ -313,6 +315,76 @@ def test_a_network_is_fused_and_exported(manifest: Path, root: Path, tmp_path: P
     assert "not_in_this_model" not in verdict.reasons
     assert verdict.effects is not None
     assert verdict.layers is not None
+
+
+@pytest.mark.slow
+def test_networks_fitted_elsewhere_are_taken(manifest: Path, root: Path, tmp_path: Path) -> None:
+    """Networks of all folds are fitted from two passes of rows, refused by other folds, and fused as if fitted here."""
+    out = tmp_path / "elsewhere"
+    line = command(manifest, out, network=True)
+
+    def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(arguments, cwd=root, env=environment(root), capture_output=True, text=True, check=False)
+
+    fitted = tmp_path / "nets"
+    few = ["--minutes", "0.1", "--passes", "2", "--batch", "4", "--wait", "1.0", "--device", "cpu"]
+    done = run([line[0], "-m", "training.nets", *line[3:], *few, "--out", str(fitted)])
+    assert done.returncode == 0, done.stderr
+    record = json.loads((fitted / "nets.json").read_text(encoding="utf-8"))
+    assert len(set(record["steps"])) == 1
+    assert record["steps"][0] > 0
+    once = len(list((tmp_path / "work" / "rows").glob("*.npz")))
+    done = run([*line, "--nets", str(fitted)])
+    assert done.returncode == 0, done.stderr
+    evaluation = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+    assert evaluation["networks"]["n_rows"] == record["n_rows"]
+    assert record["n_rows"] > sum(evaluation["rows"].values()) > 0
+    assert once > len(list((tmp_path / "work" / "rows").glob("*.npz"))) / 2
+    assert evaluation["parity_largest_difference"] < 1e-4
+    unit = next(iter(record["folds"][0]))
+    record["folds"][0][unit] = (record["folds"][0][unit] + 1) % 3
+    (fitted / "nets.json").write_text(json.dumps(record), encoding="utf-8")
+    refused = run([*line, "--nets", str(fitted)])
+    assert refused.returncode == 2
+    assert unit in refused.stderr
+    assert "same manifests" in refused.stderr
+
+
+def test_twins_of_a_batch_are_alike() -> None:
+    """What a GPU draws holds each extraction beside its own twin, cut at one place and hidden in the same bands."""
+    meta = pd.DataFrame(
+        [
+            {"clip": f"c{k}", "repo": "r", "kind": "clean", "family": "", "pair": f"p{k}" if k < 30 else "",
+             "origin": origin}
+            for k in range(40)
+            for origin in ("separated", "studio")
+        ]
+    )  # fmt: skip
+    cpu = torch.device("cpu")
+    draws = nets.Draws(meta, np.arange(len(meta)), np.ones(len(meta)), 20, cpu)
+    assert draws.n_pairs
+    assert draws.n_single
+    for _ in range(70):
+        rows = draws.next().numpy()
+        pairs = rows[: 2 * draws.n_pairs].reshape(-1, 2)
+        np.testing.assert_array_equal(pairs[:, 0] + 1, pairs[:, 1])
+        assert (pairs[:, 0] % 2 == 0).all()
+        assert (pairs < 60).all()
+        assert (rows[2 * draws.n_pairs :] >= 60).all()
+    maps = torch.arange(172, dtype=torch.uint8).reshape(1, 1, 172, 1).expand(80, 2, 172, 1024).contiguous()
+    n_frames = torch.full((80,), 172)
+    n_frames[rows[-1]] = 50
+    generator = torch.Generator().manual_seed(0)
+    cut = nets.crops(maps, torch.from_numpy(rows), draws.n_pairs, n_frames, generator)
+    assert cut.shape == (len(rows), 2, texture_net.N_CROP, 1024)
+    starts = cut[:, 0, 0, 0]
+    np.testing.assert_array_equal(starts[: 2 * draws.n_pairs : 2], starts[1 : 2 * draws.n_pairs : 2])
+    assert len(starts.unique()) > 5
+    assert cut[-1].max() == 49, "a short map is repeated, not read beyond its end"
+    same = torch.zeros(len(rows), 2, texture_net.N_CROP, 1024)
+    hidden = texture_net.augment(same, draws.n_pairs, generator)
+    torch.testing.assert_close(hidden[: 2 * draws.n_pairs : 2], hidden[1 : 2 * draws.n_pairs : 2])
+    assert len(hidden[2 * draws.n_pairs :].flatten(1).sum(1).unique()) > 3
 
 
 @pytest.mark.parametrize(
