@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import os
 import platform
-import signal
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -27,6 +23,7 @@ from provenance.audio import EXTENSIONS
 from provenance.audit.cli import audit_app
 from provenance.errors import ModelError, UnreadableAudio
 from provenance.explain import command as explain_command
+from provenance.interrupts import noted_interrupts
 from provenance.mix import command as mix_command
 from provenance.pairs import command as pairs_command
 from provenance.table import Row, show
@@ -57,25 +54,6 @@ def _main() -> None:
     """Tell what an audio stem is: recorded or extracted, dry or wet, and how good."""
 
 
-@contextmanager
-def _noted_interrupts() -> Iterator[list[int]]:
-    """Note each Ctrl-C beside raising it: one that is raised in a finaliser or a callback, Python can only ignore."""
-    noted: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        noted.append(number)
-        signal.default_int_handler(number, frame)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield noted
-        return
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield noted
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 @app.command()
 def score(
     paths: Annotated[list[str], typer.Argument(help="Audio files, or folders to walk.")],
@@ -96,7 +74,7 @@ def score(
     files = list(_walk(paths))
     rows: list[Row] = []
     try:
-        with _progress(len(files)) as progress, _noted_interrupts() as interrupts:
+        with _progress(len(files)) as progress, noted_interrupts() as interrupts:
             task = progress.add_task("scoring", total=len(files))
             for file in files:
                 row = _score(scorer, file, windows)

@@ -27,6 +27,7 @@ from threadpoolctl import threadpool_limits
 from provenance import frontend
 from training import calibrate as fitting
 from training import card, catalogue, config, dataset, evaluate, heads, nets, publish, report, splits, texture_net
+from training.examples import DEGRADED
 from training.heads import Outputs, Trees
 from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Work, Workers
 from training.separators.errors import SeparatorError
@@ -236,15 +237,26 @@ def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> t
         cache: folder of fitted heads.
 
     Returns:
-        Fused outputs of all rows, and how they were fused.
+        Fused outputs, and how they were fused; of origin on clips as they are and degraded ones, where networks speak
+        of nothing else, the rest on all rows.
     """
     held: Outputs = {}
     for fold in range(settings.n_folds):
         trained = load(table, settings, fold, cache)
-        rows = np.flatnonzero((table.meta["fold"] == fold).to_numpy())
-        for name, values in trained.run(table, rows).items():
-            whole = held.setdefault(name, np.full((len(table.meta), *values.shape[1:]), np.nan))
-            whole[rows] = values
+        inside = (table.meta["fold"] == fold).to_numpy()
+        asked = inside
+        if trained.trees.complete and not settings.network.share_of_rest:  # then the networks speak of origin alone
+            kind = table.meta["kind"]
+            asked = inside & ((kind == "clean") | kind.str.startswith(DEGRADED)).to_numpy()
+        said = [(np.flatnonzero(inside), trained.trees.run(table.features[inside]))]
+        if trained.net is not None:
+            assert table.maps is not None  # a recipe with a network keeps maps
+            rows = np.flatnonzero(asked)
+            said.append((rows, heads.run_network(trained.net, table.maps, rows, table.meta["n_frames"].to_numpy())))
+        for rows, found in said:
+            for name, values in found.items():
+                whole = held.setdefault(name, np.full((len(table.meta), *values.shape[1:]), np.nan))
+                whole[rows] = values
     judged = evaluate.unseen_rows(table.meta, settings.n_folds)
     fusion = heads.spread_of(held, settings.network, judged)
     return heads.fuse(held, fusion), fusion

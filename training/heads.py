@@ -46,6 +46,11 @@ class Trees:
     layers: HistGradientBoostingClassifier | None
     distance: Distance
 
+    @property
+    def complete(self) -> bool:
+        """Whether no head was left out."""
+        return None not in (self.processing, self.sdr, self.effects, self.kind, self.layers)
+
     def run(self, features: Array) -> Outputs:
         """Return what the trees say of rows (n, n_features): ``tree_`` and the name of each head, and ``distance``."""
         seen = lambda model: features[:, : model.n_features_in_]  # noqa: E731
@@ -137,7 +142,7 @@ def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
              "p_submix": "submix"}  # fmt: skip
     for name, head in names.items():
         tree, net = outputs.get(f"tree_{head}"), outputs.get(f"net_{head}")
-        if tree is not None and net is not None:
+        if tree is not None and net is not None and fusion.net_share_of_rest:
             fused[name] = (1 - fusion.net_share_of_rest) * tree + fusion.net_share_of_rest * net
         elif tree is not None or net is not None:
             fused[name] = tree if tree is not None else net

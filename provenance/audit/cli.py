@@ -17,6 +17,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from provenance.errors import ProvenanceError
+from provenance.interrupts import noted_interrupts
 
 EXIT_FINDING, EXIT_ERROR, EXIT_STOPPED = 1, 2, 130
 
@@ -94,7 +95,7 @@ def run(
 
         conditions = gate.read(fail_on or [])
         choice = Choice(sample, limit, None if budget is None else read_time(budget), seed)
-        with _progress() as told:
+        with noted_interrupts() as interrupts, _progress(interrupts) as told:
             found = audit(
                 source,
                 out,
@@ -228,8 +229,8 @@ def _errors() -> Iterator[None]:
 
 
 @contextmanager
-def _progress() -> Iterator[Any]:
-    """Show a bar with rate and time left on a terminal, and nothing elsewhere."""
+def _progress(interrupts: list[int]) -> Iterator[Any]:
+    """Show a bar with rate and time left on a terminal, and nothing elsewhere; stop where a Ctrl-C was noted."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -257,6 +258,8 @@ def _progress() -> Iterator[Any]:
             speed = bar.tasks[0].speed
             bar.update(task, total=progress.n_planned, completed=progress.n_done,
                        rate="" if speed is None else f"{speed:.1f} files/s")  # fmt: skip
+            if interrupts:
+                raise KeyboardInterrupt
 
         yield told
 

@@ -126,3 +126,35 @@ def test_workers_that_cannot_start_end_the_audit_with_a_reason(tmp_path: Path) -
     make.files(tmp_path / "in", ["a.wav"])
     with pytest.raises(AuditError, match="No module named 'nowhere'"):
         score_source(str(tmp_path / "in"), tmp_path / "out", workers=1, loader="nowhere:load")
+
+
+def test_an_interrupt_that_is_lost_in_a_finaliser_still_stops(tmp_path: Path) -> None:
+    """Raised where Python can only ignore it, Ctrl-C counts at the next look at the workers; the same line goes on."""
+    make.files(tmp_path / "in", [f"{i:03d}.wav" for i in range(40)])
+    code = """
+import os, signal
+from provenance import cli
+from provenance.audit import driver
+class Falls:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        sum(range(1000))
+real = driver._Run._tell
+def falling(run):
+    fallen = Falls()
+    del fallen
+    real(run)
+if not os.environ.get("STEADY"):
+    driver._Run._tell = falling
+cli.main()
+"""
+    line = [sys.executable, "-c", code, "audit", "run", str(tmp_path / "in"), "--out", str(tmp_path / "out"),
+            "--workers", "1"]  # fmt: skip
+    stopped = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+    assert stopped.returncode == 130, stopped.stderr
+    assert "run the same command again" in stopped.stderr
+    again = subprocess.run(
+        line, capture_output=True, text=True, timeout=120, check=False, env=os.environ | {"STEADY": "1"}
+    )
+    assert again.returncode == 0, again.stderr
+    assert len(rows(tmp_path / "out")) == 40
