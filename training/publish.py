@@ -27,6 +27,8 @@ LICENCE = (
     "research (see the model card)"
 )
 MAX_DIFFERENCE = 1e-4
+RECORDED = ("device", "batch", "rate", "minutes", "passes", "n_rows", "steps", "held_out_windows")
+"""What the evaluation keeps of networks that were fitted elsewhere."""
 N_PARITY = 2000
 
 
@@ -99,11 +101,7 @@ def write(
             f"{kind}/{origin}": int(n) for (kind, origin), n in table.meta.groupby(["kind", "origin"]).size().items()
         },
         "failures": table.failures,
-        "networks": {
-            key: elsewhere[key] for key in ("device", "minutes", "passes", "n_rows", "steps", "held_out_windows")
-        }
-        if elsewhere
-        else {},
+        "networks": {name: elsewhere[name] for name in RECORDED if name in elsewhere},
         "sources": card.sources(clips),
         "separators": card.separators(settings.recipe),
     }
