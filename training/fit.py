@@ -123,8 +123,8 @@ def adopt(folder: Path, table: dataset.Table, manifests: list[Path], settings: c
     cache.mkdir(parents=True, exist_ok=True)
     folds = splits.deal(manifests, settings.n_folds, settings.seed)
     for fold in (*range(settings.n_folds), None):
-        found = nets.find(folder, fold, folds, settings.network)
-        shutil.copyfile(found, _file_of(table, settings, fold, "net", cache))
+        net = nets.load(folder, fold, folds, settings.network)
+        texture_net.save(net, _file_of(table, settings, fold, "net", cache))
     shutil.copyfile(folder / nets.RECORD, _record_of(table, settings, cache))
 
 

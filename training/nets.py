@@ -394,13 +394,13 @@ def _name_of(fold: int | None) -> str:
     return f"net-{'all' if fold is None else fold}.pt"
 
 
-def find(
+def load(
     folder: Path,
     fold: int | None,
     folds: tuple[dict[str, int], dict[str, int]],
     settings: Network,
-) -> Path:
-    """Return the file of a fold's networks.
+) -> Ensemble:
+    """Read a fold's networks; the first of them where fewer are wanted than were fitted.
 
     Args:
         folder: as :func:`fit` wrote it.
@@ -419,10 +419,11 @@ def find(
                 f"{folder}: found {len(moved)} {name} in other folds ({moved[0]}); needed: networks that were fitted "
                 "with the same manifests in the same order"
             )
-    shape = ("channels", "width", "members")
-    if any(record["network"][key] != _plain(settings)[key] for key in shape):
+    theirs, ours = record["network"], _plain(settings)
+    if any(theirs[key] != ours[key] for key in ("channels", "width")) or theirs["members"] < ours["members"]:
         raise NetsError(f"{folder}: found networks of another shape; needed: the configuration they were fitted with")
-    return folder / _name_of(fold)
+    fitted = texture_net.load(folder / _name_of(fold), dataclasses.replace(settings, members=theirs["members"]))
+    return Ensemble(list(fitted.members)[: settings.members]).eval()
 
 
 def record_of(folder: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import pickle
@@ -21,7 +22,7 @@ import torch
 
 import provenance
 from tests.training import songs
-from training import card, config, dataset, evaluate, fit, nets, texture_net
+from training import card, config, dataset, evaluate, fit, nets, splits, texture_net
 from training.research import repeat
 from training.separators import surrogate
 
@@ -341,6 +342,15 @@ def test_networks_fitted_elsewhere_are_taken(manifest: Path, root: Path, tmp_pat
     assert record["n_rows"] > sum(evaluation["rows"].values()) > 0
     assert once > len(list((tmp_path / "work" / "rows").glob("*.npz"))) / 2
     assert evaluation["parity_largest_difference"] < 1e-4
+    settings = config.load(tmp_path / "config.toml", "", "", "").network
+    folds = splits.deal([manifest], 3, 3)
+    two = nets.load(fitted, 0, folds, settings)
+    one = nets.load(fitted, 0, folds, dataclasses.replace(settings, members=1))
+    assert len(two.members) == 2
+    assert len(one.members) == 1
+    torch.testing.assert_close(one.members[0].state_dict(), two.members[0].state_dict())
+    with pytest.raises(nets.NetsError, match="another shape"):
+        nets.load(fitted, 0, folds, dataclasses.replace(settings, members=3))
     unit = next(iter(record["folds"][0]))
     record["folds"][0][unit] = (record["folds"][0][unit] + 1) % 3
     (fitted / "nets.json").write_text(json.dumps(record), encoding="utf-8")
