@@ -51,10 +51,12 @@ class Rows:
     Args:
         maps: uint8 (capacity, 2, N_MAP_FRAMES, N_MAP_BINS).
         columns: of the rows.
+        seeds: of the passes they came from.
     """
 
     maps: torch.Tensor
     columns: list[dict[str, Any]] = field(default_factory=list)
+    seeds: set[int] = field(default_factory=set)
 
     def __len__(self) -> int:
         """How many rows there are."""
@@ -80,6 +82,7 @@ class Rows:
                 for row in columns:  # the draws of each pass have twins of their own
                     row |= {"fold": fold, "pair": row["pair"] and f"{row['pair']}@{job.recipe.seed}"}
                 self.columns += columns
+                self.seeds.add(job.recipe.seed)
 
 
 class Draws:
@@ -241,83 +244,148 @@ def fit(
         wait: share of the first pass that is made before learning begins.
         device: for torch; empty for a GPU where there is one.
     """
-    unit_fold, family_fold = splits.deal(manifests, settings.n_folds, settings.seed)
+    deal = splits.deal(manifests, settings.n_folds, settings.seed)
     recipe = dataclasses.replace(settings.recipe, keep_maps=True, degraded_share=0.0)
     rooms = catalogue.rooms(manifests)
-    jobs: list[list[dataset.Job]] = []
+    jobs, done = [], []
     for number in range(passes):
         again = dataclasses.replace(recipe, seed=recipe.seed + number)
-        jobs.append(dataset.missing(clips, unit_fold, again, work / "rows", rooms))
-    ready = [_of_cache(clips, dataclasses.replace(recipe, seed=recipe.seed + k), work / "rows") for k in range(passes)]
+        jobs += dataset.missing(clips, deal[0], again, work / "rows", rooms)
+        done += _of_cache(clips, again, work / "rows")
     pool = ProcessPoolExecutor(workers, initializer=dataset.limit_threads)
     try:
-        futures: dict[Future[str], dataset.Job] = {pool.submit(dataset.make, *j): j for each in jobs for j in each}
+        making = {pool.submit(dataset.make, *job): job for job in jobs}  # before CUDA: workers are forked
         where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.backends.cudnn.benchmark = True  # shapes never change while it learns
-        rows = Rows(torch.empty((_capacity(where), *examples.MAP_SHAPE), dtype=torch.uint8, device=where))
-        for each in ready:
-            for job in each:
-                rows.take(job, unit_fold[splits.unit_of(job.clip)])
-        n_first = len(jobs[0])
-        folds = [
+        school = School(clips, manifests, deal, settings, where)
+        for job in done:
+            school.rows.take(job, school.fold_of(job.clip))
+        _learn(school, making, out, minutes, (1 - wait) * sum(j.recipe.seed == recipe.seed for j in jobs))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _learn(
+    school: School, making: dict[Future[str], dataset.Job], out: Path, minutes: float, n_may_lack: float
+) -> None:
+    """Take rows in as they come and let the networks learn for so many minutes, once the first pass lacks few."""
+    first = school.settings.recipe.seed
+    while sum(job.recipe.seed == first for job in making.values()) > n_may_lack:
+        time.sleep(0.2)
+        school.take(making)
+    while making and not school.rows.columns:
+        time.sleep(0.2)
+        school.take(making)
+    school.study()
+    started = refreshed = watched = time.monotonic()
+    share = 0.0
+    while share < 1:
+        now = time.monotonic()
+        share = min(1.0, (now - started) / (60 * minutes))
+        if now - refreshed > min(REFRESH_S, 6 * minutes):  # ten looks at least
+            school.take(making)
+            school.study()
+            refreshed = time.monotonic()
+        if share == 1 or now - watched > WATCH_S:
+            watched = now
+            school.save(out, round(now - started, 1), {"minutes": minutes})
+        rate = school.settings.network.rate * 0.5 * (1 + float(np.cos(np.pi * share)))
+        for fold in school.folds if share < 1 else ():
+            fold.step(school.rows, school.truth, school.n_frames, rate)
+
+
+class School:
+    """The networks of all folds, and the rows they learn from.
+
+    Args:
+        clips: the catalogue.
+        manifests: files it was read from.
+        deal: fold of each unit and of each family.
+        settings: of folds and networks.
+        where: the maps lie and the networks compute.
+    """
+
+    def __init__(
+        self,
+        clips: list[catalogue.Clip],
+        manifests: list[Path],
+        deal: tuple[dict[str, int], dict[str, int]],
+        settings: config.Config,
+        where: torch.device,
+    ) -> None:
+        self.settings, self.where = settings, where
+        self.rows = Rows(torch.empty((_capacity(where), *examples.MAP_SHAPE), dtype=torch.uint8, device=where))
+        self.folds = [
             Fold(name, settings.network, where, settings.seed + 1000 * k)
             for k, name in enumerate([*range(settings.n_folds), None])
         ]
-        started, refreshed, watched = 0.0, -np.inf, 0.0
-        learnt_from, watch = 0, []
-        meta, truth, n_frames = pd.DataFrame(), {}, torch.empty(0)
-        failures: list[str] = []
-        while True:
-            now = time.monotonic()
-            share = (now - started) / (60 * minutes) if started else 0.0
-            if now - refreshed > REFRESH_S:
-                for future in [f for f in futures if f.done()]:
-                    job = futures.pop(future)
-                    if future.result():
-                        failures.append(future.result())
-                    rows.take(job, unit_fold[splits.unit_of(job.clip)])
-                n_left = sum(job.recipe.seed == recipe.seed for job in futures.values())
-                if rows.columns and (started or n_left <= (1 - wait) * n_first):
-                    if len(rows) > learnt_from:
-                        meta = evaluate.describe_rows(pd.DataFrame(rows.columns), clips, manifests, family_fold)
-                        targets = texture_net.Targets.of(meta, settings.network.family_power)
-                        truth = targets.tensors(where)
-                        n_frames = torch.tensor(meta["n_frames"].to_numpy(), dtype=torch.int64, device=where)
-                        for fold in folds:
-                            chosen = np.flatnonzero(evaluate.training_rows(meta, fold.name))
-                            fold.draws = Draws(meta, chosen, targets.weight, settings.network.batch, where)
-                        learnt_from = len(rows)
-                    if not started:
-                        started = now = watched = time.monotonic()
-                refreshed = time.monotonic()
-            if not started:
-                time.sleep(0.5)
-                continue
-            if share >= 1 or now - watched > WATCH_S:
-                watched = now
-                watch.append(_watch(folds, rows, meta, round(now - started, 1)))
-                record = {
-                    "folds": [{unit: unit_fold[unit] for unit in map(splits.unit_of, clips)}, family_fold],
-                    "network": _plain(settings.network),
-                    "passes": passes,
-                    "batch": settings.network.batch,
-                    "rate": settings.network.rate,
-                    "minutes": minutes,
-                    "n_rows": learnt_from,
-                    "steps": [fold.steps for fold in folds],
-                    "device": torch.cuda.get_device_name(where) if where.type == "cuda" else where.type,
-                    "failures": sorted(failures),
-                    "held_out_windows": watch,
-                }
-                _save(out, folds, record)
-                typer.echo(json.dumps(watch[-1]), err=True)
-            if share >= 1:
-                break
-            rate = settings.network.rate * 0.5 * (1 + np.cos(np.pi * share))
-            for fold in folds:
-                fold.step(rows, truth, n_frames, float(rate))
-    finally:
-        pool.shutdown(cancel_futures=True)
+        self.failures: list[str] = []
+        self.truth: dict[str, torch.Tensor] = {}
+        self.n_frames = torch.empty(0)
+        self._clips, self._manifests, self._deal = clips, manifests, deal
+        self._meta = pd.DataFrame()
+        self._watched: list[dict[str, Any]] = []
+
+    def fold_of(self, clip: catalogue.Clip) -> int:
+        """Return the fold that a clip lies in."""
+        return self._deal[0][splits.unit_of(clip)]
+
+    def take(self, making: dict[Future[str], dataset.Job]) -> None:
+        """Take in the rows of finished jobs, and strike those off.
+
+        Args:
+            making: jobs under way.
+        """
+        for future in [f for f in making if f.done()]:
+            job = making.pop(future)
+            if future.result():
+                self.failures.append(future.result())
+            self.rows.take(job, self.fold_of(job.clip))
+
+    def study(self) -> None:
+        """Let the next batches be drawn from all rows there are.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if not self.rows.columns:
+            raise ValueError("found no clip that gave a row; needed: readable clips of at least 0.4 s, not silent")
+        if len(self.rows) == len(self._meta):
+            return
+        self._meta = evaluate.describe_rows(
+            pd.DataFrame(self.rows.columns), self._clips, self._manifests, self._deal[1]
+        )
+        targets = texture_net.Targets.of(self._meta, self.settings.network.family_power)
+        self.truth = targets.tensors(self.where)
+        self.n_frames = torch.tensor(self._meta["n_frames"].to_numpy(), dtype=torch.int64, device=self.where)
+        for fold in self.folds:
+            chosen = np.flatnonzero(evaluate.training_rows(self._meta, fold.name))
+            fold.draws = Draws(self._meta, chosen, targets.weight, self.settings.network.batch, self.where)
+
+    def save(self, out: Path, seconds: float, about: dict[str, Any]) -> None:
+        """Write the networks as they are, and what is known of them.
+
+        Args:
+            out: folder.
+            seconds: since learning began.
+            about: goes into the record.
+        """
+        self._watched.append(_watch(self.folds, self.rows, self._meta, seconds))
+        network, gpu = self.settings.network, self.where.type == "cuda"
+        record = about | {
+            "folds": [{unit: self._deal[0][unit] for unit in map(splits.unit_of, self._clips)}, self._deal[1]],
+            "network": _plain(network),
+            "batch": network.batch,
+            "rate": network.rate,
+            "passes": len(self.rows.seeds),
+            "n_rows": len(self._meta),
+            "steps": [fold.steps for fold in self.folds],
+            "device": torch.cuda.get_device_name(self.where) if gpu else self.where.type,
+            "failures": sorted(set(self.failures)),
+            "held_out_windows": self._watched,
+        }
+        _save(out, self.folds, record)
+        typer.echo(json.dumps(self._watched[-1]), err=True)
 
 
 def _of_cache(clips: Sequence[catalogue.Clip], recipe: examples.Recipe, cache: Path) -> list[dataset.Job]:

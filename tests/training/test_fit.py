@@ -360,6 +360,21 @@ def test_networks_fitted_elsewhere_are_taken(manifest: Path, root: Path, tmp_pat
     assert "same manifests" in refused.stderr
 
 
+def test_networks_need_a_clip_that_can_be_read(manifest: Path, root: Path, tmp_path: Path) -> None:
+    """Where no clip gives a row, the fit ends with a line instead of waiting for one."""
+    (tmp_path / "broken.flac").write_bytes(b"fLaC and then nothing")
+    header, *lines = manifest.read_text(encoding="utf-8").splitlines()
+    broken = next(line for line in lines if line.startswith("broken.flac"))
+    (tmp_path / "manifest.csv").write_text(f"{header}\n{broken}\n", encoding="utf-8")
+    line = command(tmp_path / "manifest.csv", tmp_path / "none", network=True)
+    done = subprocess.run(
+        [line[0], "-m", "training.nets", *line[3:], "--minutes", "0.1", "--device", "cpu"],
+        cwd=root, env=environment(root), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "no clip that gave a row" in done.stderr
+
+
 def test_twins_of_a_batch_are_alike() -> None:
     """What a GPU draws holds each extraction beside its own twin, cut at one place and hidden in the same bands."""
     meta = pd.DataFrame(
