@@ -6,6 +6,7 @@ CORPUS ?= ../shared/corpus
 MANIFESTS ?= $(CORPUS)/manifest.csv
 NETS ?= spleeter-a roformer-a wave-u-net-b openunmix-a tfc-tdf-a
 DEMUCS_REPO ?= ../shared/separators/demucs-v3-tiny
+SCRIPTS ?=
 
 .PHONY: demo test check golden bench bench-service bench-audit model serve examples image-check
 
@@ -49,7 +50,7 @@ bench-audit: $(VENV)/.dev  ## what an audit must reach: rates, memory, report, c
 
 model: $(VENV)/.dev  ## train the shipped model again from manifests: small separators first, then the heads
 	$(BIN)/python -m training.separators.train $(MANIFESTS) --out work/nets --nets $(NETS)
-	$(BIN)/python -m training.fit $(MANIFESTS) --demucs-repo $(DEMUCS_REPO) --networks work/nets --out models/stem-v1
+	$(BIN)/python -m training.fit $(MANIFESTS) --demucs-repo $(DEMUCS_REPO) --networks work/nets --scripts '$(SCRIPTS)' --out models/stem-v1
 
 serve: $(VENV)/.dev  ## the HTTP service on loopback
 	$(BIN)/stem-provenance serve

@@ -44,10 +44,13 @@ class Trained:
     def run(self, table: dataset.Table, rows: np.ndarray[Any, Any]) -> Outputs:
         """Return what both say of the rows with these numbers."""
         out = self.trees.run(table.features[rows])
-        if self.net is not None:
-            assert table.maps is not None  # a recipe with a network keeps maps
-            out |= heads.run_network(self.net, table.maps, rows, table.meta["n_frames"].to_numpy())
-        return out
+        return out if self.net is None else out | self.run_network(table, rows)
+
+    def run_network(self, table: dataset.Table, rows: np.ndarray[Any, Any]) -> Outputs:
+        """Return what the networks say of the rows with these numbers."""
+        assert self.net is not None
+        assert table.maps is not None  # a recipe with a network keeps maps
+        return heads.run_network(self.net, table.maps, rows, table.meta["n_frames"].to_numpy())
 
 
 def main(
@@ -250,9 +253,8 @@ def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> t
             asked = inside & ((kind == "clean") | kind.str.startswith(DEGRADED)).to_numpy()
         said = [(np.flatnonzero(inside), trained.trees.run(table.features[inside]))]
         if trained.net is not None:
-            assert table.maps is not None  # a recipe with a network keeps maps
             rows = np.flatnonzero(asked)
-            said.append((rows, heads.run_network(trained.net, table.maps, rows, table.meta["n_frames"].to_numpy())))
+            said.append((rows, trained.run_network(table, rows)))
         for rows, found in said:
             for name, values in found.items():
                 whole = held.setdefault(name, np.full((len(table.meta), *values.shape[1:]), np.nan))
