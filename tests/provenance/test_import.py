@@ -11,17 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from provenance.bundle import find
+
 FORBIDDEN = (
     "torch", "torchaudio", "librosa", "scipy", "sklearn", "pandas", "demucs", "numba", "fastapi", "pydantic", "uvicorn",
     "starlette", "pyarrow", "duckdb", "jinja2", "plotly", "ray", "matplotlib", "av", "training", "service",
 )  # fmt: skip
 
 
-def in_a_fresh_process(code: str, root: Path, *flags: str) -> str:
+def in_a_fresh_process(code: str, root: Path, **environment: str) -> str:
     """Run code with the repository importable and return its stdout."""
-    env = os.environ | {"PYTHONPATH": str(root)}
+    env = os.environ | {"PYTHONPATH": str(root)} | environment
     return subprocess.run(
-        [sys.executable, *flags, "-c", code], capture_output=True, text=True, env=env, cwd=root, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, env=env, cwd=root, check=True
     ).stdout
 
 
@@ -48,20 +50,24 @@ def test_nothing_happens_at_import(root: Path) -> None:
     assert in_a_fresh_process(code, root) == ""
 
 
-def test_import_is_quick_beside_what_it_needs(root: Path) -> None:
-    """Importing and loading the model takes little longer than importing numpy and onnxruntime does (a ratio)."""
-    base = "import numpy, soundfile, soxr, onnxruntime"
+def test_import_is_quick_beside_what_it_needs(root: Path, tmp_path: Path) -> None:
+    """Importing and loading the model takes little longer than its packages and its network need (a ratio)."""
+    model = find() / "model.onnx"
+    needed = (
+        "import numpy, soundfile, soxr, onnxruntime\n"
+        f"onnxruntime.InferenceSession({str(model)!r}, providers=['CPUExecutionProvider'])"
+    )
     whole = "import provenance; provenance.load()"
-
-    def best(code: str) -> float:
-        found = []
-        for _ in range(3):
+    # A user's Python keeps the bytecode it compiled; a machine that forbids it would have its compiler measured.
+    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    took: dict[str, list[float]] = {needed: [], whole: []}
+    for turn in range(6):
+        for code, times in took.items():
             start = time.perf_counter()
-            in_a_fresh_process(code, root)
-            found.append(time.perf_counter() - start)
-        return min(found)
-
-    assert best(whole) < 2.5 * best(base)
+            in_a_fresh_process(code, root, **compiled)
+            if turn:
+                times.append(time.perf_counter() - start)
+    assert min(took[whole]) < 2 * min(took[needed])
 
 
 def test_training_and_service_are_never_imported_by_provenance(root: Path) -> None:
