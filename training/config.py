@@ -29,6 +29,7 @@ class Boosting:
         n_seeds: models whose scores are averaged.
         family_power: of the origin alone: how much less the rows of a large family of separators count, from 0, each
             row alike, to 1, each family alike.
+        separated_weight: of processing and effects: what extractions count beside studio stems, from 0 to 1.
     """
 
     rounds: int
@@ -37,6 +38,7 @@ class Boosting:
     feature_share: float = 0.1
     n_seeds: int = 1
     family_power: float = 0.0
+    separated_weight: float = 1.0
 
 
 @dataclass(frozen=True)

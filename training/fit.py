@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -63,6 +62,9 @@ def main(
     nets_folder: Annotated[
         Path | None, typer.Option("--nets", help="Networks that training.nets fitted; without it they are fitted here.")
     ] = None,
+    further: Annotated[
+        bool, typer.Option("--further", help="Fit the networks of --nets on, by the configuration's cycles.")
+    ] = False,
     config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = evaluate.CONFIG_FILE,
     work: Work = Path("work"),
     workers: Workers = N_WORKERS,
@@ -73,14 +75,16 @@ def main(
         clips, left_out = catalogue.load(manifest, flags)
         typer.echo(f"{len(clips)} clips; {len(left_out)} rows left out", err=True)
         table, _ = gather(clips, manifest, settings, work, workers)
+        if further and nets_folder is None:
+            raise ValueError("found --further without --nets; needed: the networks to go on from")
         if nets_folder is not None:
-            adopt(nets_folder, table, manifest, settings, work / "heads")
+            adopt(nets_folder, table, manifest, settings, work / "heads", further)
     except (nets.NetsError, catalogue.CatalogueError, SeparatorError, OSError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     for failure in table.failures:
         typer.echo(f"left out: {failure}", err=True)
-    fit_missing(table, settings, work / "heads", workers)
+    fit_missing(table, settings, work / "heads", workers, further)
     held, fusion = judge_folds(table, settings, work / "heads")
     figures = report.report(table, held, settings)
     trained = load(table, settings, None, work / "heads")
@@ -110,8 +114,15 @@ def gather(
     return evaluate.describe(table, clips, manifests, family_fold), family_fold
 
 
-def adopt(folder: Path, table: dataset.Table, manifests: list[Path], settings: config.Config, cache: Path) -> None:
-    """Take networks that were fitted elsewhere, as if they had been fitted here.
+def adopt(
+    folder: Path,
+    table: dataset.Table,
+    manifests: list[Path],
+    settings: config.Config,
+    cache: Path,
+    further: bool = False,
+) -> None:
+    """Take networks that were fitted elsewhere, as if they had been fitted here, or to go on from.
 
     Args:
         folder: as :mod:`training.nets` wrote it.
@@ -119,6 +130,7 @@ def adopt(folder: Path, table: dataset.Table, manifests: list[Path], settings: c
         manifests: files the catalogue was read from.
         settings: of the heads.
         cache: folder of fitted heads.
+        further: they are only where fits of the configuration's cycles begin.
 
     Raises:
         nets.NetsError: no networks there, or such as learnt by other folds or have another shape.
@@ -127,15 +139,41 @@ def adopt(folder: Path, table: dataset.Table, manifests: list[Path], settings: c
     folds = splits.deal(manifests, settings.n_folds, settings.seed)
     for fold in (*range(settings.n_folds), None):
         net = nets.load(folder, fold, folds, settings.network)
-        texture_net.save(net, _file_of(table, settings, fold, "net", cache))
-    shutil.copyfile(folder / nets.RECORD, _record_of(table, settings, cache))
+        file = _file_of(table, settings, fold, "net", cache)
+        if further:
+            _begin_with(net, file)
+        else:
+            texture_net.save(net, file)
+    record = nets.record_of(folder)
+    if further:
+        network = settings.network
+        steps = network.n_steps * sum(network.cycles)
+        record["further"] = {"steps": steps, "batch": network.batch, "rate": network.rate, "n_rows": len(table.meta)}
+    _record_of(table, settings, cache).write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+def _start_of(file: Path) -> Path:
+    """Where the networks lie that a fit begins with."""
+    return file.with_suffix(".start")
+
+
+def _begin_with(net: Ensemble, file: Path) -> None:
+    """Keep networks to go on from; what was fitted from others is forgotten."""
+    text = lambda state: {name: value.tolist() for name, value in state.items()}  # noqa: E731
+    start = _start_of(file)
+    if not start.exists() or text(torch.load(start, weights_only=True)) != text(net.state_dict()):
+        for stale in (file, *file.parent.glob(f"{file.stem}*.epoch")):
+            stale.unlink(missing_ok=True)
+        texture_net.save(net, start)
 
 
 def _record_of(table: dataset.Table, settings: config.Config, cache: Path) -> Path:
     return _file_of(table, settings, None, "net", cache).with_suffix(".json")
 
 
-def fit_missing(table: dataset.Table, settings: config.Config, cache: Path, workers: int) -> None:
+def fit_missing(
+    table: dataset.Table, settings: config.Config, cache: Path, workers: int, further: bool = False
+) -> None:
     """Fit every head of every fold, and of all, that is not in the cache; heads side by side.
 
     Args:
@@ -143,12 +181,13 @@ def fit_missing(table: dataset.Table, settings: config.Config, cache: Path, work
         settings: of the heads.
         cache: folder of fitted heads.
         workers: processes.
+        further: networks begin with those that :func:`adopt` left.
     """
     cache.mkdir(parents=True, exist_ok=True)
     folds: list[int | None] = [*range(settings.n_folds), None]
     names = [*_STEPS, *(["net"] if settings.network.cycles else [])]
     jobs = [
-        (table, settings, fold, name, cache)
+        (table, settings, fold, name, cache, further)
         for name in reversed(names)
         for fold in folds
         if not _file_of(table, settings, fold, name, cache).exists()
@@ -200,14 +239,17 @@ def _file_of(table: dataset.Table, settings: config.Config, fold: int | None, na
     return cache / f"{digest.hexdigest()[:20]}-{name}{'.pt' if name == 'net' else '.joblib'}"
 
 
-def _fit_one(table: dataset.Table, settings: config.Config, fold: int | None, name: str, cache: Path) -> None:
+def _fit_one(
+    table: dataset.Table, settings: config.Config, fold: int | None, name: str, cache: Path, further: bool
+) -> None:
     warnings.filterwarnings("ignore", message=".*n_jobs.*")
     file = _file_of(table, settings, fold, name, cache)
     rows = np.flatnonzero(evaluate.training_rows(table.meta, fold))
     if name == "net":
         assert table.maps is not None  # a recipe with a network keeps maps
         checkpoint = file.with_suffix(".epoch")
-        net = texture_net.fit(table.maps, rows, table.meta, settings.network, settings.seed, checkpoint)
+        start = texture_net.load(_start_of(file), settings.network) if further else None
+        net = texture_net.fit(table.maps, rows, table.meta, settings.network, settings.seed, checkpoint, start)
         texture_net.save(net, file)
         return
     part = file.with_suffix(f".{os.getpid()}.part")

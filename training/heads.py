@@ -199,6 +199,8 @@ def fit_processing(
 ) -> HistGradientBoostingClassifier | None:
     """Fit the dry, hybrid, wet head on the rows where that is known; None where not even two of them are.
 
+    Each class has the same weight among studio stems, and among extractions, which count as the settings say.
+
     Args:
         features, meta: the rows.
         boosting: settings.
@@ -210,9 +212,12 @@ def fit_processing(
     if len(np.unique(y)) < 2:
         return None
     w = 1 / np.sqrt(meta[known].groupby("repo")["clip"].transform("nunique").to_numpy())
-    for k in range(len(PROCESSINGS)):
-        if (y == k).any():
-            w[y == k] *= len(y) / w[y == k].sum()
+    separated = (meta["origin"] == "separated").to_numpy()[known]
+    for side, share in ((~separated, 1.0), (separated, boosting.separated_weight)):
+        for k in range(len(PROCESSINGS)):
+            here = side & (y == k)
+            if here.any():
+                w[here] *= share * len(y) / w[here].sum()
     return _fitted(features[known], y, w, boosting, seed)
 
 
@@ -251,13 +256,14 @@ def fit_effects(
         seed: of the trees.
     """
     truth = labels.effects(meta)
+    w = np.where(meta["origin"] == "separated", boosting.separated_weight, 1.0)
     models = []
     for k in range(len(EFFECTS)):
         known = np.isfinite(truth[:, k])
         y = truth[known, k] > 0.5
         if not 0 < y.sum() < len(y):
             return None
-        models.append(_fitted(features[known], y, None, boosting, seed))
+        models.append(_fitted(features[known], y, w[known], boosting, seed))
     return models
 
 
@@ -311,7 +317,7 @@ def _settings(boosting: Boosting, seed: int) -> dict[str, Any]:
 
 
 def _fitted(
-    features: Array, y: npt.NDArray[Any], w: npt.NDArray[np.float64] | None, boosting: Boosting, seed: int
+    features: Array, y: npt.NDArray[Any], w: npt.NDArray[np.float64], boosting: Boosting, seed: int
 ) -> HistGradientBoostingClassifier:
     model = HistGradientBoostingClassifier(**_settings(boosting, seed)).fit(features, y, sample_weight=w)
     _floor_thresholds(model)

@@ -210,6 +210,7 @@ def fit(
     settings: Network,
     seed: int,
     checkpoint: Path,
+    start: Ensemble | None = None,
 ) -> Ensemble:
     """Fit the networks one after the other, on a GPU where there is one; an interrupted fit goes on after its last
     whole epoch.
@@ -223,12 +224,17 @@ def fit(
         settings: of the network and the fit.
         seed: of weights, order and augmentation.
         checkpoint: file of the last epoch of the first; its text beside it tells the losses.
+        start: networks to go on from, as many as the settings want; without any they begin at random.
 
     Returns:
         The networks with the running means of their weights, in evaluation mode, on the CPU.
     """
     files = [checkpoint, *(checkpoint.with_stem(f"{checkpoint.stem}-{k}") for k in range(1, settings.members))]
-    each = [_fit_member(maps, rows, meta, settings, seed + 1000 * k, file) for k, file in enumerate(files)]
+    begun = [None] * settings.members if start is None else list(start.members)
+    each = [
+        _fit_member(maps, rows, meta, settings, seed + 1000 * k, file, net)
+        for k, (file, net) in enumerate(zip(files, begun, strict=True))
+    ]
     return Ensemble(each).eval()
 
 
@@ -239,10 +245,14 @@ def _fit_member(
     settings: Network,
     seed: int,
     checkpoint: Path,
+    start: nn.Module | None,
 ) -> TextureNet:
     torch.manual_seed(seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     learner = Learner(settings, device)
+    if start is not None:
+        learner.net.load_state_dict(start.state_dict())
+        learner.mean.load_state_dict(start.state_dict())
     targets = Targets.of(meta, settings.family_power)
     truth = targets.tensors(device)
     n_frames = meta["n_frames"].to_numpy()

@@ -342,6 +342,17 @@ def test_networks_fitted_elsewhere_are_taken(manifest: Path, root: Path, tmp_pat
     assert record["n_rows"] > sum(evaluation["rows"].values()) > 0
     assert once > len(list((tmp_path / "work" / "rows").glob("*.npz"))) / 2
     assert evaluation["parity_largest_difference"] < 1e-4
+    taken = (out / "model.onnx").read_bytes()
+    done = run([*line, "--nets", str(fitted), "--further"])
+    assert done.returncode == 0, done.stderr
+    evaluation = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+    assert evaluation["networks"]["further"]["steps"] == 8
+    assert evaluation["networks"]["n_rows"] == record["n_rows"]
+    assert (out / "model.onnx").read_bytes() != taken
+    assert "then fitted on for 8 steps" in (out / "README.md").read_text(encoding="utf-8")
+    again = run([*line, "--further"])
+    assert again.returncode == 2
+    assert "needed: the networks to go on from" in again.stderr
     settings = config.load(tmp_path / "config.toml", "", "", "").network
     folds = splits.deal([manifest], 3, 3)
     two = nets.load(fitted, 0, folds, settings)

@@ -1,0 +1,56 @@
+"""Boosted heads: what counts how much."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from training import heads
+from training.config import Boosting
+
+BOOSTING = Boosting(20, 0.2, 4, 1.0, separated_weight=1.0)
+
+
+def contradiction(n: int = 400) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float32]], pd.DataFrame]:
+    """Rows whose one feature means wet in studio stems, and dry in three times as many extractions."""
+    rng = np.random.default_rng(0)
+    wet = rng.random(n) < 0.5
+    separated = np.arange(n) % 4 > 0
+    features = np.stack([wet ^ separated, rng.random(n)], 1).astype(np.float32)
+    meta = pd.DataFrame({
+        "clip": [f"c{k}" for k in range(n)], "repo": "r", "set": "dry", "kind": "processed",
+        "origin": np.where(separated, "separated", "studio"), "processing": np.where(wet, "wet", "dry"),
+        "effects": np.where(wet, '[["reverb", 0.5]]', ""),
+    })  # fmt: skip
+    return features, meta
+
+
+def test_extractions_count_as_much_as_the_settings_say_for_processing() -> None:
+    """Where extractions contradict studio stems, the side with the larger weight is believed."""
+    features, meta = contradiction()
+    for weight, right in ((0.1, "studio"), (10.0, "separated")):
+        model = heads.fit_processing(features, meta, dataclasses.replace(BOOSTING, separated_weight=weight), 0)
+        assert model is not None
+        found = np.array(["dry", "hybrid", "wet"])[model.predict(features).astype(int)]
+        here = (meta["origin"] == right).to_numpy()
+        assert (found == meta["processing"].to_numpy())[here].all()
+        assert not (found == meta["processing"].to_numpy())[~here].any()
+
+
+def test_extractions_count_as_much_as_the_settings_say_for_effects() -> None:
+    """The same for an effect; three times as many extractions at a tenth of the weight are outvoted."""
+    features, meta = contradiction()
+    w = np.where(meta["origin"] == "separated", 0.1, 1.0)
+    chains = ["reverb", "delay", "compression", "eq", "de_essing", "saturation", "modulation", "pitch_correction",
+              "stereo_imaging"]  # fmt: skip
+    meta["effects"] = [
+        "[" + ", ".join(f'["{name}", 0.5]' for name in chains) + "]" if text else "" for text in meta["effects"]
+    ]
+    models = heads.fit_effects(features, meta, dataclasses.replace(BOOSTING, separated_weight=0.1), 0)
+    assert models is not None
+    said = models[0].predict_proba(features)[:, 1] > 0.5
+    wet = (meta["processing"] == "wet").to_numpy()
+    assert (said == wet)[w == 1.0].all()
+    assert not (said == wet)[w < 1.0].any()
