@@ -120,7 +120,7 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
 
 
 def _network(data: dict[str, Any]) -> Network:
-    for name in ("channels", "cycles"):
+    for name in ("channels", "cycles", "further_cycles"):
         if name in data:
             data[name] = tuple(data[name])
     return Network(**data)

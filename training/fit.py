@@ -6,6 +6,7 @@ run goes on where it stopped.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -63,7 +64,7 @@ def main(
         Path | None, typer.Option("--nets", help="Networks that training.nets fitted; without it they are fitted here.")
     ] = None,
     further: Annotated[
-        bool, typer.Option("--further", help="Fit the networks of --nets on, by the configuration's cycles.")
+        bool, typer.Option("--further", help="Fit the networks of --nets on, by the configuration's further_cycles.")
     ] = False,
     config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = evaluate.CONFIG_FILE,
     work: Work = Path("work"),
@@ -72,11 +73,13 @@ def main(
     """Train, judge on what was held out, export and describe a model."""
     try:
         settings = config.load(config_file, demucs_repo, networks, scripts)
+        if further and nets_folder is None:
+            raise ValueError("found --further without --nets; needed: the networks to go on from")
+        if further:
+            settings = _further(settings)
         clips, left_out = catalogue.load(manifest, flags)
         typer.echo(f"{len(clips)} clips; {len(left_out)} rows left out", err=True)
         table, _ = gather(clips, manifest, settings, work, workers)
-        if further and nets_folder is None:
-            raise ValueError("found --further without --nets; needed: the networks to go on from")
         if nets_folder is not None:
             adopt(nets_folder, table, manifest, settings, work / "heads", further)
     except (nets.NetsError, catalogue.CatalogueError, SeparatorError, OSError, ValueError) as error:
@@ -130,7 +133,7 @@ def adopt(
         manifests: files the catalogue was read from.
         settings: of the heads.
         cache: folder of fitted heads.
-        further: they are only where fits of the configuration's cycles begin.
+        further: they are only where fits begin.
 
     Raises:
         nets.NetsError: no networks there, or such as learnt by other folds or have another shape.
@@ -150,6 +153,13 @@ def adopt(
         steps = network.n_steps * sum(network.cycles)
         record["further"] = {"steps": steps, "batch": network.batch, "rate": network.rate, "n_rows": len(table.meta)}
     _record_of(table, settings, cache).write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+def _further(settings: config.Config) -> config.Config:
+    """Settings of a fit that goes on from networks that were fitted elsewhere."""
+    network = settings.network
+    network = dataclasses.replace(network, cycles=network.further_cycles, rate=network.further_rate)
+    return dataclasses.replace(settings, network=network)
 
 
 def _start_of(file: Path) -> Path:

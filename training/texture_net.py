@@ -46,6 +46,7 @@ class Network:
         n_steps: steps an epoch.
         batch: units a step, where a unit is an extraction with its twin or a row alone.
         rate: highest learning rate of the first cycle.
+        further_cycles, further_rate: the same for networks that were fitted elsewhere and are fitted on.
         weight_decay: of AdamW.
         dropout: of the pooled statistics and of the hidden layer.
         smoothing: of the running mean of the weights, which is what is kept.
@@ -63,6 +64,8 @@ class Network:
     n_steps: int = 500
     batch: int = 26
     rate: float = 2e-3
+    further_cycles: tuple[int, ...] = (3,)
+    further_rate: float = 6e-4
     weight_decay: float = 0.02
     dropout: float = 0.3
     smoothing: float = 0.998

@@ -75,6 +75,7 @@ width = 16
 members = 2
 cycles = {cycles}
 n_steps = 4
+further_cycles = [3]
 batch = 4
 share = 0.3
 """
@@ -346,10 +347,10 @@ def test_networks_fitted_elsewhere_are_taken(manifest: Path, root: Path, tmp_pat
     done = run([*line, "--nets", str(fitted), "--further"])
     assert done.returncode == 0, done.stderr
     evaluation = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
-    assert evaluation["networks"]["further"]["steps"] == 8
+    assert evaluation["networks"]["further"]["steps"] == 12
     assert evaluation["networks"]["n_rows"] == record["n_rows"]
     assert (out / "model.onnx").read_bytes() != taken
-    assert "then fitted on for 8 steps" in (out / "README.md").read_text(encoding="utf-8")
+    assert "then fitted on for 12 steps" in (out / "README.md").read_text(encoding="utf-8")
     again = run([*line, "--further"])
     assert again.returncode == 2
     assert "needed: the networks to go on from" in again.stderr
