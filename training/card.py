@@ -221,18 +221,18 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
 def _networks(record: dict[str, Any]) -> list[str]:
     if not record:
         return []
-    on = record.get("further")
-    return [
+    lines = [
         f"The networks were fitted by `training.nets` on one {record['device']}: {record['steps'][0]} steps of "
         f"{record['batch']} units in {record['minutes']:g} minutes, from {record['n_rows']} rows in up to "
-        f"{record['passes']} passes over the clips, the trees from the rows above."
-        + (
-            f" They were then fitted on for {on['steps']} steps of {on['batch']} units from {on['n_rows']} rows."
-            if on
-            else ""
-        ),
+        f"{record['passes']} passes over the clips, the trees from the rows above.",
         "",
     ]
+    if on := record.get("further"):
+        lines[1:1] = [
+            f"They were then fitted on for {on['steps']} steps of {on['batch']} units from {on['n_rows']} rows; what "
+            f"ships lies between, with {on['share_of_start']:.0%} of the weights they began with."
+        ]
+    return lines
 
 
 def _made_with(separators: Sequence[dict[str, str]]) -> list[str]:

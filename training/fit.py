@@ -146,12 +146,19 @@ def adopt(
         if further:
             _begin_with(net, file)
         else:
+            _start_of(file).unlink(missing_ok=True)
             texture_net.save(net, file)
     record = nets.record_of(folder)
     if further:
         network = settings.network
         steps = network.n_steps * sum(network.cycles)
-        record["further"] = {"steps": steps, "batch": network.batch, "rate": network.rate, "n_rows": len(table.meta)}
+        record["further"] = {
+            "steps": steps,
+            "batch": network.batch,
+            "rate": network.rate,
+            "n_rows": len(table.meta),
+            "share_of_start": network.share_of_start,
+        }
     _record_of(table, settings, cache).write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
@@ -280,7 +287,11 @@ def load(table: dataset.Table, settings: config.Config, fold: int | None, cache:
     trees = Trees(**{name: joblib.load(_file_of(table, settings, fold, name, cache)) for name in _STEPS})
     if not settings.network.cycles:
         return Trained(trees, None)
-    return Trained(trees, texture_net.load(_file_of(table, settings, fold, "net", cache), settings.network))
+    file, network = _file_of(table, settings, fold, "net", cache), settings.network
+    net = texture_net.load(file, network)
+    if network.share_of_start and _start_of(file).exists():
+        net = texture_net.between(texture_net.load(_start_of(file), network), net, network.share_of_start)
+    return Trained(trees, net)
 
 
 def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> tuple[Outputs, heads.Fusion]:

@@ -55,6 +55,7 @@ class Network:
         family_power: how much less the rows of a large family of separators count, 0 to 1.
         share: weight of the network's log odds in the fused score, 0 to 1.
         share_of_rest: its weight in the other heads; where trees have no such head the network's counts whole.
+        share_of_start: weight of what they began with in the weights of networks that were fitted on, 0 to 1.
         members: networks from different beginnings whose raw outputs are averaged.
     """
 
@@ -74,6 +75,7 @@ class Network:
     family_power: float = 0.0
     share: float = 0.5
     share_of_rest: float = 0.0
+    share_of_start: float = 0.0
     members: int = 1
 
 
@@ -376,6 +378,23 @@ def load(file: Path, settings: Network) -> Ensemble:
     net = Ensemble(TextureNet(settings) for _ in range(settings.members))
     net.load_state_dict(torch.load(file, weights_only=True))
     return net.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+
+
+def between(start: Ensemble, end: Ensemble, share: float) -> Ensemble:
+    """Return networks whose weights lie between those they began with and those they came to.
+
+    Args:
+        start, end: of the same settings.
+        share: of the start, 0 to 1.
+
+    Source: M. Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022.
+    """
+    out, first = copy.deepcopy(end), start.state_dict()
+    out.load_state_dict({
+        name: share * first[name] + (1 - share) * value if value.is_floating_point() else value
+        for name, value in end.state_dict().items()
+    })  # fmt: skip
+    return out.eval()
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import dataclasses
 import json
@@ -78,6 +79,7 @@ n_steps = 4
 further_cycles = [3]
 batch = 4
 share = 0.3
+share_of_start = 0.25
 """
 
 
@@ -350,6 +352,7 @@ def test_networks_fitted_elsewhere_are_taken(manifest: Path, root: Path, tmp_pat
     assert evaluation["networks"]["further"]["steps"] == 12
     assert evaluation["networks"]["n_rows"] == record["n_rows"]
     assert (out / "model.onnx").read_bytes() != taken
+    assert evaluation["parity_largest_difference"] < 1e-4
     assert "then fitted on for 12 steps" in (out / "README.md").read_text(encoding="utf-8")
     again = run([*line, "--further"])
     assert again.returncode == 2
@@ -359,6 +362,12 @@ def test_networks_fitted_elsewhere_are_taken(manifest: Path, root: Path, tmp_pat
     two = nets.load(fitted, 0, folds, settings)
     one = nets.load(fitted, 0, folds, dataclasses.replace(settings, members=1))
     assert len(two.members) == 2
+    ended = copy.deepcopy(two)
+    for value in ended.parameters():
+        value.data += 1.0
+    there = texture_net.between(two, ended, 0.25).state_dict()
+    for name, value in two.named_parameters():
+        torch.testing.assert_close(there[name], value.data + 0.75)
     assert len(one.members) == 1
     torch.testing.assert_close(one.members[0].state_dict(), two.members[0].state_dict())
     with pytest.raises(nets.NetsError, match="another shape"):
