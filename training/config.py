@@ -29,7 +29,8 @@ class Boosting:
         n_seeds: models whose scores are averaged.
         family_power: of the origin alone: how much less the rows of a large family of separators count, from 0, each
             row alike, to 1, each family alike.
-        separated_weight: of processing and effects: what extractions count beside studio stems, from 0 to 1.
+        separated_weight: of processing: what extractions count beside studio stems; of effects: the share of their
+            rows that is learnt from.
     """
 
     rounds: int

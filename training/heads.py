@@ -256,14 +256,16 @@ def fit_effects(
         seed: of the trees.
     """
     truth = labels.effects(meta)
-    w = np.where(meta["origin"] == "separated", boosting.separated_weight, 1.0)
+    separated = (meta["origin"] == "separated").to_numpy()
+    # A share of their rows, not a weight on all: with weights scikit-learn bins each feature by a slow sort.
+    truth[separated & (np.random.default_rng(seed).random(len(meta)) >= boosting.separated_weight)] = np.nan
     models = []
     for k in range(len(EFFECTS)):
         known = np.isfinite(truth[:, k])
         y = truth[known, k] > 0.5
         if not 0 < y.sum() < len(y):
             return None
-        models.append(_fitted(features[known], y, w[known], boosting, seed))
+        models.append(_fitted(features[known], y, None, boosting, seed))
     return models
 
 
@@ -317,7 +319,7 @@ def _settings(boosting: Boosting, seed: int) -> dict[str, Any]:
 
 
 def _fitted(
-    features: Array, y: npt.NDArray[Any], w: npt.NDArray[np.float64], boosting: Boosting, seed: int
+    features: Array, y: npt.NDArray[Any], w: npt.NDArray[np.float64] | None, boosting: Boosting, seed: int
 ) -> HistGradientBoostingClassifier:
     model = HistGradientBoostingClassifier(**_settings(boosting, seed)).fit(features, y, sample_weight=w)
     _floor_thresholds(model)
