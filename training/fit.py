@@ -81,13 +81,13 @@ def main(
         typer.echo(f"{len(clips)} clips; {len(left_out)} rows left out", err=True)
         table, _ = gather(clips, manifest, settings, work, workers)
         if nets_folder is not None:
-            adopt(nets_folder, table, manifest, settings, work / "heads", further)
+            adopt(nets_folder, table, manifest, settings, work / "heads")
     except (nets.NetsError, catalogue.CatalogueError, SeparatorError, OSError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     for failure in table.failures:
         typer.echo(f"left out: {failure}", err=True)
-    fit_missing(table, settings, work / "heads", workers, further)
+    fit_missing(table, settings, work / "heads", workers)
     held, fusion = judge_folds(table, settings, work / "heads")
     figures = report.report(table, held, settings)
     trained = load(table, settings, None, work / "heads")
@@ -117,23 +117,15 @@ def gather(
     return evaluate.describe(table, clips, manifests, family_fold), family_fold
 
 
-def adopt(
-    folder: Path,
-    table: dataset.Table,
-    manifests: list[Path],
-    settings: config.Config,
-    cache: Path,
-    further: bool = False,
-) -> None:
+def adopt(folder: Path, table: dataset.Table, manifests: list[Path], settings: config.Config, cache: Path) -> None:
     """Take networks that were fitted elsewhere, as if they had been fitted here, or to go on from.
 
     Args:
         folder: as :mod:`training.nets` wrote it.
         table: described rows.
         manifests: files the catalogue was read from.
-        settings: of the heads.
+        settings: of the heads, and whether the networks are only where fits begin.
         cache: folder of fitted heads.
-        further: they are only where fits begin.
 
     Raises:
         nets.NetsError: no networks there, or such as learnt by other folds or have another shape.
@@ -143,14 +135,12 @@ def adopt(
     for fold in (*range(settings.n_folds), None):
         net = nets.load(folder, fold, folds, settings.network)
         file = _file_of(table, settings, fold, "net", cache)
-        if further:
+        if settings.network.begun:
             _begin_with(net, file)
         else:
-            _start_of(file).unlink(missing_ok=True)
             texture_net.save(net, file)
-    record = nets.record_of(folder)
-    if further:
-        network = settings.network
+    record, network = nets.record_of(folder), settings.network
+    if network.begun:
         steps = network.n_steps * sum(network.cycles)
         record["further"] = {
             "steps": steps,
@@ -165,7 +155,7 @@ def adopt(
 def _further(settings: config.Config) -> config.Config:
     """Settings of a fit that goes on from networks that were fitted elsewhere."""
     network = settings.network
-    network = dataclasses.replace(network, cycles=network.further_cycles, rate=network.further_rate)
+    network = dataclasses.replace(network, cycles=network.further_cycles, rate=network.further_rate, begun=True)
     return dataclasses.replace(settings, network=network)
 
 
@@ -176,9 +166,9 @@ def _start_of(file: Path) -> Path:
 
 def _begin_with(net: Ensemble, file: Path) -> None:
     """Keep networks to go on from; what was fitted from others is forgotten."""
-    text = lambda state: {name: value.tolist() for name, value in state.items()}  # noqa: E731
     start = _start_of(file)
-    if not start.exists() or text(torch.load(start, weights_only=True)) != text(net.state_dict()):
+    kept = torch.load(start, weights_only=True) if start.exists() else {}
+    if not kept or not all(torch.equal(kept[name], value) for name, value in net.state_dict().items()):
         for stale in (file, *file.parent.glob(f"{file.stem}*.epoch")):
             stale.unlink(missing_ok=True)
         texture_net.save(net, start)
@@ -188,9 +178,7 @@ def _record_of(table: dataset.Table, settings: config.Config, cache: Path) -> Pa
     return _file_of(table, settings, None, "net", cache).with_suffix(".json")
 
 
-def fit_missing(
-    table: dataset.Table, settings: config.Config, cache: Path, workers: int, further: bool = False
-) -> None:
+def fit_missing(table: dataset.Table, settings: config.Config, cache: Path, workers: int) -> None:
     """Fit every head of every fold, and of all, that is not in the cache; heads side by side.
 
     Args:
@@ -198,13 +186,12 @@ def fit_missing(
         settings: of the heads.
         cache: folder of fitted heads.
         workers: processes.
-        further: networks begin with those that :func:`adopt` left.
     """
     cache.mkdir(parents=True, exist_ok=True)
     folds: list[int | None] = [*range(settings.n_folds), None]
     names = [*_STEPS, *(["net"] if settings.network.cycles else [])]
     jobs = [
-        (table, settings, fold, name, cache, further)
+        (table, settings, fold, name, cache)
         for name in reversed(names)
         for fold in folds
         if not _file_of(table, settings, fold, name, cache).exists()
@@ -256,16 +243,14 @@ def _file_of(table: dataset.Table, settings: config.Config, fold: int | None, na
     return cache / f"{digest.hexdigest()[:20]}-{name}{'.pt' if name == 'net' else '.joblib'}"
 
 
-def _fit_one(
-    table: dataset.Table, settings: config.Config, fold: int | None, name: str, cache: Path, further: bool
-) -> None:
+def _fit_one(table: dataset.Table, settings: config.Config, fold: int | None, name: str, cache: Path) -> None:
     warnings.filterwarnings("ignore", message=".*n_jobs.*")
     file = _file_of(table, settings, fold, name, cache)
     rows = np.flatnonzero(evaluate.training_rows(table.meta, fold))
     if name == "net":
         assert table.maps is not None  # a recipe with a network keeps maps
         checkpoint = file.with_suffix(".epoch")
-        start = texture_net.load(_start_of(file), settings.network) if further else None
+        start = texture_net.load(_start_of(file), settings.network) if settings.network.begun else None
         net = texture_net.fit(table.maps, rows, table.meta, settings.network, settings.seed, checkpoint, start)
         texture_net.save(net, file)
         return
@@ -289,7 +274,7 @@ def load(table: dataset.Table, settings: config.Config, fold: int | None, cache:
         return Trained(trees, None)
     file, network = _file_of(table, settings, fold, "net", cache), settings.network
     net = texture_net.load(file, network)
-    if network.share_of_start and _start_of(file).exists():
+    if network.begun:
         net = texture_net.between(texture_net.load(_start_of(file), network), net, network.share_of_start)
     return Trained(trees, net)
 

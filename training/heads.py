@@ -257,7 +257,6 @@ def fit_effects(
     """
     truth = labels.effects(meta)
     separated = (meta["origin"] == "separated").to_numpy()
-    # A share of their rows, not a weight on all: with weights scikit-learn bins each feature by a slow sort.
     truth[separated & (np.random.default_rng(seed).random(len(meta)) >= boosting.separated_weight)] = np.nan
     models = []
     for k in range(len(EFFECTS)):
@@ -318,18 +317,19 @@ def _settings(boosting: Boosting, seed: int) -> dict[str, Any]:
     }
 
 
-class _Classifier(HistGradientBoostingClassifier):
+class _PlainBins:
     """Finds the bins of features without weights, which is far faster than with them; trees see the weights."""
 
     def _bin_data(self, X: Array, sample_weight: object, is_training_data: bool) -> Any:
-        return super()._bin_data(X, None, is_training_data)
+        return super()._bin_data(X, None, is_training_data)  # type: ignore[misc]
 
 
-class _Regressor(HistGradientBoostingRegressor):
-    """As :class:`_Classifier`."""
+class _Classifier(_PlainBins, HistGradientBoostingClassifier):
+    pass
 
-    def _bin_data(self, X: Array, sample_weight: object, is_training_data: bool) -> Any:
-        return super()._bin_data(X, None, is_training_data)
+
+class _Regressor(_PlainBins, HistGradientBoostingRegressor):
+    pass
 
 
 def _fitted(

@@ -47,6 +47,7 @@ class Network:
         batch: units a step, where a unit is an extraction with its twin or a row alone.
         rate: highest learning rate of the first cycle.
         further_cycles, further_rate: the same for networks that were fitted elsewhere and are fitted on.
+        begun: whether they begin with such networks; ``training.fit --further`` sets it.
         weight_decay: of AdamW.
         dropout: of the pooled statistics and of the hidden layer.
         smoothing: of the running mean of the weights, which is what is kept.
@@ -67,6 +68,7 @@ class Network:
     rate: float = 2e-3
     further_cycles: tuple[int, ...] = (3,)
     further_rate: float = 6e-4
+    begun: bool = False
     weight_decay: float = 0.02
     dropout: float = 0.3
     smoothing: float = 0.998
