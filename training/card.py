@@ -157,6 +157,10 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "",
         *_degraded(figures["degraded"]),
         "",
+        "### Instrumentals and mixes",
+        "",
+        *_sums(figures.get("sums", {})),
+        "",
         "### By measured SDR of the extraction",
         "",
         "| SDR in dB | extractions | called separated | called studio |",
@@ -281,6 +285,13 @@ def _degraded(degraded: dict[str, Any]) -> list[str]:
         return ["Not measured for this model."]
     return ["Thresholds as above; pitch shift by a semitone and time stretch go through a phase vocoder.", "",
             *_table(degraded)]  # fmt: skip
+
+
+def _sums(sums: dict[str, Any]) -> list[str]:
+    if not sums:
+        return ["Not measured for this model."]
+    return ["Sums of true stems of one song or of several, windows of 4 s through the common chain. A mix is no stem, "
+            "but nothing was extracted from it either.", "", *_table(sums)]  # fmt: skip
 
 
 _GROUPS = {

@@ -59,6 +59,8 @@ class Recipe:
         n_networks: mixes of a studio clip separated by networks that were trained here, or by scripts.
         n_processed: hybrid and wet versions of a dry clip, each.
         n_submixes: sums of a dry clip with other performances of its kind.
+        n_bundles: sums of a produced stem with stems of other kinds: instrumentals, beside what a separator leaves of
+            them when it takes a voice out, and whole mixes. Without them what is dense passes for extracted.
         n_reworked: windows that were pitched, stretched, put into a room or coded at a low rate afterwards: of an
             extraction as it is, of a studio clip and its surrogate alike.
         degraded_share: share of the clips whose first window is judged after each of
@@ -86,6 +88,7 @@ class Recipe:
     n_easy: int = 0
     n_processed: int = 2
     n_submixes: int = 1
+    n_bundles: int = 0
     n_reworked: int = 0
     degraded_share: float = 0.0
     p_effects: float = 0.3
@@ -317,7 +320,7 @@ def _interference(c: Context, n: int, beside: str = "") -> Wave | None:
     """
     clip, rng = c.clip, c.rng
     pool = [o for o in c.pool if o.stem == beside] if beside else c.pool
-    mates = [m for m in pool if m.set_name == "pairs" and m.song == clip.song and m.name != clip.name]
+    mates = [m for m in pool if m.set_name == "pairs" and m.song == clip.song and m.stem != clip.stem]
     if clip.set_name == "pairs" and mates and rng.random() < 0.6:
         chosen = mates
     else:
@@ -327,15 +330,22 @@ def _interference(c: Context, n: int, beside: str = "") -> Wave | None:
         chosen = [others[int(k)] for k in rng.integers(0, len(others), int(rng.integers(1, 4)))]
     total = np.zeros((n, 2), np.float32)
     for other in chosen:
-        wave = _mate(other.path)
-        if wave is None:
-            continue
-        start = int(rng.integers(0, max(1, len(wave) - n + 1)))
-        wave = np.resize(stereo(wave)[start : start + n], (n, 2))
-        if chosen is not mates:
-            wave = wave * np.float32(10 ** (rng.uniform(-6, 6) / 20) / (np.sqrt(np.mean(wave**2)) + 1e-6) * 0.1)
-        total += wave
+        wave = _passage(other, n, rng, as_it_is=chosen is mates)
+        if wave is not None:
+            total += wave
     return None if is_silent(total) else total
+
+
+def _passage(stem: Clip, n: int, rng: np.random.Generator, as_it_is: bool) -> Wave | None:
+    """A passage of a stem, (n, 2), at its own level or at a random one; None where it cannot be read or is silent."""
+    wave = _mate(stem.path)
+    if wave is None:
+        return None
+    start = int(rng.integers(0, max(1, len(wave) - n + 1)))
+    wave = np.resize(stereo(wave)[start : start + n], (n, 2))
+    if as_it_is:
+        return wave
+    return np.asarray(wave * np.float32(10 ** (rng.uniform(-6, 6) / 20) / (np.sqrt(np.mean(wave**2)) + 1e-6) * 0.1))
 
 
 def _target(c: Context, full: bool = False, beside: str = "") -> tuple[Wave, Wave, dict[str, object]] | None:
@@ -375,11 +385,78 @@ def _surrogate(c: Context) -> None:
         estimate, sdr = surrogate.separate(target, other, c.rng)
         mono = c.samples.shape[1] == 1 and c.rng.random() < 0.5
         chain = augment.draw(c.rng) if c.rng.random() < 0.7 else None
-        for wave, kind, about in (
-            (estimate, "surrogate", {"origin": "separated", "family": "surrogate", "sdr_db": sdr}),
-            (target, "twin", {"origin": "studio", "family": "", "sdr_db": None}),
+        pair = f"{c.clip.name}#{number}"
+        _add(c, estimate, "surrogate", number, pair, mono, chain, {**known, **_extracted("surrogate", sdr)})
+        _add(c, target, "twin", number, pair, mono, chain, {**known, **STUDIO})
+
+
+STUDIO: dict[str, object] = {"origin": "studio", "family": "", "sdr_db": None}
+"""What is known of a true stem among examples that were made here."""
+
+
+def _extracted(family: str, sdr: float) -> dict[str, object]:
+    """What is known of an estimate that was made here."""
+    return {"origin": "separated", "family": family, "sdr_db": sdr}
+
+
+def _bundles(c: Context) -> None:
+    """Instrumentals, true and with the voice taken out, and whole mixes."""
+    clip, rng = c.clip, c.rng
+    if clip.origin != "studio" or clip.oracle or clip.set_name == "dry" or clip.stem not in SEPARABLE:
+        return
+    known: dict[str, object] = {"processing": "unknown", "effects": "", "layers": "submix"}
+    for number in range(c.recipe.n_bundles):
+        band, voice = _bundle(c)
+        pair = f"{clip.name}#bundle{number}"
+        if rng.random() < 0.3 and voice is not None:
+            band, voice, pair = band + voice, None, ""
+        if is_silent(band):
+            continue
+        mono = c.samples.shape[1] == 1 and rng.random() < 0.5
+        chain = augment.draw(rng) if rng.random() < 0.6 else None
+        if voice is not None:
+            estimate, about = _without_voice(c, band, voice)
+            _add(c, estimate, "bundle", number, pair, mono, chain, {**known, **about})
+        _add(c, band, "bundle", number, pair, mono, chain, {**known, **STUDIO})
+
+
+def _bundle(c: Context) -> tuple[Wave, Wave | None]:
+    """The instruments of a song, or of several beside each other, and the voice where there is one; (n, 2) each."""
+    clip, rng = c.clip, c.rng
+    stems = {clip.stem: stereo(crop(c.samples, rng, full=True))}
+    n = len(stems[clip.stem])
+    mates = [m for m in c.pool if m.set_name == "pairs" and m.song == clip.song]
+    of_song = clip.set_name == "pairs" and rng.random() < 0.7
+    if not of_song:
+        stems[clip.stem] = stems[clip.stem] / np.float32(np.sqrt(np.mean(stems[clip.stem] ** 2)) + 1e-6) * 0.1
+    for stem in SEPARABLE:
+        kin = [m for m in (mates if of_song else c.pool) if m.stem == stem and m.set_name != "dry"]
+        if stem == clip.stem or not kin or (not of_song and rng.random() < 0.2):
+            continue
+        wave = _passage(kin[int(rng.integers(0, len(kin)))], n, rng, of_song)
+        if wave is not None:
+            stems[stem] = wave
+    voice = stems.pop("vocals", None)
+    return np.asarray(sum(stems.values(), np.zeros((n, 2), np.float32)), np.float32), voice
+
+
+def _without_voice(c: Context, band: Wave, voice: Wave) -> tuple[Wave, dict[str, object]]:
+    """What a script leaves of the instruments when it takes the voice out, or a surrogate, and what is known of it."""
+    folder, mix = Path(c.recipe.scripts), band + voice
+    able = [
+        s for s in (script.load(folder / f"{n}.py") for n in c.recipe.script_names) if script.ACCOMPANIMENT in s.stems
+    ]
+    if able and c.rng.random() < 0.5:
+        found = able[int(c.rng.integers(0, len(able)))]
+        estimate = script.run(found, mix)[script.ACCOMPANIMENT]
+        sdr = surrogate.sdr_db(band, estimate)
+        if (
+            sdr > surrogate.sdr_db(band, mix) + LEAST_NETWORK_GAIN_DB
+            and surrogate.sdr_db(mix, estimate) < MOST_LIKE_MIX_DB
         ):
-            _add(c, wave, kind, number, f"{c.clip.name}#{number}", mono, chain, {**known, **about})
+            return estimate, {**_extracted(found.family.name, sdr), "separator_kind": found.family.kind}
+    estimate, sdr = surrogate.separate(band, voice, c.rng)
+    return estimate, _extracted("surrogate", sdr)
 
 
 def _add(
@@ -441,8 +518,7 @@ def _by_separator(
         if surrogate.sdr_db(mix, estimate) > MOST_LIKE_MIX_DB:
             continue
         chain = augment.draw(c.rng) if c.rng.random() < 0.5 else None
-        about = {"origin": "separated", "family": family, "separator_kind": separator_kind,
-                 "sdr_db": surrogate.sdr_db(target, estimate)}  # fmt: skip
+        about = {**_extracted(family, surrogate.sdr_db(target, estimate)), "separator_kind": separator_kind}
         pair = f"{c.clip.name}#{kind}{number}"
         _add(c, estimate, kind, number, pair, False, chain, {**known, **about})
         if c.clip.set_name != "dry":
@@ -454,7 +530,7 @@ def _by_separator(
                 pair,
                 False,
                 chain,
-                {**known, "origin": "studio", "family": "", "sdr_db": None},
+                {**known, **STUDIO},
             )
 
 
@@ -602,7 +678,7 @@ def _reworked(c: Context) -> None:
                 continue
             target, other, _ = found
             estimate, sdr = surrogate.separate(target, other, rng)
-            made.append((estimate, {"origin": "separated", "family": "surrogate", "sdr_db": sdr}))
+            made.append((estimate, _extracted("surrogate", sdr)))
             made.append((target, {}))
         hand = rework.draw(rng)
         mono = c.samples.shape[1] == 1 and rng.random() < 0.5
@@ -636,6 +712,7 @@ PARTS: dict[str, Part] = {
     "processed": Part(_processed, ("n_processed",)),
     "degraded": Part(_degraded, ("degraded_share",)),
     "submix": Part(_submixes, ("n_submixes",)),
+    "bundle": Part(_bundles, ("n_bundles", "script_names")),
     "reworked": Part(_reworked, ("n_reworked", *_COMMON)),
 }
 """The kinds of example, in the order in which a clip's rows are joined."""

@@ -288,8 +288,8 @@ def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> t
         cache: folder of fitted heads.
 
     Returns:
-        Fused outputs, and how they were fused; of origin on clips as they are and degraded ones, where networks speak
-        of nothing else, the rest on all rows.
+        Fused outputs, and how they were fused; of origin on clips as they are, degraded ones and sums of stems, where
+        networks speak of nothing else, the rest on all rows.
     """
     held: Outputs = {}
     for fold in range(settings.n_folds):
@@ -298,7 +298,7 @@ def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> t
         asked = inside
         if trained.trees.complete and not settings.network.share_of_rest:  # then the networks speak of origin alone
             kind = table.meta["kind"]
-            asked = inside & ((kind == "clean") | kind.str.startswith(DEGRADED)).to_numpy()
+            asked = inside & (kind.isin(["clean", "bundle"]) | kind.str.startswith(DEGRADED)).to_numpy()
         said = [(np.flatnonzero(inside), trained.trees.run(table.features[inside]))]
         if trained.net is not None:
             rows = np.flatnonzero(asked)

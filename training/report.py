@@ -64,6 +64,7 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
         "risk": _risk(scored),
         "metadata_only_auc": metadata_probe(scored),
         "degraded": _degraded(meta, held, config, of_fold),
+        "sums": _sums(meta, held, config, of_fold),
     }
     known = _seen_family(meta, held, config)
     out["seen_family_unseen_song_auc"] = evaluate.auc(known)
@@ -182,6 +183,19 @@ def _degraded(meta: pd.DataFrame, held: Outputs, config: Config, of_fold: dict[i
         name = kind.removeprefix(DEGRADED)
         out[name] = evaluate.figures(evaluate.decisions(evaluate.files(meta, held, rows), of_fold))
     return out
+
+
+def _sums(meta: pd.DataFrame, held: Outputs, config: Config, of_fold: dict[int, evaluate.Limits]) -> dict[str, Any]:
+    """Figures of sums of true stems, each window by itself: they are dense, and nothing was extracted."""
+    true = (meta["kind"] == "bundle").to_numpy() & (meta["origin"] == "studio").to_numpy()
+    true &= evaluate.unseen_rows(meta, config.n_folds)
+    each = meta.assign(clip=meta["clip"] + "#" + meta["window"].astype(str))
+    with_voice = (meta["pair"] == "").to_numpy()  # an instrumental has an extraction beside it
+    return {
+        name: evaluate.figures(evaluate.decisions(evaluate.files(each, held, true & here), of_fold))
+        for name, here in (("instrumentals", ~with_voice), ("mixes", with_voice))
+        if (true & here).any()
+    }
 
 
 def _processing(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
