@@ -42,6 +42,7 @@ n_classical = 0
 n_networks = 0
 n_processed = 1
 n_submixes = 1
+n_bundles = 1
 n_reworked = 1
 degraded_share = 0.0
 keep_maps = {maps}
@@ -244,9 +245,11 @@ def test_its_card_is_generated(trained: tuple[Path, dict[str, int], str]) -> Non
 def test_figures_count_what_was_held_out(trained: tuple[Path, dict[str, int], str]) -> None:
     """The unseen figures are of clips as they are, no more than the catalogue has of each class."""
     out, _, _ = trained
-    unseen = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))["figures"]["unseen"]
+    evaluation = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+    unseen, sums = evaluation["figures"]["unseen"], evaluation["figures"]["sums"]
     assert 0 < unseen["n_studio"] <= 24
     assert 0 < unseen["n_separated"] <= 18
+    assert sum(each["n_studio"] for each in sums.values()) == evaluation["rows"]["bundle/studio"] > 0
 
 
 @pytest.mark.slow
