@@ -194,8 +194,9 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "Studio stems as they are, through the common chain of gain, filters, codecs and noise, and through effects; "
         "real extractions found with their true stems or alone; extractions made for training by the demucs package, "
         "by small separators of the known architectures that were trained here, by librosa's repetition similarity and "
-        "harmonic/percussive separation, and by surrogates (corrupted masks and bleed). Drum stems are also programmed "
-        "from single hits.",
+        "harmonic/percussive separation, and by surrogates (corrupted masks and bleed). True stems are learnt from in "
+        "sums too: instrumentals, beside what is left of them when the voice is taken out, and whole mixes. Drum stems "
+        "are also programmed from single hits.",
         "",
         "| rows | number |",
         "|---|---:|",
