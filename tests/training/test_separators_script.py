@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from provenance import audio
 from tests.training import songs
 from training import card, catalogue, dataset, examples, splits
 from training.separators import script
@@ -89,6 +90,20 @@ def test_it_makes_negatives_beside_their_twins(folder: Path, tmp_path: Path) -> 
         {"name": names[0], "family": "spleeter", "repository": "owner/net", "commit": "0123456789abcdef",
          "licence": "MIT"}
     ]  # fmt: skip
+
+
+def test_it_leaves_the_band_when_it_takes_the_voice_out(folder: Path, tmp_path: Path) -> None:
+    """Beside true instrumentals lie what scripts leave of them and what surrogates do, each with its SDR."""
+    manifest = songs.write_manifest(tmp_path / "songs", ("one song", "two songs"))
+    clips, _ = catalogue.load([manifest], [])
+    recipe = examples.Recipe(n_bundles=8, scripts=str(folder), script_names=("spleeter-like",))
+    made = []
+    for clip in clips:
+        made += examples.make(clip, audio.read(clip.path)[1], "bundle", clips, recipe).meta
+    fake = [row for row in made if row["origin"] == "separated"]
+    assert {row["family"] for row in fake} == {"spleeter", "surrogate"}
+    assert all(isinstance(row["sdr_db"], float) for row in fake)
+    assert {row["pair"] for row in fake} < {row["pair"] for row in made if row["origin"] == "studio"}
 
 
 def test_clips_of_later_manifests_give_the_rows_that_are_wanted(tmp_path: Path) -> None:
