@@ -38,6 +38,8 @@ EASY_LEVEL_DB = (5.0, 18.0)
 MOST_LIKE_MIX_DB = 30.0
 """An output nearer to the mix than this has not been separated."""
 SEPARABLE = ("vocals", "drums", "bass", "other")
+STUDIO: dict[str, object] = {"origin": "studio", "family": "", "sdr_db": None}
+"""What is known of a true stem among examples that were made here."""
 META = (
     "clip", "kind", "window", "pair", "origin", "family", "separator_kind", "sdr_db", "processing", "oracle", "fold",
     "effects", "layers", "n_frames",
@@ -390,10 +392,6 @@ def _surrogate(c: Context) -> None:
         _add(c, target, "twin", number, pair, mono, chain, {**known, **STUDIO})
 
 
-STUDIO: dict[str, object] = {"origin": "studio", "family": "", "sdr_db": None}
-"""What is known of a true stem among examples that were made here."""
-
-
 def _extracted(family: str, sdr: float) -> dict[str, object]:
     """What is known of an estimate that was made here."""
     return {"origin": "separated", "family": family, "sdr_db": sdr}
@@ -442,18 +440,13 @@ def _bundle(c: Context) -> tuple[Wave, Wave | None]:
 
 def _without_voice(c: Context, band: Wave, voice: Wave) -> tuple[Wave, dict[str, object]]:
     """What a script leaves of the instruments when it takes the voice out, or a surrogate, and what is known of it."""
-    folder, mix = Path(c.recipe.scripts), band + voice
-    able = [
-        s for s in (script.load(folder / f"{n}.py") for n in c.recipe.script_names) if script.ACCOMPANIMENT in s.stems
-    ]
+    mix = band + voice
+    able = [loaded for loaded in _scripts(c).values() if script.ACCOMPANIMENT in loaded.stems]
     if able and c.rng.random() < 0.5:
         found = able[int(c.rng.integers(0, len(able)))]
         estimate = script.run(found, mix)[script.ACCOMPANIMENT]
         sdr = surrogate.sdr_db(band, estimate)
-        if (
-            sdr > surrogate.sdr_db(band, mix) + LEAST_NETWORK_GAIN_DB
-            and surrogate.sdr_db(mix, estimate) < MOST_LIKE_MIX_DB
-        ):
+        if _has_separated(band, mix, estimate, sdr, LEAST_NETWORK_GAIN_DB):
             return estimate, {**_extracted(found.family.name, sdr), "separator_kind": found.family.kind}
     estimate, sdr = surrogate.separate(band, voice, c.rng)
     return estimate, _extracted("surrogate", sdr)
@@ -495,8 +488,7 @@ def _by_separator(
 ) -> None:
     """Rows of separators that hear the mix only, each beside its true twin through the same chain.
 
-    An estimate that is not so much nearer to the target than the mix was is left out: it would teach that a mix is an
-    extraction. So is one that is the mix itself.
+    What has not separated is left out.
     """
     if c.clip.origin != "studio" or c.clip.oracle:
         return
@@ -513,25 +505,24 @@ def _by_separator(
             continue
         estimate, family, separator_kind = made
         mix = target + other
-        if surrogate.sdr_db(target, estimate) < surrogate.sdr_db(target, mix) + least_gain_db:
-            continue
-        if surrogate.sdr_db(mix, estimate) > MOST_LIKE_MIX_DB:
+        sdr = surrogate.sdr_db(target, estimate)
+        if not _has_separated(target, mix, estimate, sdr, least_gain_db):
             continue
         chain = augment.draw(c.rng) if c.rng.random() < 0.5 else None
-        about = {**_extracted(family, surrogate.sdr_db(target, estimate)), "separator_kind": separator_kind}
+        about = {**_extracted(family, sdr), "separator_kind": separator_kind}
         pair = f"{c.clip.name}#{kind}{number}"
         _add(c, estimate, kind, number, pair, False, chain, {**known, **about})
         if c.clip.set_name != "dry":
-            _add(
-                c,
-                target,
-                "twin",
-                number,
-                pair,
-                False,
-                chain,
-                {**known, **STUDIO},
-            )
+            _add(c, target, "twin", number, pair, False, chain, {**known, **STUDIO})
+
+
+def _has_separated(target: Wave, mix: Wave, estimate: Wave, sdr_db: float, least_gain_db: float) -> bool:
+    """Whether an estimate is so much nearer to the target than the mix was, and is not the mix itself.
+
+    One that is not would teach that a mix is an extraction.
+    """
+    gain_db = sdr_db - surrogate.sdr_db(target, mix)
+    return gain_db >= least_gain_db and surrogate.sdr_db(mix, estimate) <= MOST_LIKE_MIX_DB
 
 
 def _demucs(c: Context) -> None:
@@ -573,8 +564,7 @@ def _networks(c: Context) -> None:
 
 def _network_or_script(c: Context) -> Chosen | None:
     """One of the networks, or of the scripts that give this stem; drawn by name, each alike."""
-    stem, folder = c.clip.stem, Path(c.recipe.scripts)
-    scripts = {name: script.load(folder / f"{name}.py") for name in c.recipe.script_names}
+    stem, scripts = c.clip.stem, _scripts(c)
     as_rest = script.ACCOMPANIMENT if stem != "vocals" else stem
     able = [name for name, loaded in scripts.items() if {stem, as_rest} & {*loaded.stems}]
     names = [*c.recipe.network_names, *able]
@@ -591,6 +581,11 @@ def _network_or_script(c: Context) -> Chosen | None:
         return _direct_or_residual(c, script.run(found, mix), key, mix), found.family.name, found.family.kind
 
     return Chosen(run, "" if key == stem else "vocals")
+
+
+def _scripts(c: Context) -> dict[str, script.Script]:
+    """The recipe's separators in Python files, by name."""
+    return {name: script.load(Path(c.recipe.scripts) / f"{name}.py") for name in c.recipe.script_names}
 
 
 def _run_network(c: Context, name: str, mix: Wave) -> tuple[Wave, str, str] | None:
