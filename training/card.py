@@ -52,7 +52,7 @@ def separators(recipe: Recipe) -> list[dict[str, str]]:
         recipe: of the rows.
     """
     rows = []
-    for name in recipe.script_names:
+    for name in dict.fromkeys((*recipe.script_names, *recipe.whole_names)):
         found = script.load(Path(recipe.scripts) / f"{name}.py")
         rows.append({"name": name, "family": found.family.name, **found.source})
     return rows

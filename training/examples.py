@@ -22,6 +22,7 @@ from provenance.windows import MIN_WINDOW_S, WINDOW_S, split
 from training import augment, drum_loops, effects, rework
 from training.catalogue import Clip
 from training.degrade import DEGRADATIONS
+from training.families import Family, family_of
 from training.separators import classical, demucs, networks, script, surrogate
 
 Wave: TypeAlias = npt.NDArray[np.float32]
@@ -35,6 +36,12 @@ DEGRADED = "degraded:"
 LEAST_NETWORK_GAIN_DB = 2.0
 """By how much an output of a small network must be nearer to its target than the mix was."""
 EASY_LEVEL_DB = (5.0, 18.0)
+MATE_S = 20
+"""So much of a stem is read to mix it with others."""
+WHOLE_S = 7.8
+"""Length of whole mixes: what HTDemucs hears at once."""
+MOST_SDR_DB = 20.0
+"""An estimate better than this differs from a true stem by less than a studio's own processing, and is left out."""
 MOST_LIKE_MIX_DB = 30.0
 """An output nearer to the mix than this has not been separated."""
 SEPARABLE = ("vocals", "drums", "bass", "other")
@@ -69,12 +76,14 @@ class Recipe:
             :data:`training.degrade.DEGRADATIONS` too; nothing is learnt from these.
         p_effects: share of the examples of clips that are not dry which go through an effects chain, in both
             classes alike, so that distortion and space are no sign of either.
-        demucs_repo: folder of local demucs weights, or empty.
-        demucs_models: names in it.
+        demucs_repo: folder of local demucs weights, or empty for the pretrained ones, which are downloaded.
+        demucs_models: names there.
         networks: folder of networks trained by ``training.separators.train``, or empty.
         network_names: names in it.
         scripts: folder of separators as Python files, as :mod:`training.separators.script` describes them, or empty.
         script_names: names in it.
+        whole_names: names among those scripts or ``demucs_models`` that part whole mixes, each of them the same mix.
+        whole_share: share of the produced stems around which such a mix is put together; of whole songs' twice that.
         further_parts: keys of :data:`PARTS`: the only rows that clips of the second manifest and those after it give;
             empty for all.
         seed: of everything drawn.
@@ -100,6 +109,8 @@ class Recipe:
     network_names: tuple[str, ...] = ()
     scripts: str = ""
     script_names: tuple[str, ...] = ()
+    whole_names: tuple[str, ...] = ()
+    whole_share: float = 0.0
     further_parts: tuple[str, ...] = ()
     seed: int = 0
     keep_maps: bool = False
@@ -306,9 +317,9 @@ def stereo(wave: Wave) -> Wave:
 
 @lru_cache(maxsize=256)
 def _mate(path: Path) -> Wave | None:
-    """The first 20 s of a stem to mix with others, read-only; None where it cannot be read or is silent."""
+    """The first seconds of a stem to mix with others, read-only; None where it cannot be read or is silent."""
     try:
-        _, wave = audio.read(path, max_s=20.0)
+        _, wave = audio.read(path, max_s=MATE_S)
     except UnreadableAudio:
         return None
     wave.setflags(write=False)
@@ -532,10 +543,21 @@ def _demucs(c: Context) -> None:
 
 def _run_demucs(c: Context, mix: Wave) -> tuple[Wave, str, str] | None:
     name = str(c.rng.choice(c.recipe.demucs_models))
-    stems = demucs.separate(mix, name, Path(c.recipe.demucs_repo), as_cli=c.rng.random() < 0.5)
+    stems = demucs.separate(mix, name, _demucs_repo(c.recipe), as_cli=c.rng.random() < 0.5)
     if c.clip.stem not in stems:
         return None
-    return _direct_or_residual(c, stems, c.clip.stem, mix), "demucs", "waveform"
+    family = _family_of_demucs(name)
+    return _direct_or_residual(c, stems, c.clip.stem, mix), family.name, family.kind
+
+
+def _demucs_repo(recipe: Recipe) -> Path | None:
+    return Path(recipe.demucs_repo) if recipe.demucs_repo else None
+
+
+def _family_of_demucs(name: str) -> Family:
+    """The family of a pretrained model, or of a local one, whose name is a signature."""
+    found = family_of(name)
+    return found if found.name == "demucs" else Family("demucs", "waveform")
 
 
 def _direct_or_residual(c: Context, stems: dict[str, Wave], stem: str, mix: Wave) -> Wave:
@@ -586,6 +608,108 @@ def _network_or_script(c: Context) -> Chosen | None:
 def _scripts(c: Context) -> dict[str, script.Script]:
     """The recipe's separators in Python files, by name."""
     return {name: script.load(Path(c.recipe.scripts) / f"{name}.py") for name in c.recipe.script_names}
+
+
+def _wholes(c: Context) -> None:
+    """A whole mix parted by each of the recipe's scripts into all its stems, as vendors do it; one twin for all."""
+    clip, rng, recipe = c.clip, c.rng, c.recipe
+    if clip.origin != "studio" or clip.oracle or clip.set_name == "dry" or clip.stem not in SEPARABLE:
+        return
+    share = recipe.whole_share * (2 if clip.set_name == "pairs" else 1)
+    if not recipe.whole_names or _lot(clip.name) >= share:
+        return
+    stems = _whole(c)
+    mix = np.asarray(sum(wave for wave, _ in stems.values()), np.float32)
+    if len(stems) < 2 or is_silent(mix):
+        return
+    parted = [_parted(name, mix, recipe) for name in recipe.whole_names]
+    if "vocals" in stems and rng.random() < 0.5:
+        band = np.asarray(mix - stems["vocals"][0], np.float32)
+        stems[script.ACCOMPANIMENT] = (band, {"processing": "unknown", "effects": "", "layers": "submix"})
+    for stem, (truth, known) in stems.items():
+        pair, start = f"{clip.name}#whole-{stem}", int(rng.integers(0, len(mix) - N_WINDOW + 1))
+        mono = c.samples.shape[1] == 1 and rng.random() < 0.3
+        chain = augment.draw(rng) if rng.random() < 0.6 else None
+        cut = slice(start, start + N_WINDOW)
+        for estimates, family in parted:
+            estimate = _estimate_of(stem, estimates, [*stems], mix, rng)
+            if estimate is None or is_silent(truth[cut]):
+                continue
+            sdr = surrogate.sdr_db(truth[cut], estimate[cut])
+            separated = _has_separated(truth[cut], mix[cut], estimate[cut], sdr, LEAST_NETWORK_GAIN_DB)
+            if separated and sdr <= MOST_SDR_DB:
+                about = {**known, **_extracted(family.name, sdr), "separator_kind": family.kind}
+                _add(c, estimate[cut], "whole", 0, pair, mono, chain, about)
+        _add(c, truth[cut], "twin", 0, pair, mono, chain, {**known, **STUDIO})
+
+
+def _parted(name: str, mix: Wave, recipe: Recipe) -> tuple[dict[str, Wave], Family]:
+    """What one of the recipe's separators makes of a mix, and its family."""
+    if name in recipe.demucs_models:
+        return demucs.separate(mix, name, _demucs_repo(recipe)), _family_of_demucs(name)
+    loaded = script.load(Path(recipe.scripts) / f"{name}.py")
+    return script.run(loaded, mix), loaded.family
+
+
+def _whole(c: Context) -> dict[str, tuple[Wave, dict[str, object]]]:
+    """Stems of a mix by name, (n, 2), and what is known of each: of the clip's own song at one moment where the clip
+    lies among whole songs, else of several songs at random levels."""
+    clip, rng, n = c.clip, c.rng, int(WHOLE_S * audio.SAMPLE_RATE_HZ)
+    start = int(rng.integers(0, max(1, min(len(c.samples), MATE_S * audio.SAMPLE_RATE_HZ) - n + 1)))
+    passage = lambda wave: np.resize(stereo(wave)[start : start + n], (n, 2))  # noqa: E731
+    own, used = _with_effects(passage(c.samples), c)
+    about: dict[str, object] = {"processing": "unknown" if used else clip.wetness, "effects": used}
+    stems = {clip.stem: (stereo(own), about)}
+    of_song = clip.set_name == "pairs"
+    kin = [o for o in c.pool if o.set_name != "dry" and (o.set_name == "pairs" and o.song == clip.song) == of_song]
+    if not of_song:
+        stems[clip.stem] = (_levelled(stems[clip.stem][0]), about)
+    for stem in SEPARABLE:
+        able = [o for o in kin if o.stem == stem]
+        if stem == clip.stem or not able or (not of_song and rng.random() < 0.15):
+            continue
+        other = able[int(rng.integers(0, len(able)))]
+        wave = _mate(other.path) if of_song else _passage(other, n, rng, False)
+        if wave is not None and len(wave) > start * of_song:
+            known: dict[str, object] = {"processing": other.wetness, "effects": "", "layers": layers_of(other)}
+            stems[stem] = (passage(wave) if of_song else wave, known)
+    loudest = max(float(np.abs(sum(wave for wave, _ in stems.values())).max()), 1e-9)
+    gain = np.float32(rng.uniform(0.3, 0.99) / loudest)
+    return {stem: (np.asarray(wave * gain, np.float32), known) for stem, (wave, known) in stems.items()}
+
+
+def _levelled(wave: Wave) -> Wave:
+    return np.asarray(wave / np.float32(np.sqrt(np.mean(wave**2)) + 1e-6) * 0.1, np.float32)
+
+
+def _estimate_of(
+    stem: str, estimates: dict[str, Wave], there: list[str], mix: Wave, rng: np.random.Generator
+) -> Wave | None:
+    """What a separator gave for a stem, or left beside the others, sometimes rounded as its command writes it.
+
+    Where all instruments are one stem, its estimate is what is left of them together.
+    """
+    instruments = [name for name in SEPARABLE if name != "vocals"]
+    voice = estimates.get("vocals")
+    bundled = stem == script.ACCOMPANIMENT or (stem == "other" and not {"drums", "bass"} & {*there})
+    if bundled:
+        if all(name in estimates for name in instruments) and rng.random() < 0.5:
+            out = np.sum([estimates[name] for name in instruments], axis=0)
+        elif script.ACCOMPANIMENT in estimates and (voice is None or rng.random() < 0.7):
+            out = estimates[script.ACCOMPANIMENT]
+        elif voice is not None:
+            out = mix - voice
+        else:
+            return None
+    elif stem not in estimates:
+        return None
+    else:
+        out = estimates[stem]
+        others = [wave for name, wave in estimates.items() if name != stem]
+        if others and rng.random() < 0.15:
+            out = mix - np.sum(others, axis=0)
+    out = np.asarray(out, np.float32)
+    return demucs.as_written(out) if rng.random() < 0.5 else out
 
 
 def _run_network(c: Context, name: str, mix: Wave) -> tuple[Wave, str, str] | None:
@@ -683,9 +807,13 @@ def _reworked(c: Context) -> None:
             _add(c, worked, "reworked", number, pair if len(made) == 2 else "", mono, chain, {**unknown, **about})
 
 
+def _lot(name: str) -> float:
+    """A number from 0 to 1 that hangs on a name alone."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:6], 16) / 16**6
+
+
 def _degraded(c: Context) -> None:
-    twin = _pair_of(c.clip) or c.clip.name
-    if int(hashlib.sha256(twin.encode()).hexdigest()[:6], 16) / 16**6 >= c.recipe.degraded_share or c.clip.oracle:
+    if _lot(_pair_of(c.clip) or c.clip.name) >= c.recipe.degraded_share or c.clip.oracle:
         return
     for window in split([c.samples]):
         if is_silent(window.samples):
@@ -703,6 +831,7 @@ PARTS: dict[str, Part] = {
     "demucs": Part(_demucs, ("n_demucs", "demucs_models", *_COMMON)),
     "classical": Part(_classical, ("n_classical", *_COMMON)),
     "network": Part(_networks, ("n_networks", "network_names", "script_names", *_COMMON)),
+    "whole": Part(_wholes, ("whole_names", "whole_share", *_COMMON)),
     "easy": Part(_easy, ("n_easy", "demucs_models", "network_names", "script_names", *_COMMON)),
     "processed": Part(_processed, ("n_processed",)),
     "degraded": Part(_degraded, ("degraded_share",)),

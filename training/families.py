@@ -24,7 +24,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     (r"htdemucs|hdemucs|hybrid.demucs|mdx_extra|freemusicdemixer", "demucs", "hybrid"),
     (r"demucs", "demucs", "waveform"),
     (r"spleeter", "spleeter", "spectrogram_mask"),
-    (r"open-?unmix|^umx|blstm-uhlich|mmdenselstm|sisec18-uhl", "open-unmix", "spectrogram_mask"),  # Uhlich, Takahashi
+    (r"open-?unmix|^umx|blstm-uhlich|mmdenselstm|d3net|sisec18-uhl", "open-unmix", "spectrogram_mask"),  # one group
     (r"wave-?u-?net|^wavenet", "wave-u-net", "waveform"),
     (r"tasnet|medleyvox", "tasnet", "waveform"),
     (r"tdc-unet|lasaft|lightsaft|amss", "tdc-unet", "complex_mask"),
@@ -38,7 +38,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     (r"tfc-?tdf|mdx-?net|mdx23c|kuielab", "tfc-tdf", "complex_mask"),
     (r"drnn", "drnn", "spectrogram_mask"),
     (r"roformer|bsrnn|band-?split", "band-split", "transformer"),
-    (r"tiger|tfgnet", "tiger", "transformer"),
+    (r"tiger|tfgnet|unmixx", "tiger", "transformer"),
     (r"grais", "grais-dnn", "spectrogram_mask"),
     (r"^rnn-svs", "rnn-svs", "spectrogram_mask"),
     (r"cnn-drumsep|ideal-binary", "drumsep", "spectrogram_mask"),
@@ -55,11 +55,16 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     (r"u-net", "u-net", "spectrogram_mask"),
     (r"blstm", "blstm-mask", "spectrogram_mask"),
     (r"^cdae", "cdae", "spectrogram_mask"),
+    (r"^cerberus", "cerberus", "spectrogram_mask"),
+    (r"complex-mtassnet", "complex-mtassnet", "complex_mask"),
+    (r"^fcn$", "fcn", "spectrogram_mask"),
+    (r"^unet-372", "unet-372", "spectrogram_mask"),
+    (r"^dae-skip", "dae-skip-mir1k", "spectrogram_mask"),
     (r"acapellabot", "acapellabot", "spectrogram_mask"),
     (r"deepfilter", "deepfilternet", "complex_mask"),
     (r"^surrogate", "surrogate", "spectrogram_mask"),
 )
-_ORACLE = re.compile(r"ideal-binary|instglow|msdm|rl_singing|resynth|rave|jukebox|lqvae", re.IGNORECASE)
+_ORACLE = re.compile(r"ideal-binary|instglow|msdm|mge-ldm|msg-ld|rl_singing|resynth|rave|jukebox|lqvae", re.IGNORECASE)
 
 
 def family_of(separator: str) -> Family:

@@ -71,8 +71,15 @@ def separate(
     stems: dict[str, Wave] = {}
     for stem, estimate in zip(model.sources, out, strict=True):
         array = estimate.numpy().T.astype(np.float32)
-        if as_cli:
-            array = array / max(1.01 * float(np.abs(array).max()), 1.0)
-            array = (np.round(array * 32767) / 32767).astype(np.float32)
-        stems[stem] = array
+        stems[stem] = as_written(array) if as_cli else array
     return stems
+
+
+def as_written(estimate: Wave) -> Wave:
+    """Return an estimate as the demucs command writes it: rescaled where it would clip, and rounded to 16 bits.
+
+    Args:
+        estimate: float32 (n, 2).
+    """
+    estimate = estimate / max(1.01 * float(np.abs(estimate).max()), 1.0)
+    return (np.round(estimate * 32767) / 32767).astype(np.float32)

@@ -1,0 +1,168 @@
+"""Whole mixes parted into all their stems, each estimate beside its true stem."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+
+from provenance import audio
+from tests.training import songs
+from tests.training.test_separators_run import tiny_demucs
+from training import card, catalogue, config, dataset, evaluate, examples, splits
+from training.catalogue import Clip
+from training.separators import script
+
+Wave = npt.NDArray[np.float32]
+WIENER = '''
+"""Filters that do not change over time, drawn from the mean spectra of stems of one song."""
+import numpy as np
+from scipy import signal
+from tests.training import songs
+
+SOURCE = {"repository": "owner/filters", "commit": "0123456789abcdef", "licence": "MIT"}
+STEMS = songs.STEMS
+
+
+def spectra(wave):
+    return signal.stft(wave.T, songs.RATE_HZ, nperseg=2048)[2]
+
+
+power = {stem: np.mean(np.abs(spectra(songs.stem(stem, 5.0, 0))) ** 2, axis=(0, 2)) for stem in STEMS}
+
+
+def separate(mix):
+    found, total = spectra(mix), sum(power.values()) + 1e-12
+    out = {}
+    for stem, own in power.items():
+        wave = signal.istft(found * (own / total)[None, :, None], songs.RATE_HZ, nperseg=2048)[1]
+        out[stem] = np.ascontiguousarray(wave.T[: len(mix)], np.float32)
+    return out
+'''
+NOTHING = "STEMS = ('vocals', 'bass')\n\n\ndef separate(mix):\n    return {stem: mix.copy() for stem in STEMS}\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a separator and with one that hands the mix through."""
+    made = tmp_path_factory.mktemp("scripts")
+    (made / "roformer-like.py").write_text(WIENER, encoding="utf-8")
+    (made / "nothing.py").write_text(NOTHING, encoding="utf-8")
+    return made
+
+
+def recipe(folder: Path, *names: str, share: float = 1.0, **more: object) -> examples.Recipe:
+    """Return a recipe of whole mixes alone, without effects."""
+    return examples.Recipe(
+        n_windows=1, n_augmented=0, n_surrogates=0, n_demucs=0, n_classical=0, n_networks=0, n_submixes=0,
+        n_processed=0, p_effects=0.0, scripts=str(folder), whole_names=names, whole_share=share, **more,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def catalogue_of(folder: Path, set_name: str) -> list[Clip]:
+    """Return the stems of four songs."""
+    return catalogue.load(
+        [songs.write_manifest(folder / set_name, ("one", "two", "three", "four"), 10.0, set_name)], []
+    )[0]
+
+
+def rows_of(clip: Clip, clips: list[Clip], made_by: examples.Recipe) -> pd.DataFrame:
+    """Return the rows of a clip's part."""
+    return pd.DataFrame(examples.make(clip, audio.read(clip.path)[1], "whole", clips, made_by).meta)
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[Wave]:
+    """Return a list that the mixes given to scripts are put into."""
+    seen: list[Wave] = []
+    run = script.run
+
+    def watch(loaded: script.Script, mix: Wave) -> dict[str, Wave]:
+        seen.append(mix)
+        return run(loaded, mix)
+
+    monkeypatch.setattr(script, "run", watch)
+    return seen
+
+
+def test_a_song_is_mixed_at_one_moment_and_parted(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mix is the sum of the song's four stems; every stem has a twin, and what was separated lies beside it."""
+    clips, seen = catalogue_of(tmp_path, "pairs"), watched(monkeypatch)
+    clip = next(c for c in clips if c.song == clips[0].song and c.stem == "bass")
+    rows = rows_of(clip, clips, recipe(folder, "roformer-like"))
+    stems = [audio.read(c.path)[1] for c in clips if c.song == clip.song]
+    assert len(stems) == len(songs.STEMS)
+    whole = np.sum(stems, axis=0)
+    (mix,) = seen
+    assert len(mix) == int(examples.WHOLE_S * audio.SAMPLE_RATE_HZ)
+    assert np.abs(mix).max() <= 1.0
+    across = np.fft.irfft(np.fft.rfft(whole[:, 0], 2**20) * np.conj(np.fft.rfft(mix[:, 0], 2**20)))
+    start = int(np.argmax(across[: len(whole) - len(mix) + 1]))
+    passage = whole[start : start + len(mix)]
+    gain = float(np.sum(passage * mix) / np.sum(passage**2))
+    assert np.sum((mix - gain * passage) ** 2) < 1e-6 * np.sum(mix**2)
+    true, found = rows[rows["origin"] == "studio"], rows[rows["origin"] == "separated"]
+    assert set(true["kind"]) == {"twin"}
+    assert {name.rsplit("-", 1)[1] for name in true["pair"]} >= set(songs.STEMS)
+    assert len(found) > 0
+    assert set(found["kind"]) == {"whole"}
+    assert set(found["family"]) == {"band-split"}
+    assert set(found["pair"]) <= set(true["pair"])
+    assert found["sdr_db"].between(-10, examples.MOST_SDR_DB).all()
+
+
+def test_stems_of_several_songs_are_mixed_and_instruments_together_are_a_submix(folder: Path, tmp_path: Path) -> None:
+    """Where songs are not whole, mates are of other songs; accompaniments come up and are sums."""
+    clips = catalogue_of(tmp_path, "multitrack")
+    rows = pd.concat([rows_of(clip, clips, recipe(folder, "roformer-like")) for clip in clips])
+    together = rows[rows["pair"].str.endswith("accompaniment")]
+    assert {"studio", "separated"} <= set(together["origin"])
+    assert set(together["layers"]) == {"submix"}
+    assert set(together["processing"]) == {"unknown"}
+    assert (rows[~rows["pair"].str.endswith("accompaniment")]["processing"] == "wet").all()
+
+
+def test_what_has_not_separated_is_left_out(folder: Path, tmp_path: Path) -> None:
+    """One mix, two separators, one twin for both; the mix itself is nobody's extraction."""
+    clips = catalogue_of(tmp_path, "pairs")
+    rows = rows_of(clips[0], clips, recipe(folder, "nothing", "roformer-like"))
+    found = rows[rows["origin"] == "separated"]
+    assert set(found["family"]) == {"band-split"}
+    assert not rows[rows["origin"] == "studio"]["pair"].duplicated().any()
+
+
+def test_a_model_of_the_demucs_package_parts_whole_mixes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name among ``demucs_models`` is run by the package."""
+    pytest.importorskip("demucs")
+    monkeypatch.setattr(examples, "LEAST_NETWORK_GAIN_DB", -np.inf)  # it is untrained
+    name = tiny_demucs(tmp_path)
+    clips = catalogue_of(tmp_path, "pairs")
+    made_by = recipe(tmp_path, name, demucs_repo=str(tmp_path), demucs_models=(name,))
+    found = rows_of(clips[0], clips, made_by).query("origin == 'separated'")
+    assert set(found["family"]) == {"demucs"}
+    assert len(found) >= len(songs.STEMS)
+
+
+def test_the_share_says_how_many_and_the_table_takes_them(folder: Path, tmp_path: Path) -> None:
+    """No clip without a share; rows of a fold's mixes stay in it; the card tells of the separator."""
+    clips = catalogue_of(tmp_path, "multitrack")
+    assert rows_of(clips[0], clips, recipe(folder, "roformer-like", share=0.0)).empty
+    with_few = sum(not rows_of(clip, clips, recipe(folder, "roformer-like", share=0.5)).empty for clip in clips)
+    assert 0 < with_few < len(clips)
+    unit_fold, _ = splits.folds_in_turn(clips)
+    few = recipe(folder, "roformer-like", share=0.3)
+    meta = dataset.build(clips, unit_fold, few, tmp_path / "rows", n_workers=1).meta
+    whole = meta[meta["pair"] != ""]
+    assert set(whole["kind"]) == {"whole", "twin"}
+    assert whole.groupby("pair")["fold"].nunique().max() == 1
+    assert card.separators(recipe(folder, "roformer-like"))[0]["repository"] == "owner/filters"
+
+
+def test_without_scripts_the_configuration_names_none(tmp_path: Path) -> None:
+    """``--scripts ''`` leaves whole mixes out as well."""
+    assert config.load(evaluate.CONFIG_FILE, None, None, "").recipe.whole_names == ()
+    assert config.load(evaluate.CONFIG_FILE, None, None, str(tmp_path)).recipe.whole_names
