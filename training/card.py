@@ -233,11 +233,10 @@ def _networks(record: dict[str, Any]) -> list[str]:
         "",
     ]
     if on := record.get("further"):
-        between = f"; what ships lies between, with {on['share_of_start']:.0%} of the weights they began with"
-        lines[1:1] = [
-            f"They were then fitted on for {on['steps']} steps of {on['batch']} units from {on['n_rows']} rows"
-            f"{between if on['share_of_start'] else ''}."
-        ]
+        rounds = ", then ".join(f"{o['steps']} steps of {o['batch']} units from {o['n_rows']} rows" for o in on)
+        start = on[-1].get("share_of_start")
+        between = f"; what ships lies between, with {start:.0%} of the weights they began with" if start else ""
+        lines[1:1] = [f"They were then fitted on for {rounds}{between}."]
     return lines
 
 

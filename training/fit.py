@@ -66,6 +66,9 @@ def main(
     further: Annotated[
         bool, typer.Option("--further", help="Fit the networks of --nets on, by the configuration's further_cycles.")
     ] = False,
+    nets_out: Annotated[
+        Path | None, typer.Option(help="Folder for networks that were fitted on: --nets of a later fit.")
+    ] = None,
     config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = evaluate.CONFIG_FILE,
     work: Work = Path("work"),
     workers: Workers = N_WORKERS,
@@ -75,6 +78,8 @@ def main(
         settings = config.load(config_file, demucs_repo, networks, scripts)
         if further and nets_folder is None:
             raise ValueError("found --further without --nets; needed: the networks to go on from")
+        if nets_out is not None and not further:
+            raise ValueError("found --nets-out without --further; needed: networks that are fitted on")
         if further:
             settings = _further(settings)
         clips, left_out = catalogue.load(manifest, flags)
@@ -88,6 +93,8 @@ def main(
     for failure in table.failures:
         typer.echo(f"left out: {failure}", err=True)
     fit_missing(table, settings, work / "heads", workers)
+    if nets_out is not None:
+        keep(nets_out, table, settings, work / "heads")
     held, fusion = judge_folds(table, settings, work / "heads")
     figures = report.report(table, held, settings)
     trained = load(table, settings, None, work / "heads")
@@ -142,14 +149,24 @@ def adopt(folder: Path, table: dataset.Table, manifests: list[Path], settings: c
     record, network = nets.record_of(folder), settings.network
     if network.begun:
         steps = network.n_steps * sum(network.cycles)
-        record["further"] = {
-            "steps": steps,
-            "batch": network.batch,
-            "rate": network.rate,
-            "n_rows": len(table.meta),
-            "share_of_start": network.share_of_start,
-        }
+        on = {"steps": steps, "batch": network.batch, "rate": network.rate, "n_rows": len(table.meta)}
+        record["further"] = [*record.get("further", []), on | {"share_of_start": network.share_of_start}]
     _record_of(table, settings, cache).write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+def keep(folder: Path, table: dataset.Table, settings: config.Config, cache: Path) -> None:
+    """Write networks that were fitted on as :mod:`training.nets` writes them, to go on from.
+
+    Args:
+        folder: to write.
+        table: described rows.
+        settings: of the heads.
+        cache: folder of fitted heads.
+    """
+    found = {fold: load(table, settings, fold, cache).net for fold in (*range(settings.n_folds), None)}
+    record = json.loads(_record_of(table, settings, cache).read_text(encoding="utf-8"))
+    record["network"] = dataclasses.asdict(settings.network)
+    nets.write(folder, {fold: net for fold, net in found.items() if net is not None}, record)
 
 
 def _further(settings: config.Config) -> config.Config:

@@ -384,7 +384,7 @@ class School:
             "failures": sorted(set(self.failures)),
             "held_out_windows": self._watched,
         }
-        _save(out, self.folds, record)
+        write(out, {fold.name: fold.fitted() for fold in self.folds}, record)
         typer.echo(json.dumps(self._watched[-1]), err=True)
 
 
@@ -444,10 +444,17 @@ def judge(
     return out
 
 
-def _save(out: Path, folds: list[Fold], record: dict[str, Any]) -> None:
+def write(out: Path, fitted: dict[int | None, Ensemble], record: dict[str, Any]) -> None:
+    """Write networks and what is known of them.
+
+    Args:
+        out: folder.
+        fitted: networks by the fold that they learnt without, None for all.
+        record: goes beside them.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    for fold in folds:
-        texture_net.save(fold.fitted(), out / _name_of(fold.name))
+    for name, net in fitted.items():
+        texture_net.save(net, out / _name_of(name))
     part = out / f".{os.getpid()}.{RECORD}"
     part.write_text(json.dumps(record, indent=1), encoding="utf-8")
     os.replace(part, out / RECORD)

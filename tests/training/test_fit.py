@@ -349,10 +349,10 @@ def test_networks_fitted_elsewhere_are_taken(manifest: Path, root: Path, tmp_pat
     assert once > len(list((tmp_path / "work" / "rows").glob("*.npz"))) / 2
     assert evaluation["parity_largest_difference"] < 1e-4
     taken = (out / "model.onnx").read_bytes()
-    done = run([*line, "--nets", str(fitted), "--further"])
+    done = run([*line, "--nets", str(fitted), "--further", "--nets-out", str(tmp_path / "on")])
     assert done.returncode == 0, done.stderr
     evaluation = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
-    assert evaluation["networks"]["further"]["steps"] == 12
+    assert [on["steps"] for on in evaluation["networks"]["further"]] == [12]
     assert evaluation["networks"]["n_rows"] == record["n_rows"]
     assert (out / "model.onnx").read_bytes() != taken
     assert evaluation["parity_largest_difference"] < 1e-4
@@ -360,6 +360,13 @@ def test_networks_fitted_elsewhere_are_taken(manifest: Path, root: Path, tmp_pat
     again = run([*line, "--further"])
     assert again.returncode == 2
     assert "needed: the networks to go on from" in again.stderr
+    again = run([*line, "--nets", str(tmp_path / "on"), "--further"])
+    assert again.returncode == 0, again.stderr
+    assert "for 12 steps of 4 units from" in (out / "README.md").read_text(encoding="utf-8")
+    assert ", then 12 steps of 4 units from" in (out / "README.md").read_text(encoding="utf-8")
+    again = run([*line, "--nets-out", str(tmp_path / "on")])
+    assert again.returncode == 2
+    assert "needed: networks that are fitted on" in again.stderr
     settings = config.load(tmp_path / "config.toml", "", "", "").network
     folds = splits.deal([manifest], 3, 3)
     two = nets.load(fitted, 0, folds, settings)

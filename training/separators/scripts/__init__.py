@@ -1,0 +1,1 @@
+"""Separators in Python files that come with the project; :mod:`training.separators.script` says what they are."""
