@@ -161,6 +161,7 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "",
         *_sums(figures.get("sums", {})),
         "",
+        *_wholes(figures.get("wholes", {})),
         "### By measured SDR of the extraction",
         "",
         "| SDR in dB | extractions | called separated | called studio |",
@@ -293,6 +294,16 @@ def _sums(sums: dict[str, Any]) -> list[str]:
         return ["Not measured for this model."]
     return ["Sums of true stems of one song or of several, windows of 4 s through the common chain. A mix is no stem, "
             "but nothing was extracted from it either.", "", *_table(sums)]  # fmt: skip
+
+
+def _wholes(wholes: dict[str, Any]) -> list[str]:
+    if not wholes:
+        return []
+    sdr = "; ".join(f"{name} {found['median_sdr_db']:.1f} dB" for name, found in wholes.items())
+    return ["### Whole mixes parted by separators of others", "",
+            "Estimates out of mixes of unseen songs and the true stems, windows of 4 s, most after the common chain: "
+            "judged by models that learnt from other estimates of the family, and by the one that learnt from none. "
+            f"Median SDR: {sdr}.", "", *_table(wholes), ""]  # fmt: skip
 
 
 _GROUPS = {

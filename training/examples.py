@@ -31,6 +31,8 @@ N_LEAST = int(MIN_WINDOW_S * audio.SAMPLE_RATE_HZ)
 N_MAP_FRAMES = frontend.n_map_frames(N_WINDOW)
 MAP_SHAPE = (2, N_MAP_FRAMES, frontend.N_MAP_BINS)
 SILENT_RMS = 1e-5
+WHOLE = "#whole-"
+"""Names of pairs of estimates out of whole mixes and their true stems hold it."""
 DEGRADED = "degraded:"
 """Kinds of rows that are judged and never learnt from begin with it."""
 LEAST_NETWORK_GAIN_DB = 2.0
@@ -627,7 +629,7 @@ def _wholes(c: Context) -> None:
         band = np.asarray(mix - stems["vocals"][0], np.float32)
         stems[script.ACCOMPANIMENT] = (band, {"processing": "unknown", "effects": "", "layers": "submix"})
     for stem, (truth, known) in stems.items():
-        pair, start = f"{clip.name}#whole-{stem}", int(rng.integers(0, len(mix) - N_WINDOW + 1))
+        pair, start = f"{clip.name}{WHOLE}{stem}", int(rng.integers(0, len(mix) - N_WINDOW + 1))
         mono = c.samples.shape[1] == 1 and rng.random() < 0.3
         chain = augment.draw(rng) if rng.random() < 0.6 else None
         cut = slice(start, start + N_WINDOW)

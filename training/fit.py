@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 from provenance import frontend
 from training import calibrate as fitting
 from training import card, catalogue, config, dataset, evaluate, heads, nets, publish, report, splits, texture_net
-from training.examples import DEGRADED
+from training.examples import DEGRADED, WHOLE
 from training.heads import Outputs, Trees
 from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Work, Workers
 from training.separators.errors import SeparatorError
@@ -305,8 +305,8 @@ def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> t
         cache: folder of fitted heads.
 
     Returns:
-        Fused outputs, and how they were fused; of origin on clips as they are, degraded ones and sums of stems, where
-        networks speak of nothing else, the rest on all rows.
+        Fused outputs, and how they were fused; of origin on clips as they are, degraded ones, sums of stems and whole
+        mixes parted, where networks speak of nothing else, the rest on all rows.
     """
     held: Outputs = {}
     for fold in range(settings.n_folds):
@@ -315,7 +315,8 @@ def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> t
         asked = inside
         if trained.trees.complete and not settings.network.share_of_rest:  # then the networks speak of origin alone
             kind = table.meta["kind"]
-            asked = inside & (kind.isin(["clean", "bundle"]) | kind.str.startswith(DEGRADED)).to_numpy()
+            also = kind.str.startswith(DEGRADED) | table.meta["pair"].str.contains(WHOLE, regex=False)
+            asked = inside & (kind.isin(["clean", "bundle"]) | also).to_numpy()
         said = [(np.flatnonzero(inside), trained.trees.run(table.features[inside]))]
         if trained.net is not None:
             rows = np.flatnonzero(asked)

@@ -18,7 +18,7 @@ from training import calibrate as fitting
 from training import evaluate, labels
 from training.config import Config
 from training.dataset import Table
-from training.examples import DEGRADED
+from training.examples import DEGRADED, WHOLE
 from training.heads import Outputs
 
 MIN_GROUP = 5
@@ -65,6 +65,7 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
         "metadata_only_auc": metadata_probe(scored),
         "degraded": _degraded(meta, held, config, of_fold),
         "sums": _sums(meta, held, config, of_fold),
+        "wholes": _wholes(meta, held, of_fold),
     }
     known = _seen_family(meta, held, config)
     out["seen_family_unseen_song_auc"] = evaluate.auc(known)
@@ -196,6 +197,28 @@ def _sums(meta: pd.DataFrame, held: Outputs, config: Config, of_fold: dict[int, 
         for name, here in (("instrumentals", ~with_voice), ("mixes", with_voice))
         if (true & here).any()
     }
+
+
+def _wholes(meta: pd.DataFrame, held: Outputs, of_fold: dict[int, evaluate.Limits]) -> dict[str, Any]:
+    """Figures of estimates out of whole mixes of unseen songs and of their true stems, each window by itself.
+
+    By family, judged by models that learnt from others of its estimates, and by the one that learnt from none.
+    """
+    there = meta["pair"].str.contains(WHOLE, regex=False).to_numpy() & np.isfinite(held["logit"])
+    estimate = there & (meta["origin"] == "separated").to_numpy()
+    held_out = (meta["family_fold"] == meta["fold"]).to_numpy()
+    each = meta.assign(clip=meta["pair"] + "#" + meta["family"])
+    out = {}
+    for family in sorted(set(meta["family"][estimate])):
+        for name, rows in (("learnt from", ~held_out), ("held out", held_out)):
+            own = estimate & rows & (meta["family"] == family).to_numpy()
+            if not own.any():
+                continue
+            beside = there & ~estimate & meta["pair"].isin(meta["pair"][own]).to_numpy()
+            scored = evaluate.decisions(evaluate.files(each, held, own | beside), of_fold)
+            middle = round(float(meta["sdr_db"][own].median()), 2)
+            out[f"{family}, {name}"] = evaluate.figures(scored) | {"median_sdr_db": middle}
+    return out
 
 
 def _processing(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
