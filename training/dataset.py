@@ -135,7 +135,7 @@ def parts_of(clip: Clip, recipe: Recipe) -> list[str]:
         clip, recipe: whose and by which.
     """
     wanted = recipe.further_parts if clip.manifest else ()
-    return [part for part in examples.PARTS if not wanted or part in wanted]
+    return [p for p in examples.PARTS if (not wanted or p in wanted) and examples.gives(clip, p, recipe)]
 
 
 def _gather(

@@ -612,13 +612,22 @@ def _scripts(c: Context) -> dict[str, script.Script]:
     return {name: script.load(Path(c.recipe.scripts) / f"{name}.py") for name in c.recipe.script_names}
 
 
+def gives(clip: Clip, part: str, recipe: Recipe) -> bool:
+    """Whether a clip gives rows of a part at all: of whole mixes a share of the clips does, whichever they are.
+
+    Args:
+        clip, part, recipe: whose, of which part, by which recipe.
+    """
+    share = recipe.whole_share * (2 if clip.set_name == "pairs" else 1)
+    return part != "whole" or (bool(recipe.whole_names) and _lot(clip.name) < share)
+
+
 def _wholes(c: Context) -> None:
     """A whole mix parted by each of the recipe's scripts into all its stems, as vendors do it; one twin for all."""
     clip, rng, recipe = c.clip, c.rng, c.recipe
     if clip.origin != "studio" or clip.oracle or clip.set_name == "dry" or clip.stem not in SEPARABLE:
         return
-    share = recipe.whole_share * (2 if clip.set_name == "pairs" else 1)
-    if not recipe.whole_names or _lot(clip.name) >= share:
+    if not recipe.whole_names:
         return
     stems = _whole(c)
     mix = np.asarray(sum(wave for wave, _ in stems.values()), np.float32)
@@ -833,7 +842,7 @@ PARTS: dict[str, Part] = {
     "demucs": Part(_demucs, ("n_demucs", "demucs_models", *_COMMON)),
     "classical": Part(_classical, ("n_classical", *_COMMON)),
     "network": Part(_networks, ("n_networks", "network_names", "script_names", *_COMMON)),
-    "whole": Part(_wholes, ("whole_names", "whole_share", *_COMMON)),
+    "whole": Part(_wholes, ("whole_names", *_COMMON)),
     "easy": Part(_easy, ("n_easy", "demucs_models", "network_names", "script_names", *_COMMON)),
     "processed": Part(_processed, ("n_processed",)),
     "degraded": Part(_degraded, ("degraded_share",)),

@@ -150,19 +150,26 @@ def test_a_model_of_the_demucs_package_parts_whole_mixes_too(tmp_path: Path, mon
 
 
 def test_the_share_says_how_many_and_the_table_takes_them(folder: Path, tmp_path: Path) -> None:
-    """No clip without a share; rows of a fold's mixes stay in it; the card tells of the separator."""
+    """A larger share adds to a smaller; rows of a fold's mixes stay in it; the card tells of the separator."""
     clips = catalogue_of(tmp_path, "multitrack")
-    assert rows_of(clips[0], clips, recipe(folder, "roformer-like", share=0.0)).empty
-    with_few = sum(not rows_of(clip, clips, recipe(folder, "roformer-like", share=0.5)).empty for clip in clips)
-    assert 0 < with_few < len(clips)
+    few, more = recipe(folder, "roformer-like", share=0.3), recipe(folder, "roformer-like", share=0.6)
     unit_fold, _ = splits.folds_in_turn(clips)
-    few = recipe(folder, "roformer-like", share=0.3)
-    meta = dataset.build(clips, unit_fold, few, tmp_path / "rows", n_workers=1).meta
+    cache = tmp_path / "rows"
+    meta = dataset.build(clips, unit_fold, few, cache, n_workers=1).meta
+    made = {clip.name for clip in clips if "whole" in dataset.parts_of(clip, few)}
+    assert set(meta["clip"][meta["pair"] != ""]) == made
+    missing = dataset.missing(clips, unit_fold, more, cache)
+    added = {job.clip.name for job in missing if job.parts == ["whole"]}
+    assert 0 < len(made) < len(made) + len(added) < len(clips)
+    assert not made & added
+    assert all("whole" not in dataset.parts_of(clip, recipe(folder, share=1.0)) for clip in clips)
     whole = meta[meta["pair"] != ""]
     assert set(whole["kind"]) == {"whole", "twin"}
     assert whole.groupby("pair")["fold"].nunique().max() == 1
-    meta = evaluate.describe_rows(meta, clips, [Path("a/manifest.csv")], {"band-split": 1})
     estimate = (meta["kind"] == "whole").to_numpy()
+    assert meta["fold"][estimate].nunique() > 1
+    family_fold = {"band-split": int(meta["fold"][estimate].iloc[0])}
+    meta = evaluate.describe_rows(meta, clips, [Path("a/manifest.csv")], family_fold)
     held = {"logit": np.where(estimate, 5.0, -5.0), "distance": np.zeros(len(meta))}
     limits = {fold: Limits(Calibration(1.0, 0.0), 0.9, 0.1, 1.0) for fold in range(3)}
     found = report._wholes(meta, held, limits)
