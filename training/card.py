@@ -52,7 +52,8 @@ def separators(recipe: Recipe) -> list[dict[str, str]]:
         recipe: of the rows.
     """
     rows = []
-    for name in dict.fromkeys((*recipe.script_names, *recipe.whole_names)):
+    wholes = [name for name in recipe.whole_names if name not in recipe.demucs_models]
+    for name in dict.fromkeys((*recipe.script_names, *wholes)):
         found = script.load(Path(recipe.scripts) / f"{name}.py")
         rows.append({"name": name, "family": found.family.name, **found.source})
     return rows

@@ -103,8 +103,9 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
         recipe["network_names"] = recipe.get("network_names", []) if networks else []
     if scripts is not None:
         recipe["scripts"] = scripts
-        for names in ("script_names", "whole_names"):
-            recipe[names] = recipe.get(names, []) if scripts else []
+        recipe["script_names"] = recipe.get("script_names", []) if scripts else []
+        by_demucs = set(recipe.get("demucs_models", []))
+        recipe["whole_names"] = [name for name in recipe.get("whole_names", []) if scripts or name in by_demucs]
     for names in ("demucs_models", "network_names", "script_names", "whole_names", "further_parts"):
         recipe[names] = tuple(recipe.get(names, ()))
     unknown = set(recipe["further_parts"]) - set(PARTS)

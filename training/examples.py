@@ -439,7 +439,7 @@ def _bundle(c: Context) -> tuple[Wave, Wave | None]:
     mates = [m for m in c.pool if m.set_name == "pairs" and m.song == clip.song]
     of_song = clip.set_name == "pairs" and rng.random() < 0.7
     if not of_song:
-        stems[clip.stem] = stems[clip.stem] / np.float32(np.sqrt(np.mean(stems[clip.stem] ** 2)) + 1e-6) * 0.1
+        stems[clip.stem] = _levelled(stems[clip.stem])
     for stem in SEPARABLE:
         kin = [m for m in (mates if of_song else c.pool) if m.stem == stem and m.set_name != "dry"]
         if stem == clip.stem or not kin or (not of_song and rng.random() < 0.2):
@@ -449,6 +449,10 @@ def _bundle(c: Context) -> tuple[Wave, Wave | None]:
             stems[stem] = wave
     voice = stems.pop("vocals", None)
     return np.asarray(sum(stems.values(), np.zeros((n, 2), np.float32)), np.float32), voice
+
+
+def _levelled(wave: Wave) -> Wave:
+    return np.asarray(wave / np.float32(np.sqrt(np.mean(wave**2)) + 1e-6) * 0.1, np.float32)
 
 
 def _without_voice(c: Context, band: Wave, voice: Wave) -> tuple[Wave, dict[str, object]]:
@@ -623,11 +627,9 @@ def gives(clip: Clip, part: str, recipe: Recipe) -> bool:
 
 
 def _wholes(c: Context) -> None:
-    """A whole mix parted by each of the recipe's scripts into all its stems, as vendors do it; one twin for all."""
+    """A whole mix parted by each of ``whole_names`` into all its stems, as vendors do it; one twin for all."""
     clip, rng, recipe = c.clip, c.rng, c.recipe
     if clip.origin != "studio" or clip.oracle or clip.set_name == "dry" or clip.stem not in SEPARABLE:
-        return
-    if not recipe.whole_names:
         return
     stems = _whole(c)
     mix = np.asarray(sum(wave for wave, _ in stems.values()), np.float32)
@@ -689,10 +691,6 @@ def _whole(c: Context) -> dict[str, tuple[Wave, dict[str, object]]]:
     return {stem: (np.asarray(wave * gain, np.float32), known) for stem, (wave, known) in stems.items()}
 
 
-def _levelled(wave: Wave) -> Wave:
-    return np.asarray(wave / np.float32(np.sqrt(np.mean(wave**2)) + 1e-6) * 0.1, np.float32)
-
-
 def _estimate_of(
     stem: str, estimates: dict[str, Wave], there: list[str], mix: Wave, rng: np.random.Generator
 ) -> Wave | None:
@@ -720,7 +718,7 @@ def _estimate_of(
         if others and rng.random() < 0.15:
             out = mix - np.sum(others, axis=0)
     out = np.asarray(out, np.float32)
-    return demucs.as_written(out) if rng.random() < 0.5 else out
+    return networks.as_written(out) if rng.random() < 0.5 else out
 
 
 def _run_network(c: Context, name: str, mix: Wave) -> tuple[Wave, str, str] | None:

@@ -163,10 +163,11 @@ def keep(folder: Path, table: dataset.Table, settings: config.Config, cache: Pat
         settings: of the heads.
         cache: folder of fitted heads.
     """
-    found = {fold: load(table, settings, fold, cache).net for fold in (*range(settings.n_folds), None)}
+    folds: list[int | None] = [*range(settings.n_folds), None]
+    found = {fold: _load_networks(table, settings, fold, cache) for fold in folds}
     record = json.loads(_record_of(table, settings, cache).read_text(encoding="utf-8"))
     record["network"] = dataclasses.asdict(settings.network)
-    nets.write(folder, {fold: net for fold, net in found.items() if net is not None}, record)
+    nets.write(folder, found, record)
 
 
 def _further(settings: config.Config) -> config.Config:
@@ -287,13 +288,15 @@ def load(table: dataset.Table, settings: config.Config, fold: int | None, cache:
         cache: folder of fitted heads.
     """
     trees = Trees(**{name: joblib.load(_file_of(table, settings, fold, name, cache)) for name in _STEPS})
-    if not settings.network.cycles:
-        return Trained(trees, None)
+    return Trained(trees, _load_networks(table, settings, fold, cache) if settings.network.cycles else None)
+
+
+def _load_networks(table: dataset.Table, settings: config.Config, fold: int | None, cache: Path) -> Ensemble:
     file, network = _file_of(table, settings, fold, "net", cache), settings.network
     net = texture_net.load(file, network)
     if network.begun:
         net = texture_net.between(texture_net.load(_start_of(file), network), net, network.share_of_start)
-    return Trained(trees, net)
+    return net
 
 
 def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> tuple[Outputs, heads.Fusion]:

@@ -146,6 +146,7 @@ def test_a_model_of_the_demucs_package_parts_whole_mixes_too(tmp_path: Path, mon
     made_by = recipe(tmp_path, name, demucs_repo=str(tmp_path), demucs_models=(name,))
     found = rows_of(clips[0], clips, made_by).query("origin == 'separated'")
     assert set(found["family"]) == {"demucs"}
+    assert card.separators(made_by) == []
     assert len(found) >= len(songs.STEMS)
 
 
@@ -184,3 +185,7 @@ def test_without_scripts_the_configuration_names_none(tmp_path: Path) -> None:
     """``--scripts ''`` leaves whole mixes out as well."""
     assert config.load(evaluate.CONFIG_FILE, None, None, "").recipe.whole_names == ()
     assert config.load(evaluate.CONFIG_FILE, None, None, str(tmp_path)).recipe.whole_names
+    by_demucs = tmp_path / "demucs.toml"
+    text = evaluate.CONFIG_FILE.read_text(encoding="utf-8")
+    by_demucs.write_text(text.replace('whole_names = ["htdemucs"', 'whole_names = ["0b6894ef"'), encoding="utf-8")
+    assert config.load(by_demucs, str(tmp_path), None, "").recipe.whole_names == ("0b6894ef",)

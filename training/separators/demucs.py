@@ -62,6 +62,8 @@ def separate(
     import torch
     from demucs.apply import apply_model
 
+    from training.separators.networks import as_written
+
     model = load(name, repo)
     wave = torch.from_numpy(np.ascontiguousarray(mix.T))
     mean, std = wave.mean(), wave.std() + 1e-8
@@ -73,13 +75,3 @@ def separate(
         array = estimate.numpy().T.astype(np.float32)
         stems[stem] = as_written(array) if as_cli else array
     return stems
-
-
-def as_written(estimate: Wave) -> Wave:
-    """Return an estimate as the demucs command writes it: rescaled where it would clip, and rounded to 16 bits.
-
-    Args:
-        estimate: float32 (n, 2).
-    """
-    estimate = estimate / max(1.01 * float(np.abs(estimate).max()), 1.0)
-    return (np.round(estimate * 32767) / 32767).astype(np.float32)
