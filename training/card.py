@@ -52,7 +52,8 @@ def separators(recipe: Recipe) -> list[dict[str, str]]:
         recipe: of the rows.
     """
     rows = []
-    wholes = [name for name in recipe.whole_names if name not in recipe.demucs_models]
+    of_mixes = [*recipe.whole_names, *filter(None, [recipe.remask_name])]
+    wholes = [name for name in of_mixes if name not in recipe.demucs_models]
     for name in dict.fromkeys((*recipe.script_names, *wholes)):
         found = script.load(Path(recipe.scripts) / f"{name}.py")
         rows.append({"name": name, "family": found.family.name, **found.source})
@@ -304,6 +305,7 @@ def _wholes(wholes: dict[str, Any]) -> list[str]:
     return ["### Whole mixes parted by separators of others", "",
             "Estimates out of mixes of unseen songs and the true stems, windows of 4 s, most after the common chain: "
             "judged by models that learnt from other estimates of the family, and by the one that learnt from none. "
+            "Masked over: the estimates' magnitudes or complex factors laid over the mix, as Wiener filters do. "
             f"Median SDR: {sdr}.", "", *_table(wholes), ""]  # fmt: skip
 
 

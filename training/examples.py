@@ -23,7 +23,7 @@ from training import augment, drum_loops, effects, rework
 from training.catalogue import Clip
 from training.degrade import DEGRADATIONS
 from training.families import Family, family_of
-from training.separators import classical, demucs, networks, script, surrogate
+from training.separators import classical, demucs, networks, remask, script, surrogate
 
 Wave: TypeAlias = npt.NDArray[np.float32]
 N_WINDOW = int(WINDOW_S * audio.SAMPLE_RATE_HZ)
@@ -31,8 +31,13 @@ N_LEAST = int(MIN_WINDOW_S * audio.SAMPLE_RATE_HZ)
 N_MAP_FRAMES = frontend.n_map_frames(N_WINDOW)
 MAP_SHAPE = (2, N_MAP_FRAMES, frontend.N_MAP_BINS)
 SILENT_RMS = 1e-5
-WHOLE = "#whole-"
-"""Names of pairs of estimates out of whole mixes and their true stems hold it."""
+WHOLE, REMASK = "#whole-", "#remask-"
+"""Names of pairs of estimates out of whole mixes and their true stems hold one of them; the second where the estimates
+are masked over too."""
+OUT_OF_MIXES = f"{WHOLE}|{REMASK}"
+"""Pattern of either."""
+N_REMASKS = 2
+"""Ways in which the estimates out of a mix are masked over."""
 DEGRADED = "degraded:"
 """Kinds of rows that are judged and never learnt from begin with it."""
 LEAST_NETWORK_GAIN_DB = 2.0
@@ -86,6 +91,9 @@ class Recipe:
         script_names: names in it.
         whole_names: names among those scripts or ``demucs_models`` that part whole mixes, each of them the same mix.
         whole_share: share of the produced stems around which such a mix is put together; of whole songs' twice that.
+        remask_name: the one among them whose estimates out of further mixes are also masked over, as
+            :mod:`training.separators.remask` does; empty for none.
+        remask_share: as ``whole_share``, of dry stems too.
         further_parts: keys of :data:`PARTS`: the only rows that clips of the second manifest and those after it give;
             empty for all.
         seed: of everything drawn.
@@ -113,6 +121,8 @@ class Recipe:
     script_names: tuple[str, ...] = ()
     whole_names: tuple[str, ...] = ()
     whole_share: float = 0.0
+    remask_name: str = ""
+    remask_share: float = 0.0
     further_parts: tuple[str, ...] = ()
     seed: int = 0
     keep_maps: bool = False
@@ -622,37 +632,74 @@ def gives(clip: Clip, part: str, recipe: Recipe) -> bool:
     Args:
         clip, part, recipe: whose, of which part, by which recipe.
     """
-    share = recipe.whole_share * (2 if clip.set_name == "pairs" else 1)
-    return part != "whole" or (bool(recipe.whole_names) and _lot(clip.name) < share)
+    more = 2 if clip.set_name == "pairs" else 1
+    if part == "whole":
+        return bool(recipe.whole_names) and _lot(clip.name) < recipe.whole_share * more
+    if part == "remask":
+        return bool(recipe.remask_name) and _lot(f"{clip.name}/{part}") < recipe.remask_share * more
+    return True
 
 
 def _wholes(c: Context) -> None:
     """A whole mix parted by each of ``whole_names`` into all its stems, as vendors do it; one twin for all."""
-    clip, rng, recipe = c.clip, c.rng, c.recipe
-    if clip.origin != "studio" or clip.oracle or clip.set_name == "dry" or clip.stem not in SEPARABLE:
+    if c.clip.set_name != "dry":
+        _out_of_mix(c, WHOLE, lambda mix: [Parted(*_parted(name, mix, c.recipe)) for name in c.recipe.whole_names])
+
+
+def _remasks(c: Context) -> None:
+    """A whole mix parted by one separator, and masked over by what it found."""
+    if c.clip.set_name == "dry" and c.clip.stem == "drums":  # single hits
+        return
+
+    def part(mix: Wave) -> list[Parted]:
+        estimates, family = _parted(c.recipe.remask_name, mix, c.recipe)
+        out, how = [Parted(estimates, family)], ""
+        for number in range(N_REMASKS):
+            how = remask.draw(c.rng, how)
+            masked = remask.apply(estimates, mix, how, c.rng)
+            out.append(Parted(masked, Family(family.name, remask.KINDS[how]), "remask", number))
+        return out
+
+    _out_of_mix(c, REMASK, part)
+
+
+@dataclass(frozen=True)
+class Parted:
+    """Stem name to estimate out of a mix, by which family, and of which kind and number its rows are."""
+
+    estimates: dict[str, Wave]
+    family: Family
+    kind: str = "whole"
+    number: int = 0
+
+
+def _out_of_mix(c: Context, mark: str, part: Callable[[Wave], list[Parted]]) -> None:
+    """Estimates of each stem of a whole mix beside the true stem, all through one chain."""
+    clip, rng = c.clip, c.rng
+    if clip.origin != "studio" or clip.oracle or clip.stem not in SEPARABLE:
         return
     stems = _whole(c)
     mix = np.asarray(sum(wave for wave, _ in stems.values()), np.float32)
     if len(stems) < 2 or is_silent(mix):
         return
-    parted = [_parted(name, mix, recipe) for name in recipe.whole_names]
+    parted = part(mix)
     if "vocals" in stems and rng.random() < 0.5:
         band = np.asarray(mix - stems["vocals"][0], np.float32)
         stems[script.ACCOMPANIMENT] = (band, {"processing": "unknown", "effects": "", "layers": "submix"})
     for stem, (truth, known) in stems.items():
-        pair, start = f"{clip.name}{WHOLE}{stem}", int(rng.integers(0, len(mix) - N_WINDOW + 1))
+        pair, start = f"{clip.name}{mark}{stem}", int(rng.integers(0, len(mix) - N_WINDOW + 1))
         mono = c.samples.shape[1] == 1 and rng.random() < 0.3
         chain = augment.draw(rng) if rng.random() < 0.6 else None
         cut = slice(start, start + N_WINDOW)
-        for estimates, family in parted:
-            estimate = _estimate_of(stem, estimates, [*stems], mix, rng)
+        for made in parted:
+            estimate = _estimate_of(stem, made.estimates, [*stems], mix, rng)
             if estimate is None or is_silent(truth[cut]):
                 continue
             sdr = surrogate.sdr_db(truth[cut], estimate[cut])
             separated = _has_separated(truth[cut], mix[cut], estimate[cut], sdr, LEAST_NETWORK_GAIN_DB)
             if separated and sdr <= MOST_SDR_DB:
-                about = {**known, **_extracted(family.name, sdr), "separator_kind": family.kind}
-                _add(c, estimate[cut], "whole", 0, pair, mono, chain, about)
+                about = {**known, **_extracted(made.family.name, sdr), "separator_kind": made.family.kind}
+                _add(c, estimate[cut], made.kind, made.number, pair, mono, chain, about)
         _add(c, truth[cut], "twin", 0, pair, mono, chain, {**known, **STUDIO})
 
 
@@ -672,6 +719,9 @@ def _whole(c: Context) -> dict[str, tuple[Wave, dict[str, object]]]:
     passage = lambda wave: np.resize(stereo(wave)[start : start + n], (n, 2))  # noqa: E731
     own, used = _with_effects(passage(c.samples), c)
     about: dict[str, object] = {"processing": "unknown" if used else clip.wetness, "effects": used}
+    if clip.set_name == "dry" and rng.random() < 0.5:
+        made = effects.produce(own, str(rng.choice(["hybrid", "wet"])), rng, read_rooms(c.rooms))
+        own, about = made.wave, {"processing": made.processing, "effects": json.dumps(made.effects)}
     stems = {clip.stem: (stereo(own), about)}
     of_song = clip.set_name == "pairs"
     kin = [o for o in c.pool if o.set_name != "dry" and (o.set_name == "pairs" and o.song == clip.song) == of_song]
@@ -841,6 +891,7 @@ PARTS: dict[str, Part] = {
     "classical": Part(_classical, ("n_classical", *_COMMON)),
     "network": Part(_networks, ("n_networks", "network_names", "script_names", *_COMMON)),
     "whole": Part(_wholes, ("whole_names", *_COMMON)),
+    "remask": Part(_remasks, ("remask_name", *_COMMON)),
     "easy": Part(_easy, ("n_easy", "demucs_models", "network_names", "script_names", *_COMMON)),
     "processed": Part(_processed, ("n_processed",)),
     "degraded": Part(_degraded, ("degraded_share",)),

@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 from provenance import frontend
 from training import calibrate as fitting
 from training import card, catalogue, config, dataset, evaluate, heads, nets, publish, report, splits, texture_net
-from training.examples import DEGRADED, WHOLE
+from training.examples import DEGRADED, OUT_OF_MIXES
 from training.heads import Outputs, Trees
 from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Work, Workers
 from training.separators.errors import SeparatorError
@@ -318,7 +318,7 @@ def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> t
         asked = inside
         if trained.trees.complete and not settings.network.share_of_rest:  # then the networks speak of origin alone
             kind = table.meta["kind"]
-            also = kind.str.startswith(DEGRADED) | table.meta["pair"].str.contains(WHOLE, regex=False)
+            also = kind.str.startswith(DEGRADED) | table.meta["pair"].str.contains(OUT_OF_MIXES)
             asked = inside & (kind.isin(["clean", "bundle"]) | also).to_numpy()
         said = [(np.flatnonzero(inside), trained.trees.run(table.features[inside]))]
         if trained.net is not None:

@@ -18,7 +18,7 @@ from training import calibrate as fitting
 from training import evaluate, labels
 from training.config import Config
 from training.dataset import Table
-from training.examples import DEGRADED, WHOLE
+from training.examples import DEGRADED, OUT_OF_MIXES
 from training.heads import Outputs
 
 MIN_GROUP = 5
@@ -202,16 +202,18 @@ def _sums(meta: pd.DataFrame, held: Outputs, config: Config, of_fold: dict[int, 
 def _wholes(meta: pd.DataFrame, held: Outputs, of_fold: dict[int, evaluate.Limits]) -> dict[str, Any]:
     """Figures of estimates out of whole mixes of unseen songs and of their true stems, each window by itself.
 
-    By family, judged by models that learnt from others of its estimates, and by the one that learnt from none.
+    By family, masked over or not, judged by models that learnt from others of its estimates, and by the one that learnt
+    from none.
     """
-    there = meta["pair"].str.contains(WHOLE, regex=False).to_numpy() & np.isfinite(held["logit"])
+    there = meta["pair"].str.contains(OUT_OF_MIXES).to_numpy() & np.isfinite(held["logit"])
     estimate = there & (meta["origin"] == "separated").to_numpy()
     held_out = (meta["family_fold"] == meta["fold"]).to_numpy()
-    each = meta.assign(clip=meta["pair"] + "#" + meta["family"])
+    maker = meta["family"] + np.where(meta["kind"] == "remask", ", masked over", "")
+    each = meta.assign(clip=meta["pair"] + "#" + maker + "#" + meta["window"].astype(str))
     out = {}
-    for family in sorted(set(meta["family"][estimate])):
+    for family in sorted(set(maker[estimate])):
         for name, rows in (("learnt from", ~held_out), ("held out", held_out)):
-            own = estimate & rows & (meta["family"] == family).to_numpy()
+            own = estimate & rows & (maker == family).to_numpy()
             if not own.any():
                 continue
             beside = there & ~estimate & meta["pair"].isin(meta["pair"][own]).to_numpy()

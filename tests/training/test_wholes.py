@@ -16,7 +16,7 @@ from tests.training.test_separators_run import tiny_demucs
 from training import card, catalogue, config, dataset, evaluate, examples, report, splits
 from training.catalogue import Clip
 from training.evaluate import Limits
-from training.separators import script
+from training.separators import remask, script
 
 Wave = npt.NDArray[np.float32]
 WIENER = '''
@@ -181,10 +181,34 @@ def test_the_share_says_how_many_and_the_table_takes_them(folder: Path, tmp_path
     assert card.separators(recipe(folder, "roformer-like"))[0]["repository"] == "owner/filters"
 
 
+def test_estimates_are_masked_over_beside_the_same_twin(folder: Path, tmp_path: Path) -> None:
+    """One mix is parted once; its estimates lie there as they are and masked in two ways; dry stems give some too."""
+    clips = catalogue_of(tmp_path, "dry")
+    others = catalogue_of(tmp_path, "multitrack")
+    made_by = recipe(folder, share=0.0, remask_name="roformer-like", remask_share=1.0)
+    assert dataset.parts_of(clips[0], made_by)[-1] != "whole"
+    dry = next(c for c in clips if c.stem == "bass")
+    meta = examples.make(dry, audio.read(dry.path)[1], "remask", [*clips, *others], made_by).meta
+    rows = pd.DataFrame(meta)
+    found = rows[rows["origin"] == "separated"]
+    assert found["pair"].str.contains(examples.OUT_OF_MIXES).all()
+    plain, masked = found[found["kind"] == "whole"], found[found["kind"] == "remask"]
+    assert len(plain) > 0
+    assert len(masked) > 0
+    assert set(plain["separator_kind"]) == {"transformer"}
+    assert set(masked["separator_kind"]) <= set(remask.KINDS.values())
+    assert set(masked["window"]) == {0, 1}
+    assert not rows[rows["origin"] == "studio"]["pair"].duplicated().any()
+    drums = next(c for c in clips if c.stem == "drums")
+    assert not examples.make(drums, audio.read(drums.path)[1], "remask", [*clips, *others], made_by).meta
+
+
 def test_without_scripts_the_configuration_names_none(tmp_path: Path) -> None:
     """``--scripts ''`` leaves whole mixes out as well."""
     assert config.load(evaluate.CONFIG_FILE, None, None, "").recipe.whole_names == ()
+    assert config.load(evaluate.CONFIG_FILE, None, None, "").recipe.remask_name == ""
     assert config.load(evaluate.CONFIG_FILE, None, None, str(tmp_path)).recipe.whole_names
+    assert config.load(evaluate.CONFIG_FILE, None, None, str(tmp_path)).recipe.remask_name
     by_demucs = tmp_path / "demucs.toml"
     text = evaluate.CONFIG_FILE.read_text(encoding="utf-8")
     by_demucs.write_text(text.replace('whole_names = ["htdemucs"', 'whole_names = ["0b6894ef"'), encoding="utf-8")
