@@ -52,8 +52,8 @@ def separators(recipe: Recipe) -> list[dict[str, str]]:
         recipe: of the rows.
     """
     rows = []
-    of_mixes = [*recipe.whole_names, *filter(None, [recipe.remask_name])]
-    wholes = [name for name in of_mixes if name not in recipe.demucs_models]
+    of_mixes = (*recipe.whole_names, recipe.remask_name)
+    wholes = [name for name in of_mixes if name and name not in recipe.demucs_models]
     for name in dict.fromkeys((*recipe.script_names, *wholes)):
         found = script.load(Path(recipe.scripts) / f"{name}.py")
         rows.append({"name": name, "family": found.family.name, **found.source})

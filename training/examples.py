@@ -643,7 +643,7 @@ def gives(clip: Clip, part: str, recipe: Recipe) -> bool:
 def _wholes(c: Context) -> None:
     """A whole mix parted by each of ``whole_names`` into all its stems, as vendors do it; one twin for all."""
     if c.clip.set_name != "dry":
-        _out_of_mix(c, WHOLE, lambda mix: [Parted(*_parted(name, mix, c.recipe)) for name in c.recipe.whole_names])
+        _out_of_mix(c, WHOLE, lambda mix: [_parted(name, mix, c.recipe) for name in c.recipe.whole_names])
 
 
 def _remasks(c: Context) -> None:
@@ -652,12 +652,12 @@ def _remasks(c: Context) -> None:
         return
 
     def part(mix: Wave) -> list[Parted]:
-        estimates, family = _parted(c.recipe.remask_name, mix, c.recipe)
-        out, how = [Parted(estimates, family)], ""
+        plain, how = _parted(c.recipe.remask_name, mix, c.recipe), ""
+        out = [plain]
         for number in range(N_REMASKS):
             how = remask.draw(c.rng, how)
-            masked = remask.apply(estimates, mix, how, c.rng)
-            out.append(Parted(masked, Family(family.name, remask.KINDS[how]), "remask", number))
+            masked = remask.apply(plain.estimates, mix, how, c.rng)
+            out.append(Parted(masked, Family(plain.family.name, remask.KINDS[how]), "remask", number))
         return out
 
     _out_of_mix(c, REMASK, part)
@@ -703,12 +703,12 @@ def _out_of_mix(c: Context, mark: str, part: Callable[[Wave], list[Parted]]) -> 
         _add(c, truth[cut], "twin", 0, pair, mono, chain, {**known, **STUDIO})
 
 
-def _parted(name: str, mix: Wave, recipe: Recipe) -> tuple[dict[str, Wave], Family]:
-    """What one of the recipe's separators makes of a mix, and its family."""
+def _parted(name: str, mix: Wave, recipe: Recipe) -> Parted:
+    """What one of the recipe's separators makes of a mix."""
     if name in recipe.demucs_models:
-        return demucs.separate(mix, name, _demucs_repo(recipe)), _family_of_demucs(name)
+        return Parted(demucs.separate(mix, name, _demucs_repo(recipe)), _family_of_demucs(name))
     loaded = script.load(Path(recipe.scripts) / f"{name}.py")
-    return script.run(loaded, mix), loaded.family
+    return Parted(script.run(loaded, mix), loaded.family)
 
 
 def _whole(c: Context) -> dict[str, tuple[Wave, dict[str, object]]]:

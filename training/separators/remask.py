@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from training.separators.surrogate import smooth, spectrum_of, wave_of
+
 Wave = npt.NDArray[np.float32]
 KINDS = {"wiener": "spectrogram_mask", "phase_of_mix": "spectrogram_mask", "complex": "complex_mask"}
 """Ways of masking, and the kind of separator that each stands for."""
@@ -49,8 +51,8 @@ def apply(estimates: dict[str, Wave], mix: Wave, how: str, rng: np.random.Genera
     """
     n_fft = int(rng.choice([1024, 2048, 2048, 4096, 4096, 6144]))
     hop = n_fft // 4 if rng.random() < 0.7 else min(441, n_fft // 2)
-    x = _spectrum(mix, n_fft, hop)
-    spectra = {name: _spectrum(wave, n_fft, hop) for name, wave in estimates.items()}
+    x = spectrum_of(mix, n_fft, hop)
+    spectra = {name: spectrum_of(wave, n_fft, hop) for name, wave in estimates.items()}
     if how == "wiener":
         power, joint = float(rng.choice([1.0, 2.0])), bool(rng.random() < 0.3)
         parts = {name: s.abs() ** power for name, s in spectra.items()}
@@ -64,28 +66,11 @@ def apply(estimates: dict[str, Wave], mix: Wave, how: str, rng: np.random.Genera
         masked = {name: torch.minimum(s.abs(), most) * phase for name, s in spectra.items()}
     elif how == "complex":
         frames, bins = int(rng.integers(0, 2)), int(rng.integers(1, 4))
-        among = _mean(x.abs() ** 2, frames, bins) + _EPS
-        masked = {name: _complex_mean(s * x.conj(), frames, bins) / among * x for name, s in spectra.items()}
+        among = smooth(x.abs() ** 2, frames, bins) + _EPS
+        masked = {}
+        for name, s in spectra.items():
+            product = s * x.conj()
+            masked[name] = torch.complex(*(smooth(p, frames, bins) for p in (product.real, product.imag))) / among * x
     else:
         raise ValueError(f"found the way {how!r}; needed: one of {', '.join(KINDS)}")
-    return {name: _wave(s, n_fft, hop, len(mix)) for name, s in masked.items()}
-
-
-def _spectrum(wave: Wave, n_fft: int, hop: int) -> torch.Tensor:
-    samples = torch.from_numpy(np.ascontiguousarray(wave.T, dtype=np.float32))
-    return torch.stft(samples, n_fft, hop, window=torch.hann_window(n_fft), return_complex=True)
-
-
-def _wave(spectrum: torch.Tensor, n_fft: int, hop: int, n: int) -> Wave:
-    wave = torch.istft(spectrum, n_fft, hop, window=torch.hann_window(n_fft), length=n)
-    return np.ascontiguousarray(wave.numpy().T, dtype=np.float32)
-
-
-def _mean(values: torch.Tensor, frames: int, bins: int) -> torch.Tensor:
-    """Mean over neighbouring frames and bins, (channels, bins, frames)."""
-    kernel = (2 * bins + 1, 2 * frames + 1)
-    return torch.nn.functional.avg_pool2d(values[:, None], kernel, 1, (bins, frames), count_include_pad=False)[:, 0]
-
-
-def _complex_mean(values: torch.Tensor, frames: int, bins: int) -> torch.Tensor:
-    return torch.complex(_mean(values.real, frames, bins), _mean(values.imag, frames, bins))
+    return {name: wave_of(s, n_fft, hop, len(mix)) for name, s in masked.items()}

@@ -44,17 +44,13 @@ def separate(target: Wave, interference: Wave, rng: np.random.Generator) -> tupl
     interference = interference * np.float32(level * 10 ** (rng.uniform(-6, 8) / 20))
     n_fft = int(rng.choice(N_FFTS))
     hop = n_fft // int(rng.choice([2, 4, 4, 4]))
-    window = torch.hann_window(n_fft)
-    s, v = (
-        torch.stft(torch.from_numpy(np.ascontiguousarray(w.T)), n_fft, hop, window=window, return_complex=True)
-        for w in (target, interference)
-    )
+    s, v = (spectrum_of(wave, n_fft, hop) for wave in (target, interference))
     x = s + v
     swap = rng.random() < 0.25  # the residual: what is left when the others are estimated and taken away
     estimate = _estimate(v, s, x, rng, n_fft) if swap else _estimate(s, v, x, rng, n_fft)
     if swap:
         estimate = x - estimate
-    wave = torch.istft(estimate, n_fft, hop, window=window, length=n).numpy().T.astype(np.float32)
+    wave = wave_of(estimate, n_fft, hop, n)
     if rng.random() < 0.45:
         wave = _strided_images(wave, target + interference, rng)
     if rng.random() < 0.15:
@@ -63,7 +59,35 @@ def separate(target: Wave, interference: Wave, rng: np.random.Generator) -> tupl
     return wave, sdr_db(target, wave)
 
 
-def _smooth(values: torch.Tensor, frames: int, bins: int) -> torch.Tensor:
+def spectrum_of(wave: Wave, n_fft: int, hop: int) -> torch.Tensor:
+    """Return the short-time spectrum under a Hann window, complex (channels, n_fft // 2 + 1, frames).
+
+    Args:
+        wave: float32 (n, channels).
+        n_fft, hop: in samples.
+    """
+    samples = torch.from_numpy(np.ascontiguousarray(wave.T))
+    return torch.stft(samples, n_fft, hop, window=torch.hann_window(n_fft), return_complex=True)
+
+
+def wave_of(spectrum: torch.Tensor, n_fft: int, hop: int, n: int) -> Wave:
+    """Return the float32 wave (n, channels) of a spectrum as :func:`spectrum_of` makes it.
+
+    Args:
+        spectrum: complex (channels, n_fft // 2 + 1, frames).
+        n_fft, hop, n: in samples.
+    """
+    wave = torch.istft(spectrum, n_fft, hop, window=torch.hann_window(n_fft), length=n)
+    return wave.numpy().T.astype(np.float32)
+
+
+def smooth(values: torch.Tensor, frames: int, bins: int) -> torch.Tensor:
+    """Return the mean over neighbouring bins and frames, fewer at the edges.
+
+    Args:
+        values: real (channels, bins, frames).
+        frames, bins: how many on either side.
+    """
     for kernel, padding in (((2 * bins + 1, 1), (bins, 0)), ((1, 2 * frames + 1), (0, frames))):
         if max(padding):
             values = torch.nn.functional.avg_pool2d(values, kernel, 1, padding, count_include_pad=False)
@@ -73,7 +97,7 @@ def _smooth(values: torch.Tensor, frames: int, bins: int) -> torch.Tensor:
 def _noise(shape: torch.Size, rng: np.random.Generator) -> torch.Tensor:
     """Noise with unit deviation and a random correlation over time and frequency."""
     noise = torch.from_numpy(rng.standard_normal(tuple(shape), dtype=np.float32))
-    noise = _smooth(noise, int(rng.integers(0, 4)), int(rng.integers(0, 6)))
+    noise = smooth(noise, int(rng.integers(0, 4)), int(rng.integers(0, 6)))
     return noise / (noise.std() + 1e-6)
 
 
@@ -82,8 +106,8 @@ def _estimate(s: torch.Tensor, v: torch.Tensor, x: torch.Tensor, rng: np.random.
     severity = float(rng.uniform(0.1, 1.0))
     leak = 10 ** (-float(rng.uniform(10, 45)) / 20)
     frames, bins = int(rng.integers(0, 3)), int(rng.integers(0, 4))
-    s_hat = _smooth(s.abs(), frames, bins) * torch.exp(_noise(s.shape, rng) * (0.9 * severity))
-    v_hat = _smooth(v.abs(), frames, bins) * torch.exp(_noise(v.shape, rng) * (0.9 * severity))
+    s_hat = smooth(s.abs(), frames, bins) * torch.exp(_noise(s.shape, rng) * (0.9 * severity))
+    v_hat = smooth(v.abs(), frames, bins) * torch.exp(_noise(v.shape, rng) * (0.9 * severity))
     s_hat, v_hat = s_hat + leak * v.abs(), v_hat + leak * s.abs()
     eps = 1e-8
     power = float(rng.choice([0.7, 1.0, 1.0, 2.0, 2.0]))
@@ -103,7 +127,7 @@ def _estimate(s: torch.Tensor, v: torch.Tensor, x: torch.Tensor, rng: np.random.
         s_est = (s + leak * v) * (1 + wrong) * ratio ** float(rng.choice([0.0, 0.3, 1.0]))
     elif kind == "mapping":  # a network that draws the spectrum itself: blurred magnitude, nearly right phase
         phase = torch.exp(1j * (s.angle() + 0.6 * severity * _noise(s.shape, rng)))
-        s_est = (_smooth(s.abs(), frames, bins) + leak * v.abs()) * phase
+        s_est = (smooth(s.abs(), frames, bins) + leak * v.abs()) * phase
     else:
         s_est = ratio * x
     return _band_limit(s_est, x, rng, n_fft)
@@ -116,7 +140,7 @@ def _shape_mask(ratio: torch.Tensor, rng: np.random.Generator, n_fft: int, kind:
         coarse = ratio[:, :n_bins].reshape(ratio.shape[0], -1, width, ratio.shape[2]).mean(2)
         ratio = torch.cat([coarse.repeat_interleave(width, 1), ratio[:, n_bins:]], 1)
     if rng.random() < 0.3:
-        ratio = _smooth(ratio, int(rng.integers(0, 3)), int(rng.integers(0, 3)))
+        ratio = smooth(ratio, int(rng.integers(0, 3)), int(rng.integers(0, 3)))
     if rng.random() < 0.35:
         ratio = torch.where(ratio < float(rng.uniform(0.02, 0.3)), torch.zeros_like(ratio), ratio)
     if rng.random() < 0.35:
