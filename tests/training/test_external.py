@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -18,34 +17,12 @@ pytest.importorskip("pandas")
 import typer
 
 import provenance
-from tests import sounds, tiny
+from tests import tiny
+from tests.training.gits import encoded, mirror
 from training.research import external
 
 app = typer.Typer()
 app.command()(external.main)
-
-
-def mirror(top: Path, repository: str, files: dict[str, bytes]) -> str:
-    """Make a bare repository of some files below ``top``; returns its commit."""
-    work = top / "work" / repository.replace("/", "+")
-    for name, data in files.items():
-        (work / name).parent.mkdir(parents=True, exist_ok=True)
-        (work / name).write_bytes(data)
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main"]
-    for line in (["init", "-q"], ["add", "."], ["commit", "-qm", "files"]):
-        subprocess.run([*git, *line], cwd=work, check=True)
-    bare = top / "mirrors" / repository.replace("/", "+") / "repo"
-    subprocess.run([*git, "clone", "-q", "--bare", str(work), str(bare)], check=True, capture_output=True)
-    return subprocess.run(
-        [*git, "rev-parse", "HEAD"], cwd=work, check=True, capture_output=True, text=True
-    ).stdout.strip()
-
-
-def encoded(seconds: float, seed: int) -> bytes:
-    """A WAV file."""
-    out = io.BytesIO()
-    soundfile.write(out, sounds.music(seconds, seed=seed), sounds.RATE_HZ, format="WAV", subtype="PCM_16")
-    return out.getvalue()
 
 
 @pytest.fixture

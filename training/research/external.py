@@ -10,8 +10,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,8 @@ from tqdm import tqdm
 
 import provenance
 from provenance.errors import ModelError, UnreadableAudio
+from training.catalogue import mirrors
+from training.catalogue.mirrors import MissingFileError
 
 LIST = Path(__file__).with_name("external.csv")
 _PAGE = """# Files gathered after the model was fixed
@@ -107,33 +107,12 @@ def read_list(file: Path = LIST) -> list[Entry]:
     ]  # fmt: skip
 
 
-def fetch(entry: Entry, mirrors: Path) -> bytes:
-    """Return a file's bytes out of the mirror of its repository.
-
-    Args:
-        entry: of the list.
-        mirrors: folder of bare git directories.
-
-    Raises:
-        FileNotFoundError: no mirror of the repository, or the file is not in it.
-    """
-    top = mirrors / entry.repository.replace("/", "+")
-    git = next((Path(at) for at, _, files in os.walk(top) if "HEAD" in files), None)
-    if git is None:
-        raise FileNotFoundError(f"{entry.repository}: found no mirror in {mirrors.name}")
-    command = ["git", f"--git-dir={git}", "show", f"{entry.commit}:{entry.path}"]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode or not done.stdout:
-        raise FileNotFoundError(f"{entry.repository}: found no {entry.path} at {entry.commit[:12]}")
-    return done.stdout
-
-
-def judge(entries: list[Entry], mirrors: Path, scorer: provenance.Scorer) -> pd.DataFrame:
+def judge(entries: list[Entry], folder: Path, scorer: provenance.Scorer) -> pd.DataFrame:
     """Score the files.
 
     Args:
         entries: of the list.
-        mirrors: folder of bare git directories.
+        folder: of mirrors, as :func:`training.catalogue.mirrors.locate` takes it.
         scorer: the model.
 
     Returns:
@@ -143,12 +122,13 @@ def judge(entries: list[Entry], mirrors: Path, scorer: provenance.Scorer) -> pd.
     rows = []
     for entry in tqdm(entries, desc="files", disable=not sys.stderr.isatty()):
         try:
-            samples, rate_hz = soundfile.read(io.BytesIO(fetch(entry, mirrors)), dtype="float32", always_2d=True)
+            data = mirrors.read(mirrors.locate(folder, entry.repository), entry.commit, entry.path)
+            samples, rate_hz = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
             if entry.duration_s:
                 start = int(entry.offset_s * rate_hz)
                 samples = samples[start : start + int(entry.duration_s * rate_hz)]
             verdict = scorer.score((samples, rate_hz))
-        except (FileNotFoundError, UnreadableAudio, soundfile.LibsndfileError) as error:
+        except (MissingFileError, UnreadableAudio, soundfile.LibsndfileError) as error:
             print(f"left out: {error}", file=sys.stderr)
             continue
         called = verdict.origin if verdict.status == "ok" else verdict.status
@@ -211,7 +191,9 @@ def _auc(true: pd.DataFrame, fake: pd.DataFrame) -> str:
 
 
 def main(
-    mirrors: Annotated[Path, typer.Argument(help="Folder of bare git directories, OWNER+NAME/... each.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="MIRRORS", help="Folder of bare git directories, OWNER+NAME/... each.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Page to write; stdout without it.")] = None,
     listed: Annotated[Path, typer.Option("--list", help="CSV file of what to judge.")] = LIST,
     model: Annotated[str | None, typer.Option(help="Folder or name of a model.")] = None,
@@ -219,14 +201,12 @@ def main(
     """Judge files that were gathered after the model was fixed."""
     try:
         scorer = provenance.load(model)
-        found = judge(read_list(listed), mirrors, scorer)
+        found = judge(read_list(listed), folder, scorer)
     except (ModelError, OSError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     if found.empty or found.dropna(subset="p_separated")["origin"].nunique() < 2:
-        typer.echo(
-            f"{mirrors}: found no files of both origins that can be judged; needed: the listed mirrors", err=True
-        )
+        typer.echo(f"{folder}: found no files of both origins that can be judged; needed: the listed mirrors", err=True)
         raise typer.Exit(2)
     text = page(found, scorer.bundle.reference)
     if out is None:

@@ -1,0 +1,163 @@
+"""Cut listed clips out of public repositories: ``python -m training.catalogue.collect LIST... --mirrors M --out O``.
+
+A list is a manifest whose clips are not there yet: the columns ``source_repo``, ``source_commit`` and ``source_path``
+say where each lies, ``offset_s`` and ``duration_s`` which passage is meant. `training/sources/` holds the lists of what
+the shipped model learnt from. Clips become FLAC files and a ``manifest.csv`` beside them; what is there already is
+kept, what cannot be had is named, and the run goes on. Licences are those of the repositories: see each row.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import soundfile
+import typer
+from tqdm import tqdm
+
+from provenance import audio
+from provenance.audio import AudioInfo, Samples
+from provenance.errors import UnreadableAudio
+from training.catalogue import mirrors
+from training.catalogue.clips import CatalogueError, read_rows
+from training.catalogue.mirrors import MissingFileError
+from training.catalogue.table import COLUMNS, Table, write
+
+NEEDED = ("clip", "song_id", "stem", "origin", "source_repo", "source_commit", "source_path")
+"""Columns a list must have."""
+LONGEST_S = 60.0
+"""Of a row that gives no length so much is taken."""
+
+
+def collect(lists: list[Path], folder: Path, out: Path, source: str = "") -> Table:
+    """Cut the clips of lists.
+
+    Args:
+        lists: CSV files with the columns :data:`NEEDED`; rows without a path are passed over.
+        folder: of mirrors, as :func:`training.catalogue.mirrors.locate` takes it.
+        out: folder for clips; each is named as its row names it, with the ending ``.flac``.
+        source: where to clone repositories from that have no mirror, with ``{repository}`` in it; empty clones none.
+
+    Returns:
+        A row for each clip that lies in ``out`` now, and a line for each that could not be had.
+
+    Raises:
+        CatalogueError: a list that is none, or two rows of one name.
+    """
+    rows: dict[str, dict[str, str]] = {}
+    problems: list[str] = []
+    for where, row in (found for file in lists for found in read_rows(file, NEEDED)):
+        if row["clip"] in rows:
+            raise CatalogueError(f"{where}: found clip {row['clip']} a second time; needed: names that differ")
+        rows[row["clip"]] = row
+    by_repository = sorted((row for row in rows.values() if row["source_path"]), key=lambda r: r["source_repo"])
+    made: list[dict[str, str]] = []
+    absent: set[str] = set()
+    for row in tqdm(by_repository, desc="clips", unit="clip", disable=None):
+        if row["source_repo"] in absent:
+            continue
+        target = out / _named(row["clip"])
+        try:
+            if not target.is_file():
+                git = _mirror(folder, row["source_repo"], source)
+                _cut(mirrors.read(git, row["source_commit"], row["source_path"]), row, target)
+            made.append(_described(row, target, rows))
+        except MissingFileError as error:
+            problems.append(str(error))
+            if ": found no mirror" in str(error) or ": could not be cloned" in str(error):
+                absent.add(row["source_repo"])
+        except UnreadableAudio as error:
+            problems.append(f"{row['source_repo']}, {row['source_path']}: {error.found}; the clip is left out")
+    return Table(made, problems)
+
+
+def _mirror(folder: Path, repository: str, source: str) -> Path:
+    try:
+        return mirrors.locate(folder, repository)
+    except MissingFileError:
+        if not source:
+            raise
+    mirrors.clone(folder, repository, source)
+    return mirrors.locate(folder, repository)
+
+
+def _named(clip: str) -> str:
+    return str(Path(clip).with_suffix(".flac")) if clip else ""
+
+
+def _cut(data: bytes, row: dict[str, str], target: Path) -> None:
+    """Decode a passage as the product decodes it, and write it by write-then-rename."""
+    start_s, length_s = float(row.get("offset_s") or 0), float(row.get("duration_s") or LONGEST_S)
+    info, samples = audio.read(io.BytesIO(data), max_s=start_s + length_s)
+    samples = samples[int(start_s * audio.SAMPLE_RATE_HZ) :]
+    if not len(samples):
+        raise UnreadableAudio(info.name, "no_samples", f"nothing after {start_s} s", "a longer file")
+    peak = float(np.abs(samples).max())
+    if peak > 1:
+        samples = samples * np.float32(0.999 / peak)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(f".{os.getpid()}.part")
+    soundfile.write(part, samples, audio.SAMPLE_RATE_HZ, format="FLAC", subtype=_subtype(info, samples))
+    os.replace(part, target)
+
+
+def _subtype(info: AudioInfo, samples: Samples) -> str:
+    """16 bits where they hold every sample exactly, else 24: rounding would lay a floor under codecs' pauses."""
+    scaled = samples * np.float32(32768)
+    exact = info.sample_rate_hz == audio.SAMPLE_RATE_HZ and bool(np.all(scaled == np.round(scaled)))
+    return "PCM_16" if exact else "PCM_24"
+
+
+def _described(row: dict[str, str], target: Path, rows: dict[str, dict[str, str]]) -> dict[str, str]:
+    reference = row.get("reference") or ""
+    return {column: row.get(column) or "" for column in COLUMNS} | {
+        "clip": str(target.resolve()),
+        "reference": str((target.parents[len(Path(row["clip"]).parts) - 1] / _named(reference)).resolve())
+        if reference in rows
+        else "",
+        "offset_s": row.get("offset_s") or "0",
+    }
+
+
+def problems_of(table: Table) -> Iterator[str]:
+    """Yield what could not be had, each once.
+
+    Args:
+        table: as :func:`collect` returns it.
+    """
+    yield from dict.fromkeys(table.problems)
+
+
+def main(
+    lists: Annotated[list[Path], typer.Argument(help="CSV files: what to cut, and from where.")],
+    out: Annotated[Path, typer.Option(help="Folder for clips and manifest.csv.")],
+    folder: Annotated[Path, typer.Option("--mirrors", help="Folder of bare git directories, OWNER+NAME/... each.")],
+    clone: Annotated[bool, typer.Option(help="Clone what has no mirror, listed files alone.")] = False,
+    source: Annotated[str, typer.Option(help="Where to clone from.")] = mirrors.GITHUB,
+) -> None:
+    """Cut listed clips out of public repositories; 0 done, 1 done but for what is named, 2 nothing to be had."""
+    try:
+        table = collect(lists, folder, out, source if clone else "")
+    except (CatalogueError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    except OSError as error:
+        typer.echo(f"{error.filename or out}: {error.strerror}; what was cut is kept, run it again", err=True)
+        raise typer.Exit(2) from None
+    for line in problems_of(table):
+        print(line, file=sys.stderr)
+    if not table.rows:
+        typer.echo("none of the listed clips could be had; nothing was written", err=True)
+        raise typer.Exit(2)
+    write(table, out / "manifest.csv")
+    typer.echo(f"{len(table.rows)} clips in {out}; {len(table.problems)} lines could not be followed")
+    raise typer.Exit(1 if table.problems else 0)
+
+
+if __name__ == "__main__":
+    typer.run(main)
