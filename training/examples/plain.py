@@ -1,0 +1,63 @@
+"""Examples of a clip by itself: as it is, through the common chain, through effects, after single degradations."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from provenance.windows import split
+from training import augment, effects
+from training.degrade import DEGRADATIONS
+from training.examples.mixing import crop, read_rooms, with_effects
+from training.examples.rows import Context, add, fit, is_silent, pair_of
+
+DEGRADED = "degraded:"
+"""Kinds of rows that are judged and never learnt from begin with it."""
+
+
+def clean(c: Context) -> None:
+    """Windows of the clip as it is."""
+    windows = [w for w in split([c.samples]) if not is_silent(w.samples)]
+    if not windows:
+        return
+    keep = np.unique(np.linspace(0, len(windows) - 1, min(len(windows), c.recipe.n_windows)).astype(int))
+    for number in keep:
+        pair = pair_of(c.clip)
+        c.rows.add(windows[number].samples, "clean", int(number), f"{pair}#clean{number}" if pair else "")
+
+
+def augmented(c: Context) -> None:
+    """Windows through the common chain, alike for twins of the matched set."""
+    for number in range(c.recipe.n_augmented):
+        wave, used = with_effects(crop(c.samples, c.rng), c)
+        pair = pair_of(c.clip)
+        c.rows.add(
+            fit(augment.apply(wave, augment.draw(c.rng))), "augmented", number,
+            f"{pair}#augmented{number}" if pair else "",
+            processing="unknown" if used else c.clip.wetness, effects=used,
+        )  # fmt: skip
+
+
+def processed(c: Context) -> None:
+    """Hybrid and wet versions of a dry clip, with the effects and strengths that were drawn."""
+    if c.clip.origin != "studio" or c.clip.oracle or c.clip.wetness != "dry":
+        return
+    for number in range(c.recipe.n_processed):
+        for processing in ("hybrid", "wet"):
+            made = effects.produce(crop(c.samples, c.rng), processing, c.rng, read_rooms(c.rooms))
+            chain = augment.draw(c.rng) if c.rng.random() < 0.5 else None
+            mono = c.samples.shape[1] == 1 and c.rng.random() < 0.5
+            used = effects.folded(made.effects) if mono else made.effects
+            known: dict[str, object] = {"processing": processing, "effects": json.dumps(used)}
+            add(c, made.wave, "processed", number, "", mono, chain, known)
+
+
+def degraded(c: Context) -> None:
+    """The first sounding window after each single degradation; judged, never learnt from."""
+    for window in split([c.samples]):
+        if is_silent(window.samples):
+            continue
+        for name, degrade in DEGRADATIONS.items():
+            c.rows.add(fit(degrade(window.samples)), DEGRADED + name)
+        return

@@ -1,0 +1,188 @@
+"""Rows of examples: what is computed and known of each, and what a part of the recipe is given to make them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from provenance import audio, frontend
+from provenance.windows import MIN_WINDOW_S, WINDOW_S
+from training import augment
+from training.catalogue import Clip
+from training.examples.recipe import Recipe
+
+Wave: TypeAlias = npt.NDArray[np.float32]
+N_WINDOW = int(WINDOW_S * audio.SAMPLE_RATE_HZ)
+N_LEAST = int(MIN_WINDOW_S * audio.SAMPLE_RATE_HZ)
+N_MAP_FRAMES = frontend.n_map_frames(N_WINDOW)
+MAP_SHAPE = (2, N_MAP_FRAMES, frontend.N_MAP_BINS)
+SILENT_RMS = 1e-5
+STUDIO: dict[str, object] = {"origin": "studio", "family": "", "sdr_db": None}
+"""What is known of a true stem among examples that were made here."""
+META = (
+    "clip", "kind", "window", "pair", "origin", "family", "separator_kind", "sdr_db", "processing", "oracle", "fold",
+    "effects", "layers", "n_frames",
+)  # fmt: skip
+
+
+class Rows:
+    """The rows a clip has given so far.
+
+    Args:
+        clip: whose rows they are.
+        keep_maps: keep each row's map too.
+    """
+
+    def __init__(self, clip: Clip, keep_maps: bool) -> None:
+        self.clip = clip
+        self.keep_maps = keep_maps
+        self.features: list[npt.NDArray[np.float32]] = []
+        self.maps: list[npt.NDArray[np.uint8]] = []
+        self.meta: list[dict[str, object]] = []
+
+    def add(self, wave: Wave, kind: str, window: int = 0, pair: str = "", **known: object) -> None:
+        """Add a row; silence and broken samples are passed over.
+
+        Args:
+            wave: float32 (n, 1 or 2), 1 to 4 s at 44.1 kHz.
+            kind: how it was made.
+            window: number among its kind.
+            pair: name that an extraction shares with its true twin.
+            known: columns that differ from what is known of the clip.
+        """
+        if is_silent(wave) or not np.isfinite(wave).all():
+            return
+        clip = self.clip
+        row: dict[str, object] = {
+            "clip": clip.name,
+            "kind": kind,
+            "window": window,
+            "pair": pair,
+            "origin": clip.origin,
+            "family": clip.family.name if clip.family else "",
+            "separator_kind": clip.family.kind if clip.family else "",
+            "sdr_db": clip.sdr_db,
+            "processing": clip.wetness,
+            "oracle": clip.oracle,
+            "effects": "",
+            "layers": layers_of(clip),
+        }
+        row.update(known)
+        features, spectrum = frontend.compute_with_map(wave)
+        row["n_frames"] = spectrum.shape[1]
+        self.features.append(features)
+        self.meta.append(row)
+        if self.keep_maps:
+            packed = np.zeros(MAP_SHAPE, np.uint8)
+            packed[:, : spectrum.shape[1]] = frontend.to_bytes(spectrum)
+            self.maps.append(packed)
+
+
+def layers_of(clip: Clip) -> str:
+    """Return whether a clip holds one performance or several, or nothing where nobody knows.
+
+    Args:
+        clip: a dry clip is one voice, one instrument or one hit; a drum stem of a song is a whole kit.
+    """
+    if clip.set_name == "dry":
+        return "individual"
+    return "submix" if clip.stem == "drums" and clip.set_name == "pairs" else ""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a part draws from.
+
+    Args:
+        rows: where its rows go.
+        clip: the clip.
+        samples: of it, float32 (n, 1 or 2), at least one second.
+        pool: true stems of the same fold.
+        recipe: how many.
+        rooms: measured impulse responses.
+        rng: of this clip and part.
+    """
+
+    rows: Rows
+    clip: Clip
+    samples: Wave
+    pool: list[Clip]
+    recipe: Recipe
+    rooms: tuple[str, ...]
+    rng: np.random.Generator
+
+
+def is_silent(wave: Wave) -> bool:
+    """Whether a wave holds nothing but rounding.
+
+    Args:
+        wave: float32 (n, channels).
+    """
+    return len(wave) == 0 or float(np.sqrt(np.mean((wave - wave.mean(0)) ** 2))) < SILENT_RMS
+
+
+def fit(wave: Wave) -> Wave:
+    """Cut or loop to between one and four seconds.
+
+    Args:
+        wave: float32 (n, channels).
+    """
+    return wave[:N_WINDOW] if len(wave) >= N_LEAST else np.resize(wave, (N_LEAST, wave.shape[1]))
+
+
+def pair_of(clip: Clip) -> str:
+    """Return the name that a clip of the matched set shares with its twins, or nothing.
+
+    Args:
+        clip: any.
+    """
+    if clip.set_name != "pairs":
+        return ""
+    return clip.reference if clip.origin == "separated" else clip.name
+
+
+def lot(name: str) -> float:
+    """Return a number from 0 to 1 that hangs on a name alone: which of many are taken for a share.
+
+    Args:
+        name: any.
+    """
+    return int(hashlib.sha256(name.encode()).hexdigest()[:6], 16) / 16**6
+
+
+def add(
+    c: Context,
+    wave: Wave,
+    kind: str,
+    number: int,
+    pair: str,
+    mono: bool,
+    chain: augment.Chain | None,
+    known: dict[str, object],
+) -> None:
+    """Add a row through the common chain.
+
+    Args:
+        c: where rows go.
+        wave: float32 (n, 1 or 2).
+        kind, number, pair: as :meth:`Rows.add` takes them.
+        mono: fold it first.
+        chain: drawn, the same for twins; None leaves it as it is.
+        known: columns that differ from what is known of the clip.
+    """
+    wave = wave.mean(1, keepdims=True) if mono else wave
+    c.rows.add(fit(augment.apply(wave, chain) if chain else wave), kind, number, pair, **known)
+
+
+def extracted(family: str, sdr: float) -> dict[str, object]:
+    """Return what is known of an estimate that was made here.
+
+    Args:
+        family: of its separator.
+        sdr: against its true stem, in dB.
+    """
+    return {"origin": "separated", "family": family, "sdr_db": sdr}
