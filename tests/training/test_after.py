@@ -1,0 +1,92 @@
+"""Verdicts after one degradation: each has its line, counted by origin; programs that are missing are named."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+pytest.importorskip("pandas")
+
+import typer
+
+from provenance.audio import SAMPLE_RATE_HZ
+from tests import sounds, tiny
+from tests.training.gits import encoded, mirror
+from training.degrade import DEGRADATIONS
+from training.research import after, external
+
+app = typer.Typer()
+app.command()(after.main)
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Path:
+    """A list of a recording, an output and a file that is nowhere."""
+    true = mirror(tmp_path, "maker/takes", {"a.wav": encoded(3.0, 0)})
+    fake = mirror(tmp_path, "someone/outputs", {"vocals.wav": encoded(3.0, 2)})
+    rows = [
+        ("maker/takes", true, "a.wav", "", "", "studio", "", "vocals", "", ""),
+        ("someone/outputs", fake, "vocals.wav", "", "", "separated", "spleeter", "vocals", "", ""),
+        ("nobody/nothing", "0" * 40, "x.wav", "", "", "studio", "", "bass", "", ""),
+    ]
+    file = tmp_path / "list.csv"
+    with file.open("w", newline="", encoding="utf-8") as handle:
+        csv.writer(handle).writerows([external.COLUMNS, *rows])
+    return file
+
+
+def test_every_degradation_has_its_line(listed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a model that calls everything separated, each line counts one accused and one caught."""
+    monkeypatch.setattr(after, "STRETCHERS", {"nobody's": ("no-such-program", "{before}", "{after}")})
+    model = tiny.write(tmp_path / "tiny", thresholds={
+        "separated": 0.0, "studio": 0.0, "processing": 0.5, "distance": 100.0, "family": 0.3, "layers": 0.6
+    })  # fmt: skip
+    arguments = [str(tmp_path / "mirrors"), "--list", str(listed), "--model", str(model), "--workers", "1"]
+    done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "page.md")])
+    assert done.exit_code == 0, done.output
+    assert "left out: nobody/nothing: found no mirror" in done.stderr
+    text = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert "Not installed here: no-such-program." in text
+    for name in (after.AS_IT_IS, *DEGRADATIONS):
+        assert f"| {name} | 1 | 1 | 0 | 1 | 1 | 0 |" in text
+    assert "| nobody's |" not in text
+
+
+def test_a_program_gets_the_wave_and_gives_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an installed program writes is what is judged; a wave above full scale reaches it unclipped."""
+    monkeypatch.setattr(after, "STRETCHERS", {"copy": ("cp", "{before}", "{after}")})
+    tools, absent = after.stretchers()
+    wave = sounds.music(1.0, seed=1).astype(np.float32)
+    wave /= np.abs(wave).max() / 2
+    assert not absent
+    made = tools["copy"](wave)
+    assert made.shape == wave.shape
+    assert np.allclose(made, wave / 2, atol=2**-15)
+    assert len(made) == SAMPLE_RATE_HZ
+
+
+def test_one_repository_does_not_outweigh_the_others() -> None:
+    """Of a large repository an even spread is taken, of a small one everything."""
+    entry = lambda name, number: external.Entry(name, "", str(number), 0, 0, "studio", "", "vocals", False, True)  # noqa: E731
+    many = [entry("bank", number) for number in range(45)]
+    few = [entry("small", number) for number in range(3)]
+    kept = after.thinned([*many, *few])
+    assert sum(e.repository == "bank" for e in kept) == after.MOST_OF_ONE
+    assert sum(e.repository == "small" for e in kept) == 3
+    places = [int(e.path) for e in kept if e.repository == "bank"]
+    assert max(np.diff(places)) <= 3
+    assert min(places) <= 2
+    assert max(places) >= 42
+
+
+def test_without_mirrors_nothing_is_claimed(listed: Path, tmp_path: Path) -> None:
+    """An empty folder of mirrors gives no page."""
+    (tmp_path / "empty").mkdir()
+    model = str(tiny.write(tmp_path / "tiny"))
+    done = CliRunner().invoke(app, [str(tmp_path / "empty"), "--list", str(listed), "--model", model])
+    assert done.exit_code == 2
+    assert "found no file that can be judged" in done.stderr

@@ -1,0 +1,190 @@
+"""What single degradations do to verdicts on files gathered later: ``python -m training.research.after MIRRORS``.
+
+The protocol judges models without a fold on a share of the training clips; here the shipped model judges files of the
+external check, of which nothing was trained on, after each of :data:`training.degrade.DEGRADATIONS` and after what
+studios stretch and pitch with, where these programs are installed: Rubber Band, SoundTouch and SoX.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import soundfile
+import typer
+from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+import provenance
+from provenance import audio
+from provenance.errors import ModelError, UnreadableAudio
+from training.catalogue import mirrors
+from training.catalogue.mirrors import MissingFileError
+from training.degrade import DEGRADATIONS
+from training.options import N_WORKERS
+from training.research import external
+from training.research.external import Entry
+
+Wave = npt.NDArray[np.float32]
+LONGEST_S = 20.0
+MOST_OF_ONE = 20
+"""So many files of one repository, at most: a voice bank is one singer."""
+AS_IT_IS = "as it is"
+STRETCHERS: dict[str, tuple[str, ...]] = {
+    "Rubber Band R2, 5 % longer": ("rubberband", "-q", "-t", "1.05", "{before}", "{after}"),
+    "Rubber Band R3, 5 % longer": ("rubberband", "-q", "-3", "-t", "1.05", "{before}", "{after}"),
+    "Rubber Band R2, a semitone up": ("rubberband", "-q", "-p", "1", "{before}", "{after}"),
+    "Rubber Band R3, three down": ("rubberband", "-q", "-3", "-p", "-3", "{before}", "{after}"),
+    "SoundTouch, 5 % longer": ("soundstretch", "{before}", "{after}", "-tempo=-5"),
+    "SoundTouch, a semitone up": ("soundstretch", "{before}", "{after}", "-pitch=1"),
+    "SoX, 5 % longer": ("sox", "{before}", "{after}", "tempo", "-m", "0.95"),
+    "SoX, a semitone up": ("sox", "{before}", "{after}", "pitch", "100"),
+}
+"""Name to command; each reads one WAV file and writes another."""
+_PAGE = """# After one degradation, on files gathered later
+
+Made by `python -m training.research.after MIRRORS --out docs/external-check-after.md` with `{model}`: files of the
+[external check](external-check.md), at most {most} of one repository and {longest:.0f} s of each, after one degradation
+each. `pitch_shift` and `time_stretch` are librosa's phase vocoder, a semitone up and 5 % longer; what studios stretch
+with stands by its name.{absent}
+
+| after | true stems | called `separated` | called `studio` | extractions | called `separated` | called `studio` | AUC |
+|---|---:|---:|---:|---:|---:|---:|---:|
+{lines}
+"""
+
+
+def stretchers() -> tuple[dict[str, Callable[[Wave], Wave]], list[str]]:
+    """Return the installed programs by name, and which are not installed."""
+    absent = sorted({command[0] for command in STRETCHERS.values() if shutil.which(command[0]) is None})
+    return {name: partial(_run, command) for name, command in STRETCHERS.items() if command[0] not in absent}, absent
+
+
+def _run(command: tuple[str, ...], wave: Wave) -> Wave:
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = f"{folder}/before.wav", f"{folder}/after.wav"
+        peak = max(1.0, float(np.abs(wave).max()))
+        soundfile.write(before, wave / peak, audio.SAMPLE_RATE_HZ, subtype="PCM_16")  # what all of them read
+        filled = [part.format(before=before, after=after) for part in command]
+        subprocess.run(filled, check=True, capture_output=True, timeout=600)
+        made: Wave = soundfile.read(after, dtype="float32", always_2d=True)[0]
+        return made
+
+
+def thinned(entries: list[Entry]) -> list[Entry]:
+    """Return at most :data:`MOST_OF_ONE` entries of a repository, spread evenly.
+
+    Args:
+        entries: of the list.
+    """
+    size = Counter(entry.repository for entry in entries)
+    seen: Counter[str] = Counter()
+    kept = []
+    for entry in entries:
+        n, at = size[entry.repository], seen[entry.repository]
+        most = min(n, MOST_OF_ONE)
+        if at * most // n != (at - 1) * most // n:
+            kept.append(entry)
+        seen[entry.repository] += 1
+    return kept
+
+
+def judge(entry: Entry, folder: Path, model: str | None) -> tuple[list[dict[str, Any]], str]:
+    """Score a file as it is and after each degradation.
+
+    Args:
+        entry: of the list.
+        folder: of mirrors.
+        model: folder or name of a model.
+
+    Returns:
+        A row for each: ``after``, ``origin``, ``called`` and ``p_separated``; and why there are none, or nothing.
+    """
+    try:
+        data = mirrors.read(mirrors.locate(folder, entry.repository), entry.commit, entry.path)
+        length_s = min(entry.duration_s or LONGEST_S, LONGEST_S)
+        _, samples = audio.read(io.BytesIO(data), max_s=entry.offset_s + length_s)
+    except (MissingFileError, UnreadableAudio) as error:
+        return [], str(error)
+    samples = samples[int(entry.offset_s * audio.SAMPLE_RATE_HZ) :]
+    rows = []
+    for name, degrade in {AS_IT_IS: np.copy, **DEGRADATIONS, **stretchers()[0]}.items():
+        verdict = _scorer(model).score((degrade(samples), audio.SAMPLE_RATE_HZ))
+        called = verdict.origin if verdict.status == "ok" else verdict.status
+        rows.append({"after": name, "origin": entry.origin, "called": called, "p_separated": verdict.p_separated})
+    return rows, ""
+
+
+@lru_cache(maxsize=1)
+def _scorer(model: str | None) -> provenance.Scorer:
+    threadpool_limits(1)
+    return provenance.load(model)
+
+
+def page(found: pd.DataFrame, model: str, absent: list[str]) -> str:
+    """Return the page.
+
+    Args:
+        found: rows of :func:`judge` of all files.
+        model: name and checksum.
+        absent: programs that are not installed.
+    """
+    lines = []
+    for name, part in found[found["p_separated"].notna()].groupby("after", sort=False):
+        cells = [str(name)]
+        for origin in ("studio", "separated"):
+            called = part[part["origin"] == origin]["called"]
+            cells += [str(len(called)), str(int((called == "separated").sum())), str(int((called == "studio").sum()))]
+        both = part["origin"].nunique() == 2
+        auc = roc_auc_score(part["origin"] == "separated", part["p_separated"]) if both else float("nan")
+        lines.append(f"| {' | '.join(cells)} | {auc:.3f} |")
+    missing = f" Not installed here: {', '.join(absent)}." if absent else ""
+    return _PAGE.format(model=model, most=MOST_OF_ONE, longest=LONGEST_S, absent=missing, lines="\n".join(lines))
+
+
+def main(
+    folder: Annotated[Path, typer.Argument(metavar="MIRRORS", help="Folder of bare git directories, OWNER+NAME/...")],
+    out: Annotated[Path | None, typer.Option(help="Page to write; stdout without it.")] = None,
+    listed: Annotated[Path, typer.Option("--list", help="CSV file of what to judge.")] = external.LIST,
+    model: Annotated[str | None, typer.Option(help="Folder or name of a model.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes.")] = N_WORKERS,
+) -> None:
+    """Judge files that were gathered after the model was fixed, after each degradation."""
+    try:
+        reference = provenance.load(model).bundle.reference
+        entries = thinned(external.read_list(listed))
+    except (ModelError, OSError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    rows: list[dict[str, Any]] = []
+    with ProcessPoolExecutor(workers) as pool:
+        todo = pool.map(partial(judge, folder=folder, model=model), entries)
+        for made, problem in tqdm(todo, total=len(entries), desc="files", disable=not sys.stderr.isatty()):
+            rows += made
+            if problem:
+                print(f"left out: {problem}", file=sys.stderr)
+    if not rows:
+        typer.echo(f"{folder}: found no file that can be judged; needed: the listed mirrors", err=True)
+        raise typer.Exit(2)
+    text = page(pd.DataFrame(rows), reference, stretchers()[1])
+    if out is None:
+        typer.echo(text)
+    else:
+        out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
