@@ -24,9 +24,23 @@ import torch
 import typer
 from threadpoolctl import threadpool_limits
 
-from provenance import frontend
+from provenance import bundle, frontend
+from provenance.errors import ModelError
 from training import calibrate as fitting
-from training import card, catalogue, config, dataset, evaluate, heads, nets, publish, report, splits, texture_net
+from training import (
+    card,
+    catalogue,
+    config,
+    dataset,
+    evaluate,
+    heads,
+    nets,
+    publish,
+    report,
+    shipped,
+    splits,
+    texture_net,
+)
 from training.examples import DEGRADED, OUT_OF_MIXES
 from training.heads import Outputs, Trees
 from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Work, Workers
@@ -63,6 +77,10 @@ def main(
     nets_folder: Annotated[
         Path | None, typer.Option("--nets", help="Networks that training.nets fitted; without it they are fitted here.")
     ] = None,
+    shipped_model: Annotated[
+        Path | None,
+        typer.Option("--from", help="Model folder whose networks are fitted on, to stems that are new to it."),
+    ] = None,
     further: Annotated[
         bool, typer.Option("--further", help="Fit the networks of --nets on, by the configuration's further_cycles.")
     ] = False,
@@ -78,16 +96,20 @@ def main(
         settings = config.load(config_file, demucs_repo, networks, scripts)
         if further and nets_folder is None:
             raise ValueError("found --further without --nets; needed: the networks to go on from")
-        if nets_out is not None and not further:
+        if shipped_model is not None and nets_folder is not None:
+            raise ValueError("found --from beside --nets; needed: one of them to begin with")
+        if nets_out is not None and not further and shipped_model is None:
             raise ValueError("found --nets-out without --further; needed: networks that are fitted on")
-        if further:
+        if further or shipped_model is not None:
             settings = _further(settings)
         clips, left_out = catalogue.load(manifest, flags)
         typer.echo(f"{len(clips)} clips; {len(left_out)} rows left out", err=True)
         table, _ = gather(clips, manifest, settings, work, workers)
         if nets_folder is not None:
             adopt(nets_folder, table, manifest, settings, work / "heads")
-    except (nets.NetsError, catalogue.CatalogueError, SeparatorError, OSError, ValueError) as error:
+        if shipped_model is not None:
+            begin_from(shipped_model, table, manifest, settings, work / "heads")
+    except (ModelError, nets.NetsError, catalogue.CatalogueError, SeparatorError, OSError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     for failure in table.failures:
@@ -146,12 +168,44 @@ def adopt(folder: Path, table: dataset.Table, manifests: list[Path], settings: c
             _begin_with(net, file)
         else:
             texture_net.save(net, file)
-    record, network = nets.record_of(folder), settings.network
+    _record(nets.record_of(folder), table, settings, cache)
+
+
+def _record(record: dict[str, Any], table: dataset.Table, settings: config.Config, cache: Path) -> None:
+    """Keep what is known of the networks a fit takes or begins with, and of how they are fitted on."""
+    network = settings.network
     if network.begun:
         steps = network.n_steps * sum(network.cycles)
         on = {"steps": steps, "batch": network.batch, "rate": network.rate, "n_rows": len(table.meta)}
         record["further"] = [*record.get("further", []), on | {"share_of_start": network.share_of_start}]
     _record_of(table, settings, cache).write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+def begin_from(model: Path, table: dataset.Table, manifests: list[Path], settings: config.Config, cache: Path) -> None:
+    """Let the fits of all folds begin with the networks of a model folder.
+
+    Args:
+        model: the folder.
+        table: described rows, with maps.
+        manifests: files the catalogue was read from.
+        settings: of the heads, of networks that are fitted on.
+        cache: folder of fitted heads.
+
+    Raises:
+        shipped.ShippedError: it learnt from some of these clips, or has no networks of this shape.
+    """
+    evaluation = shipped.check_new(model, set(table.meta["repo"]))
+    if table.maps is None:
+        raise shipped.ShippedError(f"{model}: found a recipe without maps; needed: keep_maps")
+    n_frames = table.meta["n_frames"].to_numpy()
+    whole = np.flatnonzero(n_frames == n_frames.max())
+    rows = np.sort(np.random.default_rng(settings.seed).permutation(whole)[: shipped.N_MAPS])
+    net = shipped.networks_of(model, settings.network, table.maps[rows, :, : int(n_frames.max())])
+    cache.mkdir(parents=True, exist_ok=True)
+    for fold in (*range(settings.n_folds), None):
+        _begin_with(net, _file_of(table, settings, fold, "net", cache))
+    about = {"from": bundle.load(model).reference, "folds": splits.deal(manifests, settings.n_folds, settings.seed)}
+    _record(evaluation.get("networks", {}) | about, table, settings, cache)
 
 
 def keep(folder: Path, table: dataset.Table, settings: config.Config, cache: Path) -> None:

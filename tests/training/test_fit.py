@@ -8,6 +8,7 @@ import dataclasses
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -364,6 +365,21 @@ def test_networks_fitted_elsewhere_are_taken(manifest: Path, root: Path, tmp_pat
     assert again.returncode == 0, again.stderr
     assert "for 12 steps of 4 units from" in (out / "README.md").read_text(encoding="utf-8")
     assert ", then 12 steps of 4 units from" in (out / "README.md").read_text(encoding="utf-8")
+    known = run([*line, "--from", str(out)])
+    assert known.returncode == 2
+    assert "it learnt from" in known.stderr
+    other = tmp_path / "other"
+    shutil.copytree(out, other)
+    evaluation["sources"] = [{"repository": "nobody/else"}]
+    (other / "evaluation.json").write_text(json.dumps(evaluation), encoding="utf-8")
+    again = run([*line, "--from", str(other), "--nets-out", str(tmp_path / "from")])
+    assert again.returncode == 0, again.stderr
+    assert "The networks began as those of `elsewhere@" in (out / "README.md").read_text(encoding="utf-8")
+    again = run([*line, "--nets", str(tmp_path / "from"), "--further"])
+    assert again.returncode == 0, again.stderr
+    again = run([*line, "--nets", str(tmp_path / "from"), "--from", str(other)])
+    assert again.returncode == 2
+    assert "needed: one of them to begin with" in again.stderr
     again = run([*line, "--nets-out", str(tmp_path / "on")])
     assert again.returncode == 2
     assert "needed: networks that are fitted on" in again.stderr
