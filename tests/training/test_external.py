@@ -68,6 +68,7 @@ def test_the_page_counts_what_was_found(listed: Path, tmp_path: Path, root: Path
     assert "| someone/outputs **\\*** | spleeter | 1 | 1 | 0 | 0 | 0 |" in text
     assert "| maker/takes | recordings: drums, vocals | 2 | 1 | 0 | 0 | 1 |" in text
     assert "would show none" not in text
+    assert "Of the files judged 0.0% were left undecided; of the others 50.0% were right." in text
     assert "tiny@" in text
 
 

@@ -41,6 +41,7 @@ were taken where they could be found: a check, no benchmark.
   `studio`, the rest left undecided.
 - Area under the curve of `p_separated` between the two: {auc}; without relatives (**\\***) {auc_new}; beside the
   {n_music} recordings alone that are no dry voices or bear no such label {auc_music}.
+- Of the files judged {undecided:.1%} were left undecided; of the others {right:.1%} were right.
 
 | repository | what | files | separated | undecided | studio | not judged | p, median and range |
 |---|---|---:|---:|---:|---:|---:|---:|
@@ -146,6 +147,7 @@ def page(found: pd.DataFrame, model: str) -> str:
     judged = found[found["p_separated"].notna()]
     true, fake = judged[judged["origin"] == "studio"], judged[judged["origin"] == "separated"]
     count = lambda part, call: int((part["called"] == call).sum())  # noqa: E731
+    decided = judged[judged["called"] != "undecided"]
     new = fake[~fake["relative"]]
     music = true[~true["dry_voice"]]
     accused = count(true, "separated")
@@ -175,6 +177,8 @@ def page(found: pd.DataFrame, model: str) -> str:
         n_fake_repos=found[found["origin"] == "separated"]["repository"].nunique(),
         caught=count(fake, "separated"),
         missed=count(fake, "studio"),
+        undecided=float((judged["called"] == "undecided").mean()),
+        right=float((decided["called"] == decided["origin"]).mean()) if len(decided) else float("nan"),
         auc=_auc(true, fake),
         auc_new=_auc(true[~true["relative"]], new),
         n_music=len(music),
