@@ -14,6 +14,7 @@ from provenance.bundle import Calibration
 from tests.training import songs
 from tests.training.test_separators_run import tiny_demucs
 from training import card, catalogue, config, dataset, evaluate, examples, report, splits
+from training.examples import wholes
 from training.catalogue import Clip
 from training.evaluate import Limits
 from training.separators import remask, script
@@ -140,7 +141,7 @@ def test_what_has_not_separated_is_left_out(folder: Path, tmp_path: Path) -> Non
 def test_a_model_of_the_demucs_package_parts_whole_mixes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name among ``demucs_models`` is run by the package."""
     pytest.importorskip("demucs")
-    monkeypatch.setattr(examples, "LEAST_NETWORK_GAIN_DB", -np.inf)  # it is untrained
+    monkeypatch.setattr(wholes, "LEAST_NETWORK_GAIN_DB", -np.inf)  # it is untrained
     name = tiny_demucs(tmp_path)
     clips = catalogue_of(tmp_path, "pairs")
     made_by = recipe(tmp_path, name, demucs_repo=str(tmp_path), demucs_models=(name,))
