@@ -14,9 +14,9 @@ from provenance.bundle import Calibration
 from tests.training import songs
 from tests.training.test_separators_run import tiny_demucs
 from training import card, catalogue, config, dataset, evaluate, examples, report, splits
-from training.examples import wholes
 from training.catalogue import Clip
 from training.evaluate import Limits
+from training.examples import wholes
 from training.separators import remask, script
 
 Wave = npt.NDArray[np.float32]

@@ -19,7 +19,7 @@ from training.examples.recipe import Recipe
 from training.examples.rows import MAP_SHAPE, META, N_LEAST, N_MAP_FRAMES, Context, Rows, Wave, is_silent, lot, pair_of
 from training.examples.separated import by_classical, by_demucs, by_networks, easy, reworked, surrogates
 from training.examples.sums import bundles, submixes
-from training.examples.wholes import MOST_SDR_DB, OUT_OF_MIXES, WHOLE_S, remasks, wholes
+from training.examples.wholes import MOST_SDR_DB, OUT_OF_MIXES, WHOLE_S, masked_mixes, whole_mixes
 
 __all__ = [
     "DEGRADED",
@@ -94,8 +94,8 @@ PARTS: dict[str, Part] = {
     "demucs": Part(by_demucs, ("n_demucs", "demucs_models", *_COMMON)),
     "classical": Part(by_classical, ("n_classical", *_COMMON)),
     "network": Part(by_networks, ("n_networks", "network_names", "script_names", *_COMMON)),
-    "whole": Part(wholes, ("whole_names", *_COMMON)),
-    "remask": Part(remasks, ("remask_name", *_COMMON)),
+    "whole": Part(whole_mixes, ("whole_names", *_COMMON)),
+    "remask": Part(masked_mixes, ("remask_name", *_COMMON)),
     "easy": Part(easy, ("n_easy", "demucs_models", "network_names", "script_names", *_COMMON)),
     "processed": Part(processed, ("n_processed",)),
     "degraded": Part(degraded, ("degraded_share",)),

@@ -31,13 +31,13 @@ MOST_SDR_DB = 20.0
 """An estimate better than this differs from a true stem by less than a studio's own processing, and is left out."""
 
 
-def wholes(c: Context) -> None:
+def whole_mixes(c: Context) -> None:
     """A whole mix parted by each of ``whole_names`` into all its stems, as vendors do it; one twin for all."""
     if c.clip.set_name != "dry":
         _out_of_mix(c, WHOLE, lambda mix: [_parted(name, mix, c.recipe) for name in c.recipe.whole_names])
 
 
-def remasks(c: Context) -> None:
+def masked_mixes(c: Context) -> None:
     """A whole mix parted by one separator, and masked over by what it found."""
     if c.clip.set_name == "dry" and c.clip.stem == "drums":  # single hits
         return
