@@ -229,15 +229,14 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
 def _networks(record: dict[str, Any]) -> list[str]:
     if not record:
         return []
+    begun = f"The networks began as those of `{record['from']}`. " if "from" in record else ""
     first = (
-        f"The networks were fitted by `training.nets` on one {record['device']}: {record['steps'][0]} steps of "
-        f"{record['batch']} units in {record['minutes']:g} minutes, from {record['n_rows']} rows in up to "
-        f"{record['passes']} passes over the clips, the trees from the rows above."
+        f"{begun}{'These' if begun else 'The networks'} were fitted by `training.nets` on one {record['device']}: "
+        f"{record['steps'][0]} steps of {record['batch']} units in {record['minutes']:g} minutes, from "
+        f"{record['n_rows']} rows in up to {record['passes']} passes over the clips, the trees from the rows above."
         if "device" in record
-        else "The trees were fitted from the rows above."
+        else f"{begun}The trees were fitted from the rows above."
     )
-    if "from" in record:
-        first += f" The networks began as those of `{record['from']}`."
     lines = [first, ""]
     if on := record.get("further"):
         rounds = ", then ".join(f"{o['steps']} steps of {o['batch']} units from {o['n_rows']} rows" for o in on)
