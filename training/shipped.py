@@ -22,6 +22,7 @@ from torch import nn
 
 from provenance import bundle
 from training.texture_net import Ensemble, Network, TextureNet, unpack
+from training.texture_net.network import without_mean_level
 
 N_MAPS = 192
 """Maps that norms are measured on."""
@@ -96,8 +97,7 @@ def _one(
         parameter.copy_(torch.from_numpy(value.copy()))
 
     with torch.no_grad():
-        level = spectra[:, 1:]
-        x = torch.cat([spectra[:, :1], level - level.mean(dim=2, keepdim=True)], dim=1)
+        x = without_mean_level(spectra)
         layers = list(net.trunk)
         for k, layer in enumerate(layers):
             if isinstance(layer, nn.Conv2d):

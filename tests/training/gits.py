@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import soundfile
@@ -38,3 +40,10 @@ def encoded(seconds: float, seed: int, kind: str = "WAV", subtype: str = "PCM_16
     out = io.BytesIO()
     soundfile.write(out, sounds.music(seconds, seed=seed), sounds.RATE_HZ, format=kind, subtype=subtype)
     return out.getvalue()
+
+
+def listing(file: Path, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Path:
+    """Write a list of files in repositories."""
+    with file.open("w", newline="", encoding="utf-8") as handle:
+        csv.writer(handle).writerows([head, *rows])
+    return file

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ import typer
 
 from provenance.audio import SAMPLE_RATE_HZ
 from tests import sounds, tiny
-from tests.training.gits import encoded, mirror
+from tests.training.gits import encoded, listing, mirror
 from training.degrade import DEGRADATIONS
 from training.research import after, external
 
@@ -33,10 +32,7 @@ def listed(tmp_path: Path) -> Path:
         ("someone/outputs", fake, "vocals.wav", "", "", "separated", "spleeter", "vocals", "", ""),
         ("nobody/nothing", "0" * 40, "x.wav", "", "", "studio", "", "bass", "", ""),
     ]
-    file = tmp_path / "list.csv"
-    with file.open("w", newline="", encoding="utf-8") as handle:
-        csv.writer(handle).writerows([external.COLUMNS, *rows])
-    return file
+    return listing(tmp_path / "list.csv", external.COLUMNS, rows)
 
 
 def test_every_degradation_has_its_line(listed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from pathlib import Path
 
@@ -39,11 +38,8 @@ def listed(tmp_path: Path) -> Path:
         ("f.flac", "s", "vocals", "studio", "", "", "maker/takes", true, "text.wav", "", ""),
         ("g.flac", "s", "vocals", "studio", "", "", "", "", "", "", ""),
     ]  # fmt: skip
-    file = tmp_path / "list.csv"
     head = (*collect.NEEDED[:4], "separator", "reference", *collect.NEEDED[4:], "offset_s", "duration_s")
-    with file.open("w", newline="", encoding="utf-8") as handle:
-        csv.writer(handle).writerows([head, *rows])
-    return file
+    return gits.listing(tmp_path / "list.csv", head, rows)
 
 
 def run(listed: Path, tmp_path: Path, *more: str) -> tuple[int, str]:
@@ -99,6 +95,9 @@ def test_a_repository_without_a_mirror_is_cloned(listed: Path, tmp_path: Path) -
     commit = gits.work_tree(tmp_path / "hub" / "nobody" / "nothing", {"x.wav": TRUE, "y.wav": TRUE})
     listed.write_text(listed.read_text(encoding="utf-8").replace("0" * 40, commit), encoding="utf-8")
     hub = f"file://{tmp_path}/hub/{{repository}}"
+    interrupted = tmp_path / "mirrors" / ".nobody+nothing.part"
+    interrupted.mkdir()
+    (interrupted / "HEAD").write_text("ref: refs/heads/main", encoding="utf-8")
     code, said = run(listed, tmp_path, "--clone", "--source", hub)
     assert code == 1
     assert "nobody/nothing" not in said

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from pathlib import Path
@@ -18,7 +17,7 @@ import typer
 
 import provenance
 from tests import tiny
-from tests.training.gits import encoded, mirror
+from tests.training.gits import encoded, listing, mirror
 from training.research import external
 
 app = typer.Typer()
@@ -36,10 +35,7 @@ def listed(tmp_path: Path) -> Path:
         ("someone/outputs", fake, "out/vocals.wav", "", "", "separated", "spleeter", "vocals", "yes", ""),
         ("nobody/nothing", "0" * 40, "x.wav", "", "", "studio", "", "bass", "", ""),
     ]
-    file = tmp_path / "list.csv"
-    with file.open("w", newline="", encoding="utf-8") as handle:
-        csv.writer(handle).writerows([external.COLUMNS, *rows])
-    return file
+    return listing(tmp_path / "list.csv", external.COLUMNS, rows)
 
 
 def test_nothing_on_the_list_was_trained_on(root: Path) -> None:

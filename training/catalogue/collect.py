@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +24,7 @@ from provenance.audio import AudioInfo, Samples
 from provenance.errors import UnreadableAudio
 from training.catalogue import mirrors
 from training.catalogue.clips import CatalogueError, read_rows
-from training.catalogue.mirrors import MissingFileError
+from training.catalogue.mirrors import MissingFileError, MissingMirrorError
 from training.catalogue.table import COLUMNS, Table, write
 
 NEEDED = ("clip", "song_id", "stem", "origin", "source_repo", "source_commit", "source_path")
@@ -64,30 +63,26 @@ def collect(lists: list[Path], folder: Path, out: Path, source: str = "") -> Tab
         target = out / _named(row["clip"])
         try:
             if not target.is_file():
-                git = _mirror(folder, row["source_repo"], source)
-                _cut(mirrors.read(git, row["source_commit"], row["source_path"]), row, target)
-            made.append(_described(row, target, rows))
+                if source:
+                    mirrors.clone_missing(folder, row["source_repo"], source)
+                data = mirrors.read(folder, row["source_repo"], row["source_commit"], row["source_path"])
+                _cut(data, row, target)
+            reference = row.get("reference")
+            there = str((out / _named(reference)).resolve()) if reference in rows else ""
+            known = {column: row.get(column) or "" for column in COLUMNS}
+            known["offset_s"] = known["offset_s"] or "0"
+            made.append(known | {"clip": str(target.resolve()), "reference": there})
         except MissingFileError as error:
             problems.append(str(error))
-            if ": found no mirror" in str(error) or ": could not be cloned" in str(error):
+            if isinstance(error, MissingMirrorError):
                 absent.add(row["source_repo"])
         except UnreadableAudio as error:
             problems.append(f"{row['source_repo']}, {row['source_path']}: {error.found}; the clip is left out")
     return Table(made, problems)
 
 
-def _mirror(folder: Path, repository: str, source: str) -> Path:
-    try:
-        return mirrors.locate(folder, repository)
-    except MissingFileError:
-        if not source:
-            raise
-    mirrors.clone(folder, repository, source)
-    return mirrors.locate(folder, repository)
-
-
 def _named(clip: str) -> str:
-    return str(Path(clip).with_suffix(".flac")) if clip else ""
+    return str(Path(clip).with_suffix(".flac"))
 
 
 def _cut(data: bytes, row: dict[str, str], target: Path) -> None:
@@ -113,26 +108,6 @@ def _subtype(info: AudioInfo, samples: Samples) -> str:
     return "PCM_16" if exact else "PCM_24"
 
 
-def _described(row: dict[str, str], target: Path, rows: dict[str, dict[str, str]]) -> dict[str, str]:
-    reference = row.get("reference") or ""
-    return {column: row.get(column) or "" for column in COLUMNS} | {
-        "clip": str(target.resolve()),
-        "reference": str((target.parents[len(Path(row["clip"]).parts) - 1] / _named(reference)).resolve())
-        if reference in rows
-        else "",
-        "offset_s": row.get("offset_s") or "0",
-    }
-
-
-def problems_of(table: Table) -> Iterator[str]:
-    """Yield what could not be had, each once.
-
-    Args:
-        table: as :func:`collect` returns it.
-    """
-    yield from dict.fromkeys(table.problems)
-
-
 def main(
     lists: Annotated[list[Path], typer.Argument(help="CSV files: what to cut, and from where.")],
     out: Annotated[Path, typer.Option(help="Folder for clips and manifest.csv.")],
@@ -149,7 +124,7 @@ def main(
     except OSError as error:
         typer.echo(f"{error.filename or out}: {error.strerror}; what was cut is kept, run it again", err=True)
         raise typer.Exit(2) from None
-    for line in problems_of(table):
+    for line in dict.fromkeys(table.problems):  # one file may be listed for several passages
         print(line, file=sys.stderr)
     if not table.rows:
         typer.echo("none of the listed clips could be had; nothing was written", err=True)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 GITHUB = "https://github.com/{repository}.git"
-"""Where :func:`clone` takes repositories from."""
+"""Where :func:`clone_missing` takes repositories from."""
 TIMEOUT_S = 1800.0
 
 
 class MissingFileError(Exception):
     """A mirror, a commit or a file that is not there: names what was sought."""
+
+
+class MissingMirrorError(MissingFileError):
+    """A repository that has no mirror, and could not be cloned where that was asked."""
 
 
 def locate(mirrors: Path, repository: str) -> Path:
@@ -23,19 +28,19 @@ def locate(mirrors: Path, repository: str) -> Path:
         repository: ``OWNER/NAME``.
 
     Raises:
-        MissingFileError: there is none.
+        MissingMirrorError: there is none.
     """
     top = mirrors / repository.replace("/", "+")
     for at, _, files in os.walk(top):
         if "HEAD" in files:
             return Path(at)
-    raise MissingFileError(
+    raise MissingMirrorError(
         f"{repository}: found no mirror in {mirrors.name}; needed: a bare git directory in {top.name}/"
     )
 
 
-def clone(mirrors: Path, repository: str, source: str = GITHUB) -> None:
-    """Clone a repository into the folder of mirrors, without its files: each is brought when it is read.
+def clone_missing(mirrors: Path, repository: str, source: str = GITHUB) -> None:
+    """Clone a repository that has no mirror, without its files: each is brought when it is read.
 
     Args:
         mirrors: as for :func:`locate`.
@@ -43,36 +48,42 @@ def clone(mirrors: Path, repository: str, source: str = GITHUB) -> None:
         source: address, with ``{repository}`` in it.
 
     Raises:
-        MissingFileError: git could not clone it; it says why.
+        MissingMirrorError: git could not clone it; it says why.
     """
+    try:
+        locate(mirrors, repository)
+        return
+    except MissingMirrorError:
+        pass
     into = mirrors / repository.replace("/", "+") / "repo"
-    part = into.with_name("part")
+    part = mirrors / f".{into.parent.name}.part"  # beside the mirrors: what was interrupted is none
     command = ["git", "clone", "--quiet", "--bare", "--filter=blob:none", source.format(repository=repository)]
     quiet = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
     into.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["rm", "-rf", str(part)], check=True)  # of a clone that was interrupted
+    shutil.rmtree(part, ignore_errors=True)
     done = subprocess.run(
         [*command, str(part)], capture_output=True, text=True, check=False, env=quiet, timeout=TIMEOUT_S
     )
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise MissingFileError(f"{repository}: could not be cloned ({reason})")
+        raise MissingMirrorError(f"{repository}: could not be cloned ({reason})")
     part.rename(into)
 
 
-def read(git: Path, commit: str, path: str) -> bytes:
+def read(mirrors: Path, repository: str, commit: str, path: str) -> bytes:
     """Return a file's bytes as they were in a commit.
 
     Args:
-        git: bare git directory.
+        mirrors, repository: as for :func:`locate`.
         commit: its hash.
         path: inside the repository.
 
     Raises:
+        MissingMirrorError: no mirror of the repository.
         MissingFileError: no such commit, or no such file in it.
     """
-    command = ["git", f"--git-dir={git}", "show", f"{commit}:{path}"]
+    command = ["git", f"--git-dir={locate(mirrors, repository)}", "show", f"{commit}:{path}"]
     done = subprocess.run(command, capture_output=True, check=False, timeout=TIMEOUT_S)
     if done.returncode or not done.stdout:
-        raise MissingFileError(f"{git.parent.name.replace('+', '/', 1)}: found no {path} at {commit[:12]}")
+        raise MissingFileError(f"{repository}: found no {path} at {commit[:12]}")
     return done.stdout

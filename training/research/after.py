@@ -114,7 +114,7 @@ def judge(entry: Entry, folder: Path, model: str | None) -> tuple[list[dict[str,
         A row for each: ``after``, ``origin``, ``called`` and ``p_separated``; and why there are none, or nothing.
     """
     try:
-        data = mirrors.read(mirrors.locate(folder, entry.repository), entry.commit, entry.path)
+        data = mirrors.read(folder, entry.repository, entry.commit, entry.path)
         length_s = min(entry.duration_s or LONGEST_S, LONGEST_S)
         _, samples = audio.read(io.BytesIO(data), max_s=entry.offset_s + length_s)
     except (MissingFileError, UnreadableAudio) as error:
@@ -179,11 +179,7 @@ def main(
     if not rows:
         typer.echo(f"{folder}: found no file that can be judged; needed: the listed mirrors", err=True)
         raise typer.Exit(2)
-    text = page(pd.DataFrame(rows), reference, stretchers()[1])
-    if out is None:
-        typer.echo(text)
-    else:
-        out.write_text(text, encoding="utf-8")
+    external.give(page(pd.DataFrame(rows), reference, stretchers()[1]), out)
 
 
 if __name__ == "__main__":

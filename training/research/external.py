@@ -123,7 +123,7 @@ def judge(entries: list[Entry], folder: Path, scorer: provenance.Scorer) -> pd.D
     rows = []
     for entry in tqdm(entries, desc="files", disable=not sys.stderr.isatty()):
         try:
-            data = mirrors.read(mirrors.locate(folder, entry.repository), entry.commit, entry.path)
+            data = mirrors.read(folder, entry.repository, entry.commit, entry.path)
             samples, rate_hz = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
             if entry.duration_s:
                 start = int(entry.offset_s * rate_hz)
@@ -194,6 +194,19 @@ def _auc(true: pd.DataFrame, fake: pd.DataFrame) -> str:
     return f"{roc_auc_score(truth, [*true['p_separated'], *fake['p_separated']]):.3f}"
 
 
+def give(text: str, out: Path | None) -> None:
+    """Write a page, or print it.
+
+    Args:
+        text: of the page.
+        out: file, or None for stdout.
+    """
+    if out is None:
+        typer.echo(text)
+    else:
+        out.write_text(text, encoding="utf-8")
+
+
 def main(
     folder: Annotated[
         Path, typer.Argument(metavar="MIRRORS", help="Folder of bare git directories, OWNER+NAME/... each.")
@@ -212,11 +225,7 @@ def main(
     if found.empty or found.dropna(subset="p_separated")["origin"].nunique() < 2:
         typer.echo(f"{folder}: found no files of both origins that can be judged; needed: the listed mirrors", err=True)
         raise typer.Exit(2)
-    text = page(found, scorer.bundle.reference)
-    if out is None:
-        typer.echo(text)
-    else:
-        out.write_text(text, encoding="utf-8")
+    give(page(found, scorer.bundle.reference), out)
 
 
 if __name__ == "__main__":

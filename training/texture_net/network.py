@@ -110,8 +110,7 @@ class TextureNet(nn.Module):
         Args:
             spectrum: float32 (n, 2, n_frames, 1024).
         """
-        level = spectrum[:, 1:]
-        x = self.trunk(torch.cat([spectrum[:, :1], level - level.mean(dim=2, keepdim=True)], dim=1))
+        x = self.trunk(without_mean_level(spectrum))
         n, channels, frames, bins = x.shape
         x = x.reshape(n, channels, frames, N_BANDS, bins // N_BANDS)
         mean = x.mean(dim=(2, 4))
@@ -120,6 +119,16 @@ class TextureNet(nn.Module):
         bands = nn.functional.relu(self.band(self.dropout(pooled)) + self.place)
         hidden = self.hidden(torch.cat([bands.mean(dim=1), bands.amax(dim=1)], dim=1))
         return tuple(head(hidden) for head in self.heads.values())
+
+
+def without_mean_level(spectrum: torch.Tensor) -> torch.Tensor:
+    """Return maps whose level channel is less each bin's mean over time: what the first convolution sees.
+
+    Args:
+        spectrum: float32 (n, 2, n_frames, 1024).
+    """
+    level = spectrum[:, 1:]
+    return torch.cat([spectrum[:, :1], level - level.mean(dim=2, keepdim=True)], dim=1)
 
 
 def _convolution(a: int, b: int, kernel: tuple[int, int], stride: tuple[int, int]) -> list[nn.Module]:
