@@ -2,8 +2,8 @@
 
 Timbre says which instrument plays; texture says how the signal was made. A local mean over frequency is taken off
 every log spectrum, so what is left is holes, combs, floors and smear, and the statistics of that and of energy over
-time are what origin is judged by. Statistics of production, for processing and effects, follow them. The numbers here
-are the model's contract: they are copied into its ``config.json`` and compared at load.
+time are what origin is judged by. Statistics of production and of the waveform, for processing and effects, follow
+them. The numbers here are the model's contract: they are copied into its ``config.json`` and compared at load.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from provenance import dynamics, production
+from provenance import dynamics, production, waveform
 from provenance.audio import SAMPLE_RATE_HZ, Samples
 
-VERSION = 3
+VERSION = 4
 N_FFT = 2048
 HOP = 1024
 FLOOR_DB = -110.0
@@ -78,6 +78,12 @@ def contract() -> dict[str, object]:
         "production_third_octaves_hz": list(production.THIRD_OCTAVES_HZ),
         "production_ripple": list(production.RIPPLE_EDGES),
         "production_repeats": list(production.REPEATS),
+        "waveform_samples": waveform.N_FFT,
+        "waveform_echo_bands_hz": [list(band) for band in waveform.ECHO_BANDS_HZ],
+        "waveform_echo_ranges_ms": [list(part) for part in waveform.ECHO_RANGES_MS],
+        "waveform_low_end_hz": list(waveform.LOW_END_HZ),
+        "waveform_frames": list(waveform.FRAME_SIZES),
+        "waveform_stereo_ranges_ms": [list(part) for part in waveform.STEREO_RANGES_MS],
         "texture_range_db": list(TEXTURE_RANGE_DB),
         "level_range_db": list(LEVEL_RANGE_DB),
         "n_features": N_FEATURES,
@@ -149,6 +155,8 @@ class Spectra:
     """The spectra of a window, from which features and evidence are measured.
 
     Args:
+        mid_wave: float32, shape (n,), the mid channel without its mean.
+        side_wave: float32, the side channel, or None if there is none.
         mid: complex64, shape (n_frames, n_bins), transform of the mid channel.
         mid_power: float32, its power.
         side: complex64, shape (ceil(n_frames / 2), n_bins), transform of the side channel, or None if there is none.
@@ -158,6 +166,8 @@ class Spectra:
         flat: float32 dB, ``level`` less its local mean over frequency.
     """
 
+    mid_wave: _Array
+    side_wave: _Array | None
     mid: _Complex
     mid_power: _Array
     side: _Complex | None
@@ -176,12 +186,15 @@ def analyse(samples: Samples) -> Spectra:
     mid_wave, side_wave = _mid_side(samples)
     mid = stft(mid_wave)
     mid_power = power(mid)
-    side = stft(side_wave, HOP * SPARSE) if side_wave.any() else None
+    has_side = bool(side_wave.any())
+    side = stft(side_wave, HOP * SPARSE) if has_side else None
     side_power = power(side) if side is not None else None
     reference = float(mid_power.mean()) + (float(side_power.mean()) if side_power is not None else 0.0)
     reference = max(reference, 1e-30)
     level = log_power(mid_power, reference)
-    return Spectra(mid, mid_power, side, side_power, reference, level, texture(level))
+    return Spectra(
+        mid_wave, side_wave if has_side else None, mid, mid_power, side, side_power, reference, level, texture(level)
+    )
 
 
 def describe(spectra: Spectra) -> Features:
@@ -206,6 +219,7 @@ def describe(spectra: Spectra) -> Features:
         _stereo(s.mid[::SPARSE], s.side, s.mid_power[::SPARSE], s.side_power, s.level[::SPARSE], s.reference),
         dynamics.compute(energy),
         production.compute(bin_power, energy, _texture_bytes(s.flat[:: production.RIPPLE_SPARSE, 1:])),
+        waveform.compute(s.mid_wave, s.side_wave),
     ]
     out: Features = np.concatenate(parts).astype(np.float32)
     return out
@@ -302,7 +316,7 @@ def feature_names() -> tuple[str, ...]:
     names += [f"side_{what}_{b}" for what in ("level", "spread", "coherence") for b in bands]
     names += [f"side_texture_p{p}_{b}" for b in bands for p in (1, 5, 50, 95, 99)]
     names += ["side_present"]
-    return (*names, *dynamics.names(), *production.names())
+    return (*names, *dynamics.names(), *production.names(), *waveform.names())
 
 
 @lru_cache(maxsize=1)
@@ -459,5 +473,5 @@ def _stereo(
 
 
 N_FEATURES = len(feature_names())
-N_TEXTURE = N_FEATURES - len(production.names())
+N_TEXTURE = N_FEATURES - len(production.names()) - len(waveform.names())
 """So many features, the first, tell how the signal was made; timbre is in the rest, and origin is not judged by it."""

@@ -91,6 +91,23 @@ def draw(rng: np.random.Generator, strength: float = 1.0) -> Chain:
     )
 
 
+def effects_of(wave: Wave, chain: Chain) -> tuple[tuple[str, float], ...]:
+    """Return what a chain does that is an effect by itself, with a strength of 0 to 1, as effects chains name it.
+
+    Args:
+        wave: float32 (n, 1 or 2) that it is applied to.
+        chain: drawn.
+    """
+    found: list[tuple[str, float]] = []
+    if chain.eq:
+        found.append(("eq", min(1.0, max(abs(gain_db) for _, gain_db, _ in chain.eq) / 12)))
+    if chain.drive:
+        found.append(("saturation", min(1.0, chain.drive / 12)))
+    if chain.width != 1.0 and not chain.fold and wave.shape[1] == 2 and bool((wave[:, 0] != wave[:, 1]).any()):
+        found.append(("stereo_imaging", min(1.0, abs(chain.width - 1.0))))
+    return tuple((name, round(strength, 4)) for name, strength in found)
+
+
 def apply(wave: Wave, chain: Chain) -> Wave:
     """Apply a chain.
 

@@ -120,7 +120,8 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         f"# {described['name']}",
         "",
         f"`model.onnx`, {evaluation['model']['bytes'] / 1e6:.2f} MB, sha256 `{described['sha256'][:12]}`. Written by "
-        "`python -m training.fit`; every figure below comes from `evaluation.json` beside it.",
+        "`python -m training.fit`; every figure below comes from `evaluation.json` beside it."
+        + _refitted(evaluation.get("refitted")),
         "",
         "**Licence.** "
         + described["licence"][0].upper()
@@ -205,6 +206,7 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "|---|---:|",
         *(f"| {kind} | {n} |" for kind, n in evaluation["rows"].items()),
         "",
+        *_refitted_rows(evaluation.get("refitted")),
         *_networks(evaluation.get("networks", {})),
         *_made_with(evaluation.get("separators", [])),
         f"{n_clips} clips from {len({s['repository'] for s in evaluation['sources']})} repositories:",
@@ -223,7 +225,35 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         json.dumps(evaluation["training"], indent=1),
         "```",
     ]
+    if "refitted" in evaluation:
+        lines += ["", "Of the heads that were fitted anew:", "", "```json"]
+        lines += [json.dumps(evaluation["refitted"]["training"], indent=1), "```"]
     return "\n".join(lines) + "\n"
+
+
+def _refitted(record: dict[str, Any] | None) -> str:
+    if not record:
+        return ""
+    return (
+        f" Its heads of {' and '.join(record['heads'])} were fitted anew by `python -m training.refit`; all others are "
+        f"those of `{record['from']}`, bit for bit, and their figures were measured with it."
+    )
+
+
+def _refitted_rows(record: dict[str, Any] | None) -> list[str]:
+    if not record:
+        return []
+    return [
+        f"The heads of {' and '.join(record['heads'])} learnt from other rows: {record['n_clips']} studio stems of "
+        f"known processing, {record['n_dry']} of them dry, from {record['n_repositories']} repositories of the list "
+        "below, as they are, through the common chain, through chains of effects where they are dry, and after a "
+        "separation.",
+        "",
+        "| rows | number |",
+        "|---|---:|",
+        *(f"| {kind} | {n} |" for kind, n in record["rows"].items()),
+        "",
+    ]
 
 
 def _networks(record: dict[str, Any]) -> list[str]:
@@ -317,6 +347,7 @@ _GROUPS = {
     "made_and_separated": "The same chains after a separation",
     "fx_pairs": "Real pairs of dry and processed recordings, never used in training this head",
     "dry_against_wet_recordings": "Dry recordings and produced studio stems as they are",
+    "recordings": "All recordings of stated processing as they are, from whatever set",
 }
 
 
@@ -342,8 +373,13 @@ def _other_heads(figures: dict[str, Any]) -> list[str]:
     for group, found in figures["effects"].items():
         rows = {k: v for k, v in found.items() if k != "macro_f1"}
         out += [f"Effects on {group} stems, held-out recordings: macro-F1 {found['macro_f1']:.3f}.", "",
-                "| effect | windows | AUC | F1 |", "|---|---:|---:|---:|"]  # fmt: skip
-        out += [f"| {name} | {v['n']} | {_number(v['auc'])} | {_number(v['f1'])} |" for name, v in rows.items()]
+                "| effect | windows | with it | AUC | AUC where strong | F1 |",
+                "|---|---:|---:|---:|---:|---:|"]  # fmt: skip
+        out += [
+            f"| {name} | {v['n']} | {_percent(v.get('share'))} | {_number(v['auc'])} | {_number(v.get('strong_auc'))} "
+            f"| {_number(v['f1'])} |"
+            for name, v in rows.items()
+        ]
         out.append("")
     kind = figures["kind"]
     if kind:

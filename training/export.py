@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.base import is_classifier
+from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import nn
 
 from provenance.frontend import N_MAP_BINS
@@ -94,6 +96,48 @@ def export(trees: Trees, net: Ensemble | None, fusion: Fusion, n_features: int, 
     file.write_bytes(model.SerializeToString())
 
 
+def replace_heads(
+    source: Path,
+    processing: HistGradientBoostingClassifier,
+    effects: Sequence[HistGradientBoostingClassifier],
+    n_features: int,
+    file: Path,
+) -> None:
+    """Write a graph again with other trees for processing and effects; every other node stays as it is.
+
+    Args:
+        source: the graph, as :func:`export` wrote it, with both heads.
+        processing, effects: the trees, of features whose first are those of the graph.
+        n_features: width of the input they learnt from.
+        file: where to write.
+    """
+    model = onnx.load(source)
+    old = model.graph
+    mine = ("p_processing", "p_effects")
+    dropped = {value for node in old.node for value in node.output if value in mine}
+    kept = [node for node in old.node if not dropped & set(node.output)]
+    shown = {output.name for output in old.output}
+    while True:
+        needed = shown | {value for node in kept for value in node.input}
+        alive = [node for node in kept if needed & set(node.output)]
+        if len(alive) == len(kept):
+            break
+        kept = alive
+    graph = _Graph("refitted_")
+    graph.named(graph.classes(processing, "refitted_processing", len(PROCESSINGS)), "p_processing")
+    each = [graph.node("Sigmoid", [graph.tree(tree)]) for tree in effects]
+    graph.named(graph.node("Concat", each, axis=1), "p_effects")
+    constants = [value for value in old.initializer if value.name in needed]
+    for given in old.input:
+        if given.name == "features":
+            given.type.tensor_type.shape.dim[1].dim_value = n_features
+    del old.node[:], old.initializer[:]
+    old.node.extend([*kept, *graph.nodes])
+    old.initializer.extend([*constants, *graph.constants])
+    onnx.checker.check_model(model)
+    file.write_bytes(model.SerializeToString())
+
+
 def parity(file: Path, trained: Outputs, features: Array, maps: Array | None) -> float:
     """Return the largest difference between the graph and what was trained, over all outputs.
 
@@ -124,7 +168,8 @@ def parity(file: Path, trained: Outputs, features: Array, maps: Array | None) ->
 class _Graph:
     """A graph under construction: nodes, constants, and names that do not clash."""
 
-    def __init__(self) -> None:
+    def __init__(self, own: str = "") -> None:
+        self._own = own
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self._count = 0
@@ -135,7 +180,7 @@ class _Graph:
 
     def node(self, op: str, inputs: list[str], **attributes: Any) -> str:
         self._count += 1
-        name = f"{op.lower()}_{self._count}"
+        name = f"{self._own}{op.lower()}_{self._count}"
         self.nodes.append(helper.make_node(op, inputs, [name], **attributes))
         return name
 

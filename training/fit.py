@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -250,7 +250,9 @@ def _record_of(table: dataset.Table, settings: config.Config, cache: Path) -> Pa
     return _file_of(table, settings, None, "net", cache).with_suffix(".json")
 
 
-def fit_missing(table: dataset.Table, settings: config.Config, cache: Path, workers: int) -> None:
+def fit_missing(
+    table: dataset.Table, settings: config.Config, cache: Path, workers: int, wanted: Collection[str] = ()
+) -> None:
     """Fit every head of every fold, and of all, that is not in the cache; heads side by side.
 
     Args:
@@ -258,10 +260,11 @@ def fit_missing(table: dataset.Table, settings: config.Config, cache: Path, work
         settings: of the heads.
         cache: folder of fitted heads.
         workers: processes.
+        wanted: names of heads with trees; empty for all of them and the network.
     """
     cache.mkdir(parents=True, exist_ok=True)
     folds: list[int | None] = [*range(settings.n_folds), None]
-    names = [*_STEPS, *(["net"] if settings.network.cycles else [])]
+    names = list(wanted) or [*_STEPS, *(["net"] if settings.network.cycles else [])]
     jobs = [
         (table, settings, fold, name, cache)
         for name in reversed(names)
@@ -299,7 +302,7 @@ _STEPS: dict[str, _Fit] = {
 
 _KNOWN = [
     *("clip", "set", "kind", "window", "pair", "repo", "fold", "family_fold", "oracle"),
-    *("origin", "processing", "sdr_db", "effects", "family", "separator_kind", "layers", "stem"),
+    *("origin", "processing", "wetness", "sdr_db", "effects", "family", "separator_kind", "layers", "stem"),
 ]
 """What heads learn of a row: where it comes from, whether they may learn from it, and its labels."""
 
@@ -332,6 +335,19 @@ def _fit_one(table: dataset.Table, settings: config.Config, fold: int | None, na
     os.replace(part, file)
 
 
+def load_head(table: dataset.Table, settings: config.Config, fold: int | None, name: str, cache: Path) -> Any:
+    """Load the trees of one head that were fitted without a fold.
+
+    Args:
+        table: described rows.
+        settings: of the heads.
+        fold: held out, or None.
+        name: of the head.
+        cache: folder of fitted heads.
+    """
+    return joblib.load(_file_of(table, settings, fold, name, cache))
+
+
 def load(table: dataset.Table, settings: config.Config, fold: int | None, cache: Path) -> Trained:
     """Load what was fitted without a fold.
 
@@ -341,7 +357,7 @@ def load(table: dataset.Table, settings: config.Config, fold: int | None, cache:
         fold: held out, or None.
         cache: folder of fitted heads.
     """
-    trees = Trees(**{name: joblib.load(_file_of(table, settings, fold, name, cache)) for name in _STEPS})
+    trees = Trees(**{name: load_head(table, settings, fold, name, cache) for name in _STEPS})
     return Trained(trees, _load_networks(table, settings, fold, cache) if settings.network.cycles else None)
 
 

@@ -44,6 +44,14 @@ def processing(meta: pd.DataFrame) -> npt.NDArray[np.int64]:
     return np.where(meta["set"] == "fx_pairs", -1, out)
 
 
+def from_dry(meta: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return which rows are dry recordings or were made of one, so that all that was done to them is known.
+
+    Not those of ``fx_pairs``, which are kept for judging.
+    """
+    return ((meta["wetness"] == "dry") & (meta["set"] != "fx_pairs")).to_numpy()
+
+
 def kind(meta: pd.DataFrame) -> npt.NDArray[np.int64]:
     """Return class numbers of the kind of separator; -1 where unknown and for studio stems."""
     out = meta["separator_kind"].map({name: k for k, name in enumerate(KINDS)}).fillna(-1).to_numpy(np.int64)
@@ -56,15 +64,22 @@ def effects(meta: pd.DataFrame) -> npt.NDArray[np.float32]:
     A dry recording has none. Of a recording whose processing was not known beforehand, what a chain added is known
     and what it did not add is not.
     """
+    strength = strengths(meta)
+    out = np.where(np.isfinite(strength), np.float32(1), np.float32(np.nan))
+    whole = meta["processing"].isin(PROCESSINGS).to_numpy() & from_dry(meta)
+    out[whole] = np.nan_to_num(out[whole], nan=0.0)
+    return out
+
+
+def strengths(meta: pd.DataFrame) -> npt.NDArray[np.float32]:
+    """Return the strength, 0 to 1, of each effect that was applied, (n, n_effects); NaN where none is known."""
     out = np.full((len(meta), len(EFFECTS)), np.nan, np.float32)
     columns = {name: k for k, name in enumerate(EFFECTS)}
-    whole = meta["processing"].isin(PROCESSINGS).to_numpy() & (meta["set"] == "dry").to_numpy()
-    out[whole] = 0.0
     for row, text in enumerate(meta["effects"]):
-        for name, _ in json.loads(text) if text else ():
+        for name, strength in json.loads(text) if text else ():
             name = "compression" if name == "limiting" else name
             if name in columns:
-                out[row, columns[name]] = 1.0
+                out[row, columns[name]] = np.fmax(out[row, columns[name]], strength)
     return out
 
 

@@ -22,6 +22,8 @@ from training.examples import DEGRADED, OUT_OF_MIXES
 from training.heads import Outputs
 
 MIN_GROUP = 5
+STRONG = 0.6
+"""Strength, of 1, from which an effect counts as strong."""
 SDR_EDGES_DB = (-20.0, 0.0, 3.0, 6.0, 9.0, 12.0, 60.0)
 FALSE_ALARMS = (0.01, 0.02, 0.05)
 
@@ -74,8 +76,8 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
         meta, held, (meta["kind"] == "clean").to_numpy() & meta["oracle"].to_numpy(bool) & np.isfinite(held["logit"])
     )
     out["near_oracle"] = {"n": len(near), "mean_logit": round(float(near["logit"].mean()), 3) if len(near) else None}
-    out["processing"] = _processing(meta, held)
-    out["effects"] = _effects(meta, held)
+    out["processing"] = processing(meta, held)
+    out["effects"] = effects(meta, held)
     out["kind"] = _kind(meta, held, config)
     out["layers"] = _layers(meta, held)
     out["sdr"] = _sdr(scored)
@@ -223,7 +225,13 @@ def _wholes(meta: pd.DataFrame, held: Outputs, of_fold: dict[int, evaluate.Limit
     return out
 
 
-def _processing(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
+def processing(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
+    """Return how well dry, hybrid and wet are told: on chains, after a separation, on recordings.
+
+    Args:
+        meta: all rows, described.
+        held: what the folds' models said.
+    """
     if "p_processing" not in held:
         return {"classes": list(PROCESSINGS)}
     known = meta["processing"].isin(PROCESSINGS).to_numpy() & np.isfinite(held["p_processing"][:, 0])
@@ -232,9 +240,10 @@ def _processing(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
     out: dict[str, Any] = {"classes": list(PROCESSINGS)}
     groups = {
         "made": _made(meta, held),
-        "made_and_separated": known & ~studio & meta["set"].eq("dry").to_numpy(),
+        "made_and_separated": known & ~studio & labels.from_dry(meta),
         "fx_pairs": known & clean & meta["set"].eq("fx_pairs").to_numpy(),
         "dry_against_wet_recordings": known & clean & studio & meta["set"].isin(["dry", "true"]).to_numpy(),
+        "recordings": known & clean & studio & ~meta["set"].eq("fx_pairs").to_numpy(),
     }
     for name, here in groups.items():
         if not here.any():
@@ -275,7 +284,7 @@ def processing_threshold(meta: pd.DataFrame, held: Outputs, config: Config) -> f
 def _made(meta: pd.DataFrame, held: Outputs) -> npt.NDArray[np.bool_]:
     """Held-out dry recordings and the project's chains on them."""
     known = meta["processing"].isin(PROCESSINGS).to_numpy() & np.isfinite(held["p_processing"][:, 0])
-    made = meta["kind"].isin(["clean", "processed"]).to_numpy() & (meta["set"] == "dry").to_numpy()
+    made = meta["kind"].isin(["clean", "processed"]).to_numpy() & labels.from_dry(meta)
     return known & made & (meta["origin"] == "studio").to_numpy()
 
 
@@ -283,24 +292,37 @@ def _auc(truth: npt.NDArray[Any], score: npt.NDArray[Any]) -> float | None:
     return round(float(roc_auc_score(truth, score)), 4) if len(np.unique(truth)) == 2 else None
 
 
-def _effects(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
+def effects(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
+    """Return how well each effect is told on dry recordings and chains made of them, and after a separation.
+
+    Args:
+        meta: all rows, described.
+        held: what the folds' models said.
+    """
     if "p_effects" not in held:
         return {}
     out: dict[str, Any] = {}
-    truth = labels.effects(meta)
+    truth, strength = labels.effects(meta), labels.strengths(meta)
     fold = meta["fold"].to_numpy()
     for group, here in (
         ("studio", meta["kind"].isin(["clean", "processed"]) & (meta["origin"] == "studio")),
         ("separated", meta["origin"] == "separated"),
     ):
-        rows = here.to_numpy() & np.isfinite(held["p_effects"][:, 0]) & (meta["set"] == "dry").to_numpy()
+        rows = here.to_numpy() & np.isfinite(held["p_effects"][:, 0]) & labels.from_dry(meta)
         found: dict[str, Any] = {}
         for k, name in enumerate(EFFECTS):
             known = rows & np.isfinite(truth[:, k])
             if known.sum() >= 20 and 0 < truth[known, k].sum() < known.sum():
                 y, p = truth[known, k] > 0.5, held["p_effects"][known, k]
                 called = fitting.called_by_other_folds(p, y, fold[known])
-                found[name] = {"n": int(known.sum()), "auc": _auc(y, p), "f1": round(float(f1_score(y, called)), 4)}
+                strong = ~y | (strength[known, k] >= STRONG)
+                found[name] = {
+                    "n": int(known.sum()),
+                    "share": round(float(y.mean()), 4),
+                    "auc": _auc(y, p),
+                    "strong_auc": _auc(y[strong], p[strong]),
+                    "f1": round(float(f1_score(y, called)), 4),
+                }
         if found:
             found["macro_f1"] = round(float(np.mean([v["f1"] for v in found.values()])), 4)
             out[group] = found

@@ -72,6 +72,18 @@ def test_noise_has_its_level() -> None:
     assert ratio == pytest.approx(-40, abs=0.5)
 
 
+def test_what_a_chain_does_is_on_record() -> None:
+    """Filters, drive and width count as the effects they are, width only where there is a side that stays."""
+    wide = sounds.noise(1.0)
+    chain = dataclasses.replace(PLAIN, eq=((400.0, -6.0, 1.0), (90.0, 3.0, 0.7)), drive=6.0, width=1.4)
+    found = dict(augment.effects_of(wide, chain))
+    assert found == {"eq": 0.5, "saturation": 0.5, "stereo_imaging": 0.4}
+    flat = np.repeat(wide[:, :1], 2, axis=1)
+    for wave, folded in ((flat, chain), (wide[:, :1], chain), (wide, dataclasses.replace(chain, fold="dual"))):
+        assert dict(augment.effects_of(wave, folded)) == {"eq": 0.5, "saturation": 0.5}
+    assert augment.effects_of(wide, dataclasses.replace(PLAIN, codec="mp3", low_pass_hz=9_000.0)) == ()
+
+
 def test_both_twins_go_through_the_same_chain() -> None:
     """One drawn chain is deterministic: the same wave twice gives the same samples, noise included."""
     rng = np.random.default_rng(3)

@@ -7,15 +7,17 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pandas as pd
 import pytest
 import torch
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from provenance import frontend
 from provenance.bundle import Calibration
 from provenance.model import EFFECTS, KINDS
-from training import calibrate, export, heads, texture_net
+from training import calibrate, export, heads, refit, texture_net
 from training.config import Boosting
 from training.heads import Fusion, Trees
 from training.research import int8
@@ -51,6 +53,7 @@ def trees(features: np.ndarray) -> Trees:
             "clip": [f"c{k}" for k in range(len(features))],
             "repo": rng.choice(["a", "b"], len(features)),
             "set": np.where(separated, "true", "dry"),
+            "wetness": np.where(separated, "unknown", "dry"),
             "family": np.where(separated, rng.choice(["demucs", "surrogate"], len(features)), ""),
             "separator_kind": np.where(separated, rng.choice(KINDS, len(features)), ""),
             "layers": rng.choice(["submix", "individual"], len(features)),
@@ -87,11 +90,41 @@ def test_trees_agree(trees: Trees, features: np.ndarray, tmp_path: Path) -> None
     assert export.parity(file, heads.fuse(trees.run(features), fusion), features, None) < 1e-5
 
 
+def test_two_heads_are_replaced_and_nothing_else(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
+    """A graph with other trees for processing and effects, of more features, says of the rest what it said, exactly."""
+    old, new = tmp_path / "old.onnx", tmp_path / "new.onnx"
+    export.export(trees, None, Fusion(1.3, 1.0, 0.0, 0.0), N_FEATURES, old)
+    wider = np.concatenate([features, features[:, :5] * 2 + 1], axis=1)
+    rng = np.random.default_rng(1)
+    processing = HistGradientBoostingClassifier(max_iter=4, random_state=0).fit(wider, (wider[:, -1] > 3) + 0)
+    effects = [
+        HistGradientBoostingClassifier(max_iter=3, random_state=k).fit(wider, rng.random(len(wider)) < 0.4)
+        for k in range(len(EFFECTS))
+    ]
+    for tree in (processing, *effects):
+        heads._floor_thresholds(tree)
+    export.replace_heads(old, processing, effects, wider.shape[1], new)
+    said = {
+        "p_processing": heads.all_classes(processing, wider, 3),
+        "p_effects": np.stack([tree.predict_proba(wider)[:, 1] for tree in effects], axis=1),
+    }
+    assert refit.compare(old, new, wider, said) < 1e-5
+    assert [o.name for o in onnx.load(new).graph.output] == [o.name for o in onnx.load(old).graph.output]
+    n_trees = [sum(node.op_type == "TreeEnsembleRegressor" for node in onnx.load(f).graph.node) for f in (old, new)]
+    assert n_trees[0] == n_trees[1], "the old heads' trees are still there"
+    with pytest.raises(refit.RefitError, match="differs by"):
+        refit.compare(old, new, wider, said | {"p_effects": 1 - said["p_effects"]})
+    other = tmp_path / "other.onnx"
+    export.export(trees, None, Fusion(1.4, 1.0, 0.0, 0.0), N_FEATURES, other)
+    with pytest.raises(refit.RefitError, match="logit changed"):
+        refit.compare(other, new, wider, said)
+
+
 def test_heads_that_rows_cannot_teach_are_left_out(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
     """Without dry recordings, known SDR or a second kind of separator a model has the origin head and no other."""
     meta = pd.DataFrame(
         {"origin": "separated", "separator_kind": KINDS[2], "processing": "wet", "sdr_db": np.nan, "effects": "",
-         "layers": "", "set": "true", "kind": "clean"},
+         "layers": "", "set": "true", "wetness": "wet", "kind": "clean"},
         index=range(len(features)),
     )  # fmt: skip
     fitted = {

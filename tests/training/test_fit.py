@@ -24,7 +24,7 @@ import torch
 
 import provenance
 from tests.training import songs
-from training import card, config, dataset, evaluate, fit, nets, splits, texture_net
+from training import card, config, dataset, evaluate, fit, nets, refit, splits, texture_net
 from training.research import repeat
 from training.separators import surrogate
 
@@ -240,6 +240,62 @@ def test_its_card_is_generated(trained: tuple[Path, dict[str, int], str]) -> Non
     assert text == card.render(described, evaluation)
     for needed in ("maker/0", "CC0-1.0", described["sha256"][:12], "non-commercial", "When not to trust it"):
         assert needed in text
+
+
+@pytest.mark.slow
+def test_two_heads_are_fitted_anew(
+    trained: tuple[Path, dict[str, int], str], manifest: Path, root: Path, tmp_path: Path
+) -> None:
+    """Refitted with more rounds, processing and effects say something else, all else the same, and the card says so."""
+    out, _, _ = trained
+    settings = tmp_path / "refit.toml"
+    settings.write_text(
+        CONFIG.format(maps="false", cycles=[]).replace("rounds = 6", "rounds = 9").replace("rounds = 4", "rounds = 5"),
+        encoding="utf-8",
+    )
+    line = [
+        sys.executable, "-m", "training.refit", str(out), str(manifest), "--out", str(tmp_path / "small"),
+        "--config", str(settings), "--work", str(out.parent / "work"), "--workers", "1",
+    ]  # fmt: skip
+    done = subprocess.run(line, cwd=root, env=environment(root), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "24 studio stems of known processing" in done.stderr
+    song = manifest.parent / "song0-vocals.flac"
+    before, after = (provenance.load(folder).score(song) for folder in (out, tmp_path / "small"))
+    assert (after.p_separated, after.confidence) == (before.p_separated, before.confidence)
+    assert after.effects != before.effects
+    assert after.p_processing != before.p_processing
+    evaluation = json.loads((tmp_path / "small" / "evaluation.json").read_text(encoding="utf-8"))
+    assert evaluation["refitted"]["n_dry"] == 6
+    assert evaluation["refitted"]["rows"]["processed/studio"] == 12
+    card_text = (tmp_path / "small" / "README.md").read_text(encoding="utf-8")
+    assert "fitted anew by `python -m training.refit`" in card_text
+    assert provenance.load(out).bundle.reference in card_text
+
+
+@pytest.mark.slow
+def test_a_model_of_another_front_end_is_not_refitted(
+    trained: tuple[Path, dict[str, int], str], tmp_path: Path
+) -> None:
+    """Statistics that were added at the end are no hindrance; another hop, or a head that is missing, is named."""
+    out, _, _ = trained
+    folder = tmp_path / "small"
+    shutil.copytree(out, folder)
+    described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+
+    def read(**changes: object) -> dict[str, object]:
+        (folder / "config.json").write_text(json.dumps(described | changes), encoding="utf-8")
+        return refit.read(folder)[0]
+
+    older = {k: v for k, v in described["frontend"].items() if not k.startswith("waveform")}
+    found = read(frontend=older | {"version": 3, "n_features": 1273})
+    assert found["frontend"] == described["frontend"]
+    with pytest.raises(refit.RefitError, match="another hop"):
+        read(frontend=described["frontend"] | {"hop": 512})
+    with pytest.raises(refit.RefitError, match="another n_features"):
+        read(frontend=described["frontend"] | {"n_features": 9_999})
+    with pytest.raises(refit.RefitError, match="no head effects"):
+        read(heads=[head for head in described["heads"] if head != "effects"])
 
 
 @pytest.mark.slow
@@ -464,7 +520,7 @@ def test_twins_of_a_batch_are_alike() -> None:
     [
         ("sdr_db", 7.5), ("effects", '[["eq", {}]]'), ("family", "tiger"), ("separator_kind", "transformer"),
         ("layers", "submix"), ("stem", "bass"), ("oracle", True), ("origin", "studio"), ("processing", "wet"),
-        ("set", "dry"),
+        ("set", "dry"), ("wetness", "dry"),
     ],
 )  # fmt: skip
 def test_a_changed_label_fits_a_head_again(column: str, value: object, tmp_path: Path) -> None:
@@ -472,7 +528,7 @@ def test_a_changed_label_fits_a_head_again(column: str, value: object, tmp_path:
     row = {
         "clip": "a.flac", "set": "pairs", "kind": "clean", "window": 0, "pair": 3, "repo": "maker/1", "fold": 0,
         "family_fold": 1, "family": "demucs", "oracle": False, "origin": "separated", "processing": "", "sdr_db": 7.0,
-        "effects": "", "separator_kind": "hybrid", "layers": "individual", "stem": "vocals",
+        "wetness": "", "effects": "", "separator_kind": "hybrid", "layers": "individual", "stem": "vocals",
     }  # fmt: skip
     settings = config.load(evaluate.CONFIG_FILE)
     features = np.zeros((2, 3), np.float32)

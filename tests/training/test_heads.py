@@ -23,7 +23,7 @@ def contradiction(n: int = 400) -> tuple[np.ndarray[tuple[int, int], np.dtype[np
     separated = np.arange(n) % 4 > 0
     features = np.stack([wet ^ separated, rng.random(n)], 1).astype(np.float32)
     meta = pd.DataFrame({
-        "clip": [f"c{k}" for k in range(n)], "repo": "r", "set": "dry", "kind": "processed",
+        "clip": [f"c{k}" for k in range(n)], "repo": "r", "set": "dry", "wetness": "dry", "kind": "processed",
         "origin": np.where(separated, "separated", "studio"), "processing": np.where(wet, "wet", "dry"),
         "effects": np.where(wet, '[["reverb", 0.5]]', ""),
     })  # fmt: skip

@@ -17,7 +17,8 @@ def table(**columns: list[object]) -> pd.DataFrame:
     n = len(next(iter(columns.values())))
     plain: dict[str, object] = {
         "origin": "studio", "sdr_db": np.nan, "processing": "unknown", "set": "true", "separator_kind": "",
-        "effects": "", "layers": "", "clip": [f"c{k}" for k in range(n)], "repo": "r", "kind": "clean",
+        "wetness": "unknown", "effects": "", "layers": "", "clip": [f"c{k}" for k in range(n)], "repo": "r",
+        "kind": "clean",
     }  # fmt: skip
     return pd.DataFrame(plain | columns, index=range(n))
 
@@ -51,7 +52,7 @@ def test_effects_that_nobody_knows_are_not_taught() -> None:
     """A dry take has none; a produced song's are unknown but for what was added; a limiter is a compressor."""
     chain = json.dumps([["reverb", 0.5], ["limiting", 0.2]])
     found = labels.effects(
-        table(set=["dry", "dry", "true"], processing=["dry", "wet", "unknown"], effects=["", chain, chain])
+        table(wetness=["dry", "dry", "unknown"], processing=["dry", "wet", "unknown"], effects=["", chain, chain])
     )
     names = list(EFFECTS)
     assert (found[0] == 0).all()
@@ -79,3 +80,19 @@ def test_no_family_counts_by_its_size_where_that_is_asked() -> None:
     assert alike[:90].sum() == pytest.approx(alike[90:100].sum())
     for w in (plain, alike):
         assert w[positive].sum() == pytest.approx(w[~positive].sum())
+
+
+def test_strengths_are_those_of_the_chain() -> None:
+    """Of a compressor and a limiter the stronger counts; what was not applied has none."""
+    found = labels.strengths(table(effects=["", json.dumps([["limiting", 0.7], ["compression", 0.2], ["eq", 0.4]])]))
+    names = list(EFFECTS)
+    assert np.isnan(found[0]).all()
+    assert found[1, names.index("compression")] == np.float32(0.7)
+    assert found[1, names.index("eq")] == np.float32(0.4)
+    assert np.isnan(found[1, names.index("reverb")])
+
+
+def test_fx_pairs_are_no_dry_recordings_to_learn_from() -> None:
+    """Rows of dry clips and of what was made of them are known whole, but for the pairs kept for judging."""
+    meta = table(wetness=["dry", "dry", "wet"], set=["listed", "fx_pairs", "true"])
+    assert labels.from_dry(meta).tolist() == [True, False, False]

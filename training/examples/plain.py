@@ -32,11 +32,9 @@ def augmented(c: Context) -> None:
     for number in range(c.recipe.n_augmented):
         wave, used = with_effects(crop(c.samples, c.rng), c)
         pair = pair_of(c.clip)
-        c.rows.add(
-            fit(augment.apply(wave, augment.draw(c.rng))), "augmented", number,
-            f"{pair}#augmented{number}" if pair else "",
-            processing="unknown" if used else c.clip.wetness, effects=used,
-        )  # fmt: skip
+        known: dict[str, object] = {"processing": "unknown" if used else c.clip.wetness, "effects": used}
+        name = f"{pair}#augmented{number}" if pair else ""
+        add(c, wave, "augmented", number, name, False, augment.draw(c.rng), known)
 
 
 def processed(c: Context) -> None:
@@ -48,8 +46,7 @@ def processed(c: Context) -> None:
             made = effects.produce(crop(c.samples, c.rng), processing, c.rng, read_rooms(c.rooms))
             chain = augment.draw(c.rng) if c.rng.random() < 0.5 else None
             mono = c.samples.shape[1] == 1 and c.rng.random() < 0.5
-            used = effects.folded(made.effects) if mono else made.effects
-            known: dict[str, object] = {"processing": processing, "effects": json.dumps(used)}
+            known: dict[str, object] = {"processing": processing, "effects": json.dumps(made.effects)}
             add(c, made.wave, "processed", number, "", mono, chain, known)
 
 

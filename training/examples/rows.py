@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from provenance import audio, frontend
 from provenance.windows import MIN_WINDOW_S, WINDOW_S
-from training import augment
+from training import augment, effects
 from training.catalogue import Clip
 from training.examples.recipe import Recipe
 
@@ -175,7 +176,22 @@ def add(
         known: columns that differ from what is known of the clip.
     """
     wave = wave.mean(1, keepdims=True) if mono else wave
+    known = known | _heard(known, c.clip, wave, mono, chain)
     c.rows.add(fit(augment.apply(wave, chain) if chain else wave), kind, number, pair, **known)
+
+
+def _heard(
+    known: dict[str, object], clip: Clip, wave: Wave, mono: bool, chain: augment.Chain | None
+) -> dict[str, object]:
+    """What is to be heard of effects after fold and chain: no image of a fold, and what the chain itself is of them."""
+    used = [(str(name), float(strength)) for name, strength in json.loads(str(known.get("effects") or "[]"))]
+    if mono or (chain is not None and chain.fold):
+        used = list(effects.folded(used))
+    own = list(augment.effects_of(wave, chain)) if chain is not None else []
+    found: dict[str, object] = {"effects": json.dumps(used + own) if used or own else ""}
+    if own and known.get("processing", clip.wetness) == "dry":
+        found["processing"] = "hybrid"
+    return found
 
 
 def extracted(family: str, sdr: float) -> dict[str, object]:

@@ -1,0 +1,234 @@
+"""Fit the heads of processing and effects anew and put them into a model: ``python -m training.refit MODEL MANIFEST``.
+
+Both learn from statistics alone, of studio stems of known wetness, of chains of effects on the dry ones, and of both
+after a separation. No network and no extraction of unknown processing is needed, so they can be made better in half an
+hour of two cores without touching the verdict of origin, which is compared with the old graph's before anything is
+written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import typer
+
+from provenance import frontend
+from provenance.model import PROCESSINGS
+from training import card, catalogue, config, dataset, export, fit, heads, report
+from training.heads import Outputs
+from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Work, Workers
+from training.publish import MAX_DIFFERENCE
+
+CONFIG_FILE = Path(__file__).with_name("stem-v1-production.toml")
+HEADS = ("processing", "effects")
+N_COMPARED = 200
+"""Rows on which the old graph and the new one are compared, and the new one with scikit-learn."""
+_N_FRAMES = 43
+
+
+class RefitError(ValueError):
+    """A model that cannot be given other heads: names what was found and what is needed."""
+
+
+def main(
+    model: Annotated[Path, typer.Argument(help="The model folder; its other heads stay as they are.")],
+    manifest: Manifests,
+    out: Annotated[Path, typer.Option(help="The model folder to write; it may be the same.")],
+    flags: Flags = [],  # noqa: B006
+    demucs_repo: DemucsRepo = "",
+    config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = CONFIG_FILE,
+    work: Work = Path("work"),
+    workers: Workers = N_WORKERS,
+) -> None:
+    """Fit two heads on what is known to be dry, hybrid or wet, judge them on held-out songs, and put them in."""
+    try:
+        described, evaluation = read(model)
+        settings = config.load(config_file, demucs_repo)
+        clips, _ = catalogue.load(manifest, flags)
+        clips = [clip for clip in clips if clip.origin == "studio" and clip.wetness in PROCESSINGS]
+        typer.echo(f"{len(clips)} studio stems of known processing", err=True)
+        table, _ = fit.gather(clips, manifest, settings, work, workers)
+        fit.fit_missing(table, settings, work / "heads", workers, HEADS)
+        held = judge(table.meta, table.features, settings, work / "heads")
+        figures = {"processing": report.processing(table.meta, held), "effects": report.effects(table.meta, held)}
+        described["thresholds"]["processing"] = report.processing_threshold(table.meta, held, settings)
+        write(model, out, described, evaluation, table, figures, settings, clips, work / "heads")
+    except (RefitError, catalogue.CatalogueError, OSError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    made = figures["processing"].get("made", {})
+    typer.echo(
+        f"processing of chains: macro-F1 {made.get('macro_f1')}; effects: macro-F1 "
+        f"{figures['effects'].get('studio', {}).get('macro_f1')}",
+        err=True,
+    )
+
+
+def read(model: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a model folder's config and evaluation, with the front end of today in the config.
+
+    Args:
+        model: the folder.
+
+    Raises:
+        RefitError: the features it was made from are not the first of today's, or it lacks the two heads.
+        OSError: a file is missing.
+    """
+    described = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    evaluation = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
+    missing = sorted({*HEADS} - {*described["heads"]})
+    if missing:
+        raise RefitError(f"{model}: found no head {', '.join(missing)}; needed: a model with both to replace")
+    old, new = described["frontend"], json.loads(json.dumps(frontend.contract()))
+    differing = sorted(k for k in old if k not in ("version", "n_features") and old[k] != new.get(k))
+    if differing or old["n_features"] > new["n_features"]:
+        found = ", ".join(differing) or "n_features"
+        raise RefitError(f"{model}: found another {found}; needed: a front end that only added statistics at the end")
+    return described | {"frontend": new}, evaluation
+
+
+def judge(meta: pd.DataFrame, features: heads.Array, settings: config.Config, cache: Path) -> Outputs:
+    """Let the trees without each fold judge that fold's rows.
+
+    Args:
+        meta: described rows.
+        features: of them.
+        settings: of the heads.
+        cache: folder of fitted heads.
+
+    Returns:
+        ``p_processing`` and ``p_effects`` of all rows.
+    """
+    table = dataset.Table(features, meta)
+    held: Outputs = {}
+    for fold in range(settings.n_folds):
+        inside = (meta["fold"] == fold).to_numpy()
+        for name, values in _said(table, features[inside], settings, fold, cache).items():
+            held.setdefault(name, np.full((len(meta), values.shape[1]), np.nan))[inside] = values
+    return held
+
+
+def _trees(table: dataset.Table, settings: config.Config, fold: int | None, cache: Path) -> tuple[Any, list[Any]]:
+    processing, effects = (fit.load_head(table, settings, fold, name, cache) for name in HEADS)
+    if processing is None or effects is None:
+        raise RefitError("found rows that cannot teach both heads; needed: dry recordings, and some that are not")
+    return processing, effects
+
+
+def _said(
+    table: dataset.Table, features: heads.Array, settings: config.Config, fold: int | None, cache: Path
+) -> Outputs:
+    processing, effects = _trees(table, settings, fold, cache)
+    return {
+        "p_processing": heads.all_classes(processing, features, len(PROCESSINGS)),
+        "p_effects": np.stack([tree.predict_proba(features)[:, 1] for tree in effects], axis=1),
+    }
+
+
+def write(
+    model: Path,
+    out: Path,
+    described: dict[str, Any],
+    evaluation: dict[str, Any],
+    table: dataset.Table,
+    figures: dict[str, Any],
+    settings: config.Config,
+    clips: list[catalogue.Clip],
+    cache: Path,
+) -> None:
+    """Write the model folder with the new heads, all of it or nothing.
+
+    Args:
+        model: folder whose other heads are kept.
+        out: the folder; it is replaced as a whole once everything is written.
+        described, evaluation: of the new folder but for what is known of the new graph.
+        table: described rows.
+        figures: ``processing`` and ``effects``, on held-out rows.
+        settings: of the heads.
+        clips: for the list of sources.
+        cache: folder of fitted heads.
+
+    Raises:
+        RefitError: the new graph says something else of the other heads, or not what was trained.
+    """
+    part = out.with_name(f".{out.name}.{os.getpid()}")
+    part.mkdir(parents=True)
+    try:
+        file = part / "model.onnx"
+        processing, effects = _trees(table, settings, None, cache)
+        export.replace_heads(model / "model.onnx", processing, effects, frontend.N_FEATURES, file)
+        rows = np.sort(np.random.default_rng(0).permutation(len(table.meta))[:N_COMPARED])
+        features = table.features[rows]
+        difference = compare(model / "model.onnx", file, features, _said(table, features, settings, None, cache))
+        before = f"{evaluation['model']['name']}@{evaluation['model']['sha256'][:12]}"
+        described["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+        evaluation["model"] |= {"sha256": described["sha256"], "bytes": file.stat().st_size}
+        evaluation["parity_largest_difference"] = max(difference, evaluation["parity_largest_difference"])
+        evaluation["thresholds"] = described["thresholds"]
+        evaluation["figures"] |= figures
+        counts = table.meta.groupby(["kind", "origin"]).size()
+        evaluation["refitted"] = {
+            "heads": list(HEADS),
+            "from": evaluation.get("refitted", {}).get("from", before),
+            "n_clips": len(clips),
+            "n_dry": sum(clip.wetness == "dry" for clip in clips),
+            "n_repositories": len({clip.repo for clip in clips}),
+            "rows": {f"{kind}/{origin}": int(n) for (kind, origin), n in counts.items()},
+            "failures": table.failures,
+            "training": {
+                name: value
+                for name, value in json.loads(config.to_json(settings)).items()
+                if name in (*HEADS, "recipe", "n_folds", "min_right_processing", "seed")
+            },
+        }
+        known = {source["repository"] for source in evaluation["sources"]}
+        evaluation["sources"] += [row for row in card.sources(clips) if row["repository"] not in known]
+        (part / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+        (part / "evaluation.json").write_text(json.dumps(evaluation, indent=1) + "\n", encoding="utf-8")
+        (part / "README.md").write_text(card.render(described, evaluation), encoding="utf-8")
+    except BaseException:
+        shutil.rmtree(part)
+        raise
+    shutil.rmtree(out, ignore_errors=True)
+    os.replace(part, out)
+
+
+def compare(old: Path, new: Path, features: heads.Array, trained: Outputs) -> float:
+    """Return the largest difference between the new graph's two heads and what was trained.
+
+    Args:
+        old, new: graphs.
+        features: rows of today's front end, float32 (n, n_features).
+        trained: what scikit-learn says of them.
+
+    Raises:
+        RefitError: any other output differs from the old graph's at all, or the new heads by more than is allowed.
+    """
+    before, after = (onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]) for file in (old, new))
+    shapes = {given.name: given.shape for given in before.get_inputs()}
+    given = {"features": features[:, : shapes["features"][1]]}
+    if "map" in shapes:
+        shape = (len(features), 2, _N_FRAMES, shapes["map"][3])
+        given["map"] = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    names = [output.name for output in after.get_outputs()]
+    found = dict(zip(names, after.run(names, given | {"features": features}), strict=True))
+    kept = [name for name in names if name not in trained]
+    for name, values in zip(kept, before.run(kept, given), strict=True):
+        if not np.array_equal(values, found[name]):
+            raise RefitError(f"found that {name} changed; needed: the old graph's, bit for bit")
+    worst = max(float(np.abs(found[name] - values).max()) for name, values in trained.items())
+    if worst > MAX_DIFFERENCE:
+        raise RefitError(f"found a graph that differs by {worst:.2g}; needed: at most {MAX_DIFFERENCE}")
+    return worst
+
+
+if __name__ == "__main__":
+    typer.run(main)
