@@ -13,7 +13,7 @@ RATE_HZ = sounds.RATE_HZ
 
 def statistics(wave: sounds.Wave) -> dict[str, float]:
     """Statistics of production by name."""
-    found = frontend.compute(wave)[frontend.N_TEXTURE :]
+    found = frontend.compute(wave)[frontend.N_TEXTURE : frontend.N_TEXTURE + len(production.names())]
     return dict(zip(production.names(), found.tolist(), strict=True))
 
 
