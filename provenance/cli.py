@@ -27,6 +27,7 @@ from provenance.interrupts import noted_interrupts
 from provenance.mix import command as mix_command
 from provenance.pairs import command as pairs_command
 from provenance.table import Row, show
+from provenance.verdict import Verdict
 
 EXIT_FINDING, EXIT_ERROR, EXIT_STOPPED = 1, 2, 130
 FINDINGS = ("separated", "undecided", "studio", "dry", "hybrid", "wet")
@@ -96,7 +97,7 @@ def score(
         show(rows)
     if not files or any(row.error for row in rows):
         raise typer.Exit(EXIT_ERROR)
-    if any(row.verdict and findings & {row.verdict.origin, row.verdict.processing} for row in rows):
+    if any(row.verdict and findings & _calls(row.verdict) for row in rows):
         raise typer.Exit(EXIT_FINDING)
 
 
@@ -174,6 +175,11 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "not installed"
+
+
+def _calls(verdict: Verdict) -> set[str]:
+    """What a verdict calls a stem; the processing of a separated one is never stated, so it is no finding."""
+    return {verdict.origin} if verdict.origin == "separated" else {verdict.origin, verdict.processing}
 
 
 def _findings(values: list[str]) -> set[str]:

@@ -126,7 +126,8 @@ def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle) 
     if scores.p_processing is not None:
         mean = scores.p_processing[rows].mean(axis=0)
         p_processing = {name: round(float(v), 4) for name, v in zip(PROCESSINGS, mean, strict=True)}
-        if float(mean.max()) >= limits.processing and "outside_training" not in reasons:
+        can_tell = origin != "separated" and "outside_training" not in reasons  # half of what it says then is wrong
+        if can_tell and float(mean.max()) >= limits.processing:
             processing = PROCESSINGS[int(mean.argmax())]  # type: ignore[assignment]
     timeline = tuple(
         Segment(

@@ -150,8 +150,8 @@ class Verdict:
         confidence: probability of the stated origin.
         family: nearest kind of separator, for a separated stem.
         sdr_ceiling_db: estimated SDR, for a separated stem.
-        processing: dry, hybrid or wet.
-        p_processing: probability of each processing.
+        processing: dry, hybrid, wet or undecided; always undecided of a separated stem, which does not tell.
+        p_processing: probability of each processing, of a separated stem too.
         effects: probability of each effect.
         layers: one performance or several.
         segments: the timeline.

@@ -76,6 +76,8 @@ def compute(mid: _Array, side: _Array | None) -> _Array:
     Returns:
         float32, shape (len(names()),).
     """
+    scale = np.float32(2.0 ** -np.round(np.log2(float(np.abs(mid).max()) + 1e-30)))  # exact, and nothing overflows
+    mid, side = mid * scale, side if side is None else side * scale
     spectrum = _transform(mid)
     power = spectrum.real * spectrum.real + spectrum.imag * spectrum.imag
     parts: list[npt.ArrayLike] = [_echoes(power, low, high) for low, high in ECHO_BANDS_HZ]

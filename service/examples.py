@@ -12,7 +12,7 @@ VERDICT: dict[str, Any] = {
     "confidence": 0.9731,
     "family": "transformer",
     "sdr_ceiling_db": {"estimate": 8.4, "low": 4.9, "high": 11.9},
-    "processing": "wet",
+    "processing": "undecided",
     "p_processing": {"dry": 0.03, "hybrid": 0.11, "wet": 0.86},
     "effects": {"reverb": 0.91, "compression": 0.84, "eq": 0.77},
     "layers": "individual",

@@ -344,7 +344,7 @@ def _wholes(wholes: dict[str, Any]) -> list[str]:
 
 _GROUPS = {
     "made": "Chains made by the project on held-out dry recordings, and those recordings",
-    "made_and_separated": "The same chains after a separation",
+    "made_and_separated": "The same chains after a separation, of which verdicts state nothing",
     "fx_pairs": "Real pairs of dry and processed recordings, never used in training this head",
     "dry_against_wet_recordings": "Dry recordings and produced studio stems as they are",
     "recordings": "All recordings of stated processing as they are, from whatever set",
@@ -357,8 +357,8 @@ def _processing(processing: dict[str, Any]) -> list[str]:
         if key in processing:
             found = processing[key]
             area = found["dry_against_rest_auc"]
-            out += [f"{text} ({found['n']} windows): macro-F1 {found['macro_f1']:.3f}"
-                    + ("" if area is None else f", dry against the rest AUC {area:.3f}") + ".", ""]  # fmt: skip
+            dry = "" if area is None else f", dry against the rest AUC {area:.3f}"
+            out += [f"{text} ({found['n']} windows): macro-F1 {found['macro_f1']:.3f}{dry}{_stated(found)}.", ""]
             out += ["| truth | " + " | ".join(processing["classes"]) + " |", "|---|" + "---:|" * 3]
             out += [
                 f"| {name} | " + " | ".join(map(str, row)) + " |"
@@ -366,6 +366,16 @@ def _processing(processing: dict[str, Any]) -> list[str]:
             ]
             out.append("")
     return out[:-1] if out else ["No held-out rows with a known processing."]
+
+
+def _stated(found: dict[str, Any]) -> str:
+    """What of a group is stated at all, by lines from other folds."""
+    if "stated" not in found:
+        return ""
+    shares = {"right_of_stated": "of which {} right", "dry_called_wet": "{} of the dry ones called wet",
+              "wet_called_dry": "{} of the wet ones called dry"}  # fmt: skip
+    told = [text.format(_percent(found[key])) for key, text in shares.items() if found[key] is not None]
+    return f"; stated in {_percent(found['stated'])}, " + ", ".join(told)
 
 
 def _other_heads(figures: dict[str, Any]) -> list[str]:

@@ -58,7 +58,10 @@ def main(
         table, _ = fit.gather(clips, manifest, settings, work, workers)
         fit.fit_missing(table, settings, work / "heads", workers, HEADS)
         held = judge(table.meta, table.features, settings, work / "heads")
-        figures = {"processing": report.processing(table.meta, held), "effects": report.effects(table.meta, held)}
+        figures = {
+            "processing": report.processing(table.meta, held, settings),
+            "effects": report.effects(table.meta, held),
+        }
         described["thresholds"]["processing"] = report.processing_threshold(table.meta, held, settings)
         write(model, out, described, evaluation, table, figures, settings, clips, work / "heads")
     except (RefitError, catalogue.CatalogueError, OSError, ValueError) as error:

@@ -76,7 +76,7 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
         meta, held, (meta["kind"] == "clean").to_numpy() & meta["oracle"].to_numpy(bool) & np.isfinite(held["logit"])
     )
     out["near_oracle"] = {"n": len(near), "mean_logit": round(float(near["logit"].mean()), 3) if len(near) else None}
-    out["processing"] = processing(meta, held)
+    out["processing"] = processing(meta, held, config)
     out["effects"] = effects(meta, held)
     out["kind"] = _kind(meta, held, config)
     out["layers"] = _layers(meta, held)
@@ -225,12 +225,15 @@ def _wholes(meta: pd.DataFrame, held: Outputs, of_fold: dict[int, evaluate.Limit
     return out
 
 
-def processing(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
+def processing(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, Any]:
     """Return how well dry, hybrid and wet are told: on chains, after a separation, on recordings.
+
+    Of what is stated at all, each fold's rows are judged by the line that the chains of the other folds gave.
 
     Args:
         meta: all rows, described.
         held: what the folds' models said.
+        config: what share of the stated must be right.
     """
     if "p_processing" not in held:
         return {"classes": list(PROCESSINGS)}
@@ -245,11 +248,16 @@ def processing(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
         "dry_against_wet_recordings": known & clean & studio & meta["set"].isin(["dry", "true"]).to_numpy(),
         "recordings": known & clean & studio & ~meta["set"].eq("fx_pairs").to_numpy(),
     }
+    fold = meta["fold"].to_numpy()
+    line = np.ones(len(meta))
+    for k in np.unique(fold):
+        line[fold == k] = processing_threshold(meta, held, config, fold != k)
     for name, here in groups.items():
         if not here.any():
             continue
         truth = meta["processing"][here].map(PROCESSINGS.index).to_numpy()
         found = held["p_processing"][here].argmax(1)
+        stated = held["p_processing"][here].max(1) >= line[here]
         matrix = confusion_matrix(truth, found, labels=range(len(PROCESSINGS)))
         present = np.unique(truth)
         out[name] = {
@@ -257,21 +265,33 @@ def processing(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
             "confusion": matrix.tolist(),
             "macro_f1": round(float(f1_score(truth, found, labels=present, average="macro")), 4),
             "dry_against_rest_auc": _auc(truth > 0, 1 - held["p_processing"][here][:, 0]),
+            "stated": round(float(stated.mean()), 4),
+            "right_of_stated": _share(found[stated] == truth[stated]),
+            "dry_called_wet": _share((stated & (found == 2))[truth == 0]),
+            "wet_called_dry": _share((stated & (found == 0))[truth == 2]),
         }
     return out
 
 
-def processing_threshold(meta: pd.DataFrame, held: Outputs, config: Config) -> float:
+def _share(values: npt.NDArray[np.bool_]) -> float | None:
+    return round(float(values.mean()), 4) if len(values) else None
+
+
+def processing_threshold(
+    meta: pd.DataFrame, held: Outputs, config: Config, among: npt.NDArray[np.bool_] | None = None
+) -> float:
     """Return the least probability from which enough of the stated processings are right on held-out chains.
 
     Args:
         meta: all rows, described.
         held: what the folds' models said.
         config: what share is enough.
+        among: rows to look at; None for all.
     """
     if "p_processing" not in held:
         return 1.0
     rows = _made(meta, held)
+    rows = rows if among is None else rows & among
     truth = meta["processing"][rows].map(PROCESSINGS.index).to_numpy()
     found, sure = held["p_processing"][rows].argmax(1), held["p_processing"][rows].max(1)
     for threshold in np.arange(0.5, 0.95, 0.01):

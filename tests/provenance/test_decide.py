@@ -123,6 +123,15 @@ def test_a_processing_is_stated_from_its_threshold(p: tuple[float, ...], process
     assert found.p_processing == pytest.approx(dict(zip(("dry", "hybrid", "wet"), p, strict=True)), abs=1e-4)
 
 
+def test_no_processing_is_stated_of_an_extraction() -> None:
+    """What a separator left does not tell what was done before it: probabilities are given and nothing is stated."""
+    sure = np.float32([(0.95, 0.03, 0.02)])
+    assert verdict([0.05], p_processing=sure).processing == "dry"
+    found = verdict([0.95], p_processing=sure)
+    assert (found.origin, found.processing) == ("separated", "undecided")
+    assert found.p_processing is not None
+
+
 def test_a_missing_head_is_null_and_named() -> None:
     """Without a head its field is null, and the reasons say so."""
     found = verdict([0.95], p_processing=None, sdr_db=None, distance=None)
