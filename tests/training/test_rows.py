@@ -1,0 +1,80 @@
+"""Rows: what is on record of a wave after its fold and the common chain is what is to be heard in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests import sounds
+from tests.training import songs
+from tests.training.test_augment import PLAIN
+from training import augment, catalogue, config, evaluate, report
+from training.examples import Recipe, Rows
+from training.examples.rows import Context, add
+
+CHAINED = dataclasses.replace(PLAIN, eq=((500.0, 6.0, 1.0),))
+CHAIN = {"processing": "wet", "effects": json.dumps([["reverb", 0.5], ["stereo_imaging", 0.3]])}
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> catalogue.Clip:
+    """A dry stem."""
+    clips, _ = catalogue.load([songs.write_manifest(tmp_path_factory.mktemp("song"), ("one",), 2.0)], [])
+    return dataclasses.replace(clips[0], wetness="dry")
+
+
+def made(clip: catalogue.Clip, known: dict[str, object], mono: bool, chain: augment.Chain | None) -> dict[str, object]:
+    """Columns of one row."""
+    rows = Rows(clip, keep_maps=False)
+    context = Context(rows, clip, sounds.music(2.0), [], Recipe(), (), np.random.default_rng(0))
+    add(context, sounds.music(2.0), "processed", 0, "", mono, chain, known)
+    return rows.meta[0]
+
+
+@pytest.mark.parametrize(
+    ("mono", "chain", "names"),
+    [
+        (False, None, ["reverb", "stereo_imaging"]),
+        (True, None, ["reverb"]),
+        (False, dataclasses.replace(PLAIN, fold="dual"), ["reverb"]),
+        (False, CHAINED, ["reverb", "stereo_imaging", "eq"]),
+        (True, CHAINED, ["reverb", "eq"]),
+    ],
+)  # fmt: skip
+def test_what_a_row_says_is_what_is_heard(
+    clip: catalogue.Clip, mono: bool, chain: augment.Chain | None, names: list[str]
+) -> None:
+    """A fold takes the stereo image off the record, and what the chain filters comes onto it."""
+    row = made(clip, CHAIN, mono, chain)
+    assert [name for name, _ in json.loads(str(row["effects"]))] == names
+    assert row["processing"] == "wet"
+
+
+def test_a_dry_take_that_a_chain_filtered_is_no_longer_dry(clip: catalogue.Clip) -> None:
+    """A codec or a level leaves it dry; a filter makes it a hybrid."""
+    assert made(clip, {}, False, dataclasses.replace(PLAIN, codec="mp3"))["processing"] == "dry"
+    filtered = made(clip, {}, False, CHAINED)
+    assert (filtered["processing"], filtered["effects"]) == ("hybrid", json.dumps([["eq", 0.5]]))
+    unknown = made(dataclasses.replace(clip, wetness="unknown"), {}, False, CHAINED)
+    assert (unknown["processing"], unknown["effects"]) == ("unknown", json.dumps([["eq", 0.5]]))
+
+
+def test_what_is_stated_is_judged_by_lines_of_the_other_folds(root: Path) -> None:
+    """One fold is sure and wrong: only the others' lines rise, and what is stated of each is counted by its own."""
+    n = 60
+    meta = pd.DataFrame({
+        "processing": ["dry", "wet"] * n, "origin": "studio", "kind": "clean", "set": "dry", "wetness": "dry",
+        "fold": np.repeat([0, 1, 2], 2 * n // 3),
+    })  # fmt: skip
+    sure = np.where(np.arange(2 * n) % 2 == 0, 0.7, 0.3)
+    sure[meta["fold"] == 0] = 1 - sure[meta["fold"] == 0]
+    p = np.stack([sure, np.zeros(2 * n), 1 - sure], axis=1)
+    found = report.processing(meta, {"p_processing": p}, config.load(evaluate.CONFIG_FILE))["made"]
+    assert found["stated"] == pytest.approx(1 / 3, abs=1e-3), "fold 0 alone has a line below 0.7"
+    assert found["right_of_stated"] == 0
+    assert found["wet_called_dry"] == found["dry_called_wet"] == pytest.approx(1 / 3, abs=1e-3)
