@@ -114,20 +114,18 @@ def replace_heads(
     model = onnx.load(source)
     old = model.graph
     mine = ("p_processing", "p_effects")
-    dropped = {value for node in old.node for value in node.output if value in mine}
-    kept = [node for node in old.node if not dropped & set(node.output)]
-    shown = {output.name for output in old.output}
-    while True:
-        needed = shown | {value for node in kept for value in node.input}
-        alive = [node for node in kept if needed & set(node.output)]
-        if len(alive) == len(kept):
-            break
-        kept = alive
+    kept, gone = list(old.node), set(mine)
+    while gone:  # what nothing else asks for; heads of the networks that nothing ever asked for stay, to go on from
+        dropped = [node for node in kept if gone & set(node.output)]
+        kept = [node for node in kept if not gone & set(node.output)]
+        needed = {value for node in kept for value in node.input}
+        gone = {value for node in dropped for value in node.input} - needed
+    unused = {value for node in old.node for value in node.input} - {value for node in kept for value in node.input}
     graph = _Graph("refitted_")
     graph.named(graph.classes(processing, "refitted_processing", len(PROCESSINGS)), "p_processing")
     each = [graph.node("Sigmoid", [graph.tree(tree)]) for tree in effects]
     graph.named(graph.node("Concat", each, axis=1), "p_effects")
-    constants = [value for value in old.initializer if value.name in needed]
+    constants = [value for value in old.initializer if value.name not in unused]
     for given in old.input:
         if given.name == "features":
             given.type.tensor_type.shape.dim[1].dim_value = n_features
