@@ -105,6 +105,17 @@ def write(
         "sources": card.sources(clips),
         "separators": card.separators(settings.recipe),
     }
+    finish(part, out, described, evaluation)
+
+
+def finish(part: Path, out: Path, described: dict[str, Any], evaluation: dict[str, Any]) -> None:
+    """Write what stands beside a graph, and put the folder where it belongs.
+
+    Args:
+        part: folder with ``model.onnx``, beside the one to be written.
+        out: the folder; it is replaced as a whole.
+        described, evaluation: content of ``config.json`` and ``evaluation.json``; the card follows from them.
+    """
     (part / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
     (part / "evaluation.json").write_text(json.dumps(evaluation, indent=1) + "\n", encoding="utf-8")
     (part / "README.md").write_text(card.render(described, evaluation), encoding="utf-8")

@@ -22,10 +22,9 @@ import typer
 
 from provenance import frontend
 from provenance.model import PROCESSINGS
-from training import card, catalogue, config, dataset, export, fit, heads, report
+from training import card, catalogue, config, dataset, export, fit, heads, publish, report
 from training.heads import Outputs
 from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Work, Workers
-from training.publish import MAX_DIFFERENCE
 
 CONFIG_FILE = Path(__file__).with_name("stem-v1-production.toml")
 HEADS = ("processing", "effects")
@@ -194,14 +193,10 @@ def write(
         }
         known = {source["repository"] for source in evaluation["sources"]}
         evaluation["sources"] += [row for row in card.sources(clips) if row["repository"] not in known]
-        (part / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-        (part / "evaluation.json").write_text(json.dumps(evaluation, indent=1) + "\n", encoding="utf-8")
-        (part / "README.md").write_text(card.render(described, evaluation), encoding="utf-8")
+        publish.finish(part, out, described, evaluation)
     except BaseException:
-        shutil.rmtree(part)
+        shutil.rmtree(part, ignore_errors=True)
         raise
-    shutil.rmtree(out, ignore_errors=True)
-    os.replace(part, out)
 
 
 def compare(old: Path, new: Path, features: heads.Array, trained: Outputs) -> float:
@@ -228,8 +223,8 @@ def compare(old: Path, new: Path, features: heads.Array, trained: Outputs) -> fl
         if not np.array_equal(values, found[name]):
             raise RefitError(f"found that {name} changed; needed: the old graph's, bit for bit")
     worst = max(float(np.abs(found[name] - values).max()) for name, values in trained.items())
-    if worst > MAX_DIFFERENCE:
-        raise RefitError(f"found a graph that differs by {worst:.2g}; needed: at most {MAX_DIFFERENCE}")
+    if worst > publish.MAX_DIFFERENCE:
+        raise RefitError(f"found a graph that differs by {worst:.2g}; needed: at most {publish.MAX_DIFFERENCE}")
     return worst
 
 
