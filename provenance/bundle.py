@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from provenance import frontend
 from provenance.errors import ModelError
 from provenance.verdict import Thresholds
@@ -25,6 +27,38 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class CyclesWeight:
+    """How far the cue ``cycles`` raises a file's log odds: by straight lines between points, fitted by
+    ``python -m training.cycles``.
+
+    Args:
+        values: of the cue, rising; below the first nothing is added.
+        raises: what is added at each, from 0, never falling; from the last value on it stays.
+    """
+
+    values: tuple[float, ...]
+    raises: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Check it.
+
+        Raises:
+            ValueError: the points are no such line.
+        """
+        rising = all(np.diff(self.values) > 0) and all(np.diff(self.raises) >= 0)
+        if len(self.values) != len(self.raises) or not self.values or self.raises[0] != 0 or not rising:
+            raise ValueError(f"weight of cycles ({self.values}, {self.raises})")
+
+    def of(self, value: float | None) -> float:
+        """Return what is added to the calibrated log odds.
+
+        Args:
+            value: of the cue, or None where it could not be measured.
+        """
+        return 0.0 if value is None else float(np.interp(value, self.values, self.raises))
+
+
+@dataclass(frozen=True)
 class Bundle:
     """What a model folder holds.
 
@@ -37,6 +71,7 @@ class Bundle:
         thresholds: of the decision.
         sdr_half_width_db: half the 90 % interval of the SDR estimate, by conformal prediction; 0 without the head.
         licence: of the weights and what they were trained on, in a line.
+        cycles: how the cue of that name weighs; None of a model that leaves it to the reader.
     """
 
     folder: Path
@@ -47,6 +82,7 @@ class Bundle:
     thresholds: Thresholds
     sdr_half_width_db: float
     licence: str
+    cycles: CyclesWeight | None = None
 
     @property
     def reference(self) -> str:
@@ -105,9 +141,14 @@ def load(model: str | Path | None = None) -> Bundle:
             thresholds=Thresholds(**config["thresholds"]),
             sdr_half_width_db=float(config["sdr_half_width_db"]),
             licence=str(config["licence"]),
+            cycles=_cycles(config.get("cycles")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{folder / 'config.json'}: found no usable {error}; needed: a complete one") from error
+
+
+def _cycles(given: dict[str, list[float]] | None) -> CyclesWeight | None:
+    return CyclesWeight(tuple(given["values"]), tuple(given["raises"])) if given else None
 
 
 def _check(folder: Path, config: dict[str, Any], digest: str) -> None:

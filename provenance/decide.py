@@ -54,14 +54,15 @@ class Spans:
     duration_s: float
 
 
-def calibrate(logit: npt.ArrayLike, calibration: Calibration) -> npt.NDArray[np.float64]:
+def calibrate(logit: npt.ArrayLike, calibration: Calibration, raised: float = 0.0) -> npt.NDArray[np.float64]:
     """Turn raw log odds into probabilities.
 
     Args:
         logit: any shape.
         calibration: slope and intercept.
+        raised: added to the calibrated log odds.
     """
-    z = np.asarray(logit, np.float64) * calibration.slope + calibration.intercept
+    z = np.asarray(logit, np.float64) * calibration.slope + calibration.intercept + raised
     out: npt.NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(z, -60, 60)))
     return out
 
@@ -92,7 +93,7 @@ def refuse(status: Status, info: AudioInfo, spans: Spans, bundle: Bundle) -> Ver
     return _verdict(_Stated(status, reasons=(status,)), info, spans, bundle)
 
 
-def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle) -> Verdict:
+def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle, cycles: float | None = None) -> Verdict:
     """Pool the windows of a file and decide.
 
     Args:
@@ -100,11 +101,13 @@ def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle) 
         spans: where they lie; at least one counts.
         info: what was read.
         bundle: calibration and thresholds.
+        cycles: the file's cue of that name, which can raise the probability of extraction and never lowers it.
     """
     counts = scored(spans)
     rows = np.asarray(spans.features_of)[counts]
     limits = bundle.thresholds
-    p = float(calibrate(scores.logit[rows].mean(), bundle.calibration))
+    raised = 0.0 if bundle.cycles is None else bundle.cycles.of(cycles)
+    p = float(calibrate(scores.logit[rows].mean(), bundle.calibration, raised))
     reasons: list[str] = []
     origin: Origin = "undecided"
     if p >= limits.separated:

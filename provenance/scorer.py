@@ -103,7 +103,7 @@ class Scorer:
             return refuse("too_short" if peak > SILENT_RMS else "silent", info, spans, self.bundle)
         if not batch.n:
             return refuse("silent", info, spans, self.bundle)
-        verdict = decide(batch.scores(), spans, info, self.bundle)
+        verdict = decide(batch.scores(), spans, info, self.bundle, gallery.cycles)
         return dataclasses.replace(verdict, evidence=gallery.cues())
 
     def logits(self, samples: Iterable[audio.Samples]) -> npt.NDArray[np.float32]:

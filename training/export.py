@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,21 @@ def replace_heads(
     old.node.extend([*kept, *graph.nodes])
     old.initializer.extend([*constants, *graph.constants])
     onnx.checker.check_model(model)
+    file.write_bytes(model.SerializeToString())
+
+
+def note(source: Path, key: str, value: dict[str, float], file: Path) -> None:
+    """Write a graph again with a note in its metadata, as JSON; what it computes stays as it is.
+
+    Args:
+        source: the graph.
+        key: name of the note; an older one of that name is replaced.
+        value: what it says.
+        file: where to write.
+    """
+    model = onnx.load(source)
+    notes = {prop.key: prop.value for prop in model.metadata_props} | {key: json.dumps(value)}
+    helper.set_model_props(model, notes)
     file.write_bytes(model.SerializeToString())
 
 

@@ -1,7 +1,7 @@
 """Evidence: signs that a person can check, measured on a few windows of every file.
 
 Each module measures one cue, and all have one grammar: ``look(view)`` reads it in one window, and ``measure(clip)``
-concludes it for the file.
+concludes it for the file. Only ``cycles`` adds up what it finds in the windows before it is read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from provenance.evidence import (
     clipping,
     comb,
     crest,
+    cycles,
     decay,
     digital_silence,
     direct,
@@ -49,6 +50,7 @@ CUES: tuple[ModuleType, ...] = (
     holes,
     notches,
     comb,
+    cycles,
     persistence,
     blur,
     pause_level,
@@ -68,6 +70,7 @@ CUES: tuple[ModuleType, ...] = (
     direct,
 )
 """Every cue, in the order of a verdict's evidence."""
+_IN_WINDOWS = tuple(cue for cue in CUES if cue is not cycles)
 MOST_WINDOWS = 8
 """Windows looked at, at most, spread over the file: a long file costs no more memory than a short one."""
 
@@ -81,6 +84,7 @@ class Gallery:
 
     def __init__(self) -> None:
         self._readings: list[dict[str, Reading]] = []
+        self._cycles = cycles.Pool()
         self._n_seen = 0
         self._stride = 1
 
@@ -93,6 +97,7 @@ class Gallery:
         """
         if self._n_seen % self._stride == 0:
             self._readings.append(look(samples, spectra))
+            self._cycles.add(samples)
             if len(self._readings) > MOST_WINDOWS:
                 self._readings = self._readings[::2]
                 self._stride *= 2
@@ -100,7 +105,13 @@ class Gallery:
 
     def clip(self) -> Clip:
         """Return the readings so far."""
-        return Clip({cue.NAME: [r[cue.NAME] for r in self._readings] for cue in CUES})
+        readings = {cue.NAME: [r[cue.NAME] for r in self._readings] for cue in _IN_WINDOWS}
+        return Clip(readings | {cycles.NAME: () if self.cycles is None else (self.cycles,)})
+
+    @property
+    def cycles(self) -> float | None:
+        """What :class:`cycles.Pool` says of every window that was looked at."""
+        return self._cycles.value
 
     def cues(self) -> tuple[Cue, ...]:
         """Conclude every cue."""
@@ -109,11 +120,11 @@ class Gallery:
 
 
 def look(samples: Samples, spectra: frontend.Spectra) -> dict[str, Reading]:
-    """Read every cue in one window.
+    """Read in one window every cue that is read there.
 
     Args:
         samples: float32, shape (n, 1 or 2) at 44.1 kHz, 1 to 4 s, not silent.
         spectra: of the same window.
     """
     view = View(samples, spectra)
-    return {cue.NAME: cue.look(view) for cue in CUES}
+    return {cue.NAME: cue.look(view) for cue in _IN_WINDOWS}

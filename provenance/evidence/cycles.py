@@ -1,0 +1,168 @@
+"""Cycles: loudness that wavers in step with blocks of 1024 samples, as strided networks and transforms leave it.
+
+A network that upsamples by strides of two or four, and a mask that changes from block to block, act differently on the
+samples of a block: their output is cyclostationary (W. A. Gardner, A. Napolitano and L. Paura, Cyclostationarity: half
+a century of research, Signal Processing 86(4), 2006), its power wavers at multiples of the block rate, inaudibly and
+exactly in time. All strides of 2 to the power of k up to 1024 share the multiples of 44100 / 1024 Hz. Nothing that is
+played or sung keeps that clock.
+
+In each of three bands the power, divided by its own mean over 93 ms, is read at 64 multiples of 43.07 Hz beside the 20
+nearest frequencies; 1 says no more than chance. Multiples are taken by the highest power of two in them, and the least
+of these classes counts, since codecs keep a clock of their own: MP3 at multiples of 1378 Hz, which are left out, others
+at few classes.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from provenance.audio import SAMPLE_RATE_HZ, Samples
+from provenance.evidence.conclude import conclude
+from provenance.evidence.view import Array, Clip
+from provenance.verdict import Cue
+
+NAME, UNIT = "cycles", "times chance"
+BLOCK = 1024
+N_BANDS = 3
+"""Bands of an eighth of the sampling rate each, 0 to 16.5 kHz: above, AAC at low rates switches whole frames off."""
+LOWEST_HZ = 150.0
+MEAN_S = 0.093
+"""What the power is divided by is its mean over so long."""
+TALLEST = 6.0
+"""A moment louder than so many times its surroundings counts as that."""
+MOST = 4.0
+"""A line higher than so many times chance counts as that: many lines are sought, not one."""
+NEAREST, FARTHEST = 3, 12
+"""A line's neighbours lie so many steps of one over the window's length to either side."""
+LEAST_SIDE_DB = -50.0
+"""A side channel weaker than this beside the mid is none."""
+CLASSES = ((1,), (2,), (4,), (8, 16))
+"""Highest powers of two in the multiples; those of 32 are MP3's."""
+_STEP = 8
+"""Samples of the waveform to one of a band."""
+_N_LINES = BLOCK // _STEP // 2
+
+
+class Pool:
+    """Readings of a file's windows, added up."""
+
+    def __init__(self) -> None:
+        self._sum = np.zeros(len(CLASSES))
+        self._n = np.zeros(len(CLASSES))
+
+    def add(self, samples: Samples) -> None:
+        """Read a window.
+
+        Args:
+            samples: float32, shape (n, 1 or 2) at 44.1 kHz, 1 to 4 s, not silent.
+        """
+        total, n = look(samples)
+        self._sum += total
+        self._n += n
+
+    @property
+    def value(self) -> float | None:
+        """Mean height of the lines of the least class, less its standard error; None where nothing could be read."""
+        if not self._n.all():
+            return None
+        return float((self._sum / self._n - 1 / np.sqrt(self._n)).min())
+
+
+def look(samples: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the heights of each class of lines in one window, added up, and how many lines there are.
+
+    Args:
+        samples: float32, shape (n, 1 or 2) at 44.1 kHz, 1 to 4 s, not silent.
+
+    Returns:
+        Two arrays of shape (len(CLASSES),).
+    """
+    left, right = samples[:, 0], samples[:, -1]
+    mid, side = (left + right) * np.float32(0.5), (left - right) * np.float32(0.5)
+    power_mid, power_side = (float(np.vdot(wave, wave)) for wave in (mid, side))
+    waves = [mid] if power_mid > power_side * 10 ** (LEAST_SIDE_DB / 10) else []
+    waves += [side] if power_side > power_mid * 10 ** (LEAST_SIDE_DB / 10) else []
+    heights = np.concatenate([lines(wave) for wave in waves])
+    heights = np.minimum(heights[np.isfinite(heights).all(axis=1)], MOST)
+    return heights.sum(axis=0) @ _members(), len(heights) * _members().sum(axis=0)
+
+
+def lines(wave: Array) -> Array:
+    """Return the height of each line in each band, in times what lies beside it; NaN in a band without sound.
+
+    Args:
+        wave: float32 (n,) at 44.1 kHz, n at least 1 s.
+
+    Returns:
+        float32, shape (N_BANDS, 64); line k is the multiple k + 1 of 43.07 Hz.
+    """
+    n_blocks = len(wave) // BLOCK
+    spectrum = np.fft.rfft(wave[: n_blocks * BLOCK]).astype(np.complex64, copy=False)
+    width = n_blocks * BLOCK // _STEP
+    hz = SAMPLE_RATE_HZ / (n_blocks * BLOCK)
+    spectrum[: int(LOWEST_HZ / hz)] = 0
+    out = np.full((N_BANDS, _N_LINES), np.nan, np.float32)
+    for band in range(N_BANDS):
+        rising = _rising(np.fft.ifft(spectrum[band * width : (band + 1) * width]))
+        if rising is not None:
+            found = np.fft.fft(_probes(n_blocks) @ rising.reshape(n_blocks, -1), axis=1)[:, 1 : _N_LINES + 1]
+            power = found.real**2 + found.imag**2
+            out[band] = power[0] / (power[1:].mean(axis=0) + 1e-30)
+    return out
+
+
+def _rising(band: npt.NDArray[np.complexfloating]) -> Array | None:
+    """Power of a band beside its mean over 93 ms, less 1 or so; pauses are 0."""
+    power = band.real**2 + band.imag**2
+    total = np.concatenate([[0.0], np.cumsum(power, dtype=np.float64)])
+    first, last = _around(len(power))
+    mean = (total[last] - total[first]) / (last - first)
+    sounds = mean > max(1e-7 * float(mean.max()), 1e-18)
+    if not sounds.any():
+        return None
+    out = np.minimum(power / np.where(sounds, mean, 1.0), TALLEST).astype(np.float32)
+    out[sounds] -= out[sounds].mean()
+    out[~sounds] = 0
+    return out
+
+
+@lru_cache(maxsize=4)
+def _around(n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    half = round(MEAN_S * SAMPLE_RATE_HZ / _STEP / 2)
+    at = np.arange(n)
+    return np.maximum(at - half, 0), np.minimum(at + half + 1, n)
+
+
+@lru_cache(maxsize=4)
+def _probes(n_blocks: int) -> npt.NDArray[np.complex64]:
+    """Hann windows over blocks, the first as it is, the others turned to the frequencies beside it."""
+    beside = range(NEAREST, FARTHEST + 1)
+    steps = np.array([0, *beside, *(-k for k in beside)])
+    turned = np.exp(-2j * np.pi * np.outer(steps, np.arange(n_blocks)) / n_blocks)
+    return (np.hanning(n_blocks) * turned).astype(np.complex64)
+
+
+@lru_cache(maxsize=1)
+def _members() -> npt.NDArray[np.float64]:
+    """Which lines are of which class, shape (64, len(CLASSES))."""
+    k = np.arange(1, _N_LINES + 1)
+    powers = k & -k
+    return np.stack([np.isin(powers, of) for of in CLASSES], axis=1).astype(np.float64)
+
+
+def measure(clip: Clip) -> Cue:
+    """Conclude the cue from a file's readings, the one value of its :class:`Pool`.
+
+    Args:
+        clip: the readings.
+    """
+    return conclude(NAME, UNIT, clip, _note)
+
+
+def _note(value: float) -> str:
+    if value > 1.1:
+        return "its power wavers in step with blocks of 1024 samples, as after networks with strides and block masks"
+    return "no clock of blocks"

@@ -1,0 +1,191 @@
+"""Weigh the cue ``cycles`` and put its weight into a model: ``python -m training.cycles MODEL MANIFEST...``.
+
+The cue is physics and learns nothing: a true stem that shows it beyond chance is one of a few hundred, an extraction by
+a network that works in strides of four shows it as often as not, whether a model has met its like or not. What it adds
+to a file's log odds rises over the far end of what true stems show, and goes as far as the evidence does: to the
+logarithm of the share of extractions beyond a point over the highest share of true stems there that is still likely.
+The graph stays as it is; the weight is written into it as well, so that its checksum tells the two models apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import typer
+from scipy.stats import beta
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from provenance import evidence
+from provenance.bundle import CyclesWeight
+from provenance.errors import UnreadableAudio
+from provenance.evidence.cycles import Pool
+from training import calibrate, catalogue, export, publish, refit, splits
+from training.card import POINTS
+from training.options import N_WORKERS, Flags, Manifests, Workers
+from training.research.clips import about, sounding
+
+QUANTILES = (0.99, 0.998, 1.0)
+"""Of true stems: at the first nothing is added yet, at each of the others what the evidence beyond it allows."""
+LEAST_FILES = 5
+"""A family of fewer extractions is not listed."""
+LEAST_STEP = 0.01
+"""Points lie at least so far apart."""
+LIKELY = 0.95
+"""One-sided confidence of the highest share of true stems beyond a point."""
+
+
+def main(
+    model: Annotated[Path, typer.Argument(help="The model folder.")],
+    manifest: Manifests,
+    out: Annotated[Path, typer.Option(help="The model folder to write; it may be the same.")],
+    flags: Flags = [],  # noqa: B006
+    cues: Annotated[Path | None, typer.Option(help="CSV file to write what was measured to.")] = None,
+    workers: Workers = N_WORKERS,
+) -> None:
+    """Measure the cue on labelled clips, fit its weight, judge it by the other folds, and put it in."""
+    try:
+        described, evaluation = refit.read(model)
+        clips = [clip for clip in catalogue.load(manifest, flags)[0] if not clip.oracle]
+        table = measure(clips, workers)
+        if cues:
+            table.to_csv(cues, index=False)
+        weight = fit(table)
+        figures = judge(table)
+    except (refit.RefitError, catalogue.CatalogueError, OSError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    described["cycles"] = vars(weight)
+    evaluation["figures"]["cycles"] = figures
+    write(model, out, described, evaluation)
+    typer.echo(
+        f"log odds raised by {weight.raises} at {weight.values}; beyond the second point lie "
+        f"{figures['studio_second']:.2%} of {figures['n_studio']} true stems and {figures['separated_second']:.1%} of "
+        f"{figures['n_separated']} extractions",
+        err=True,
+    )
+
+
+def measure(clips: Sequence[catalogue.Clip], workers: int = N_WORKERS) -> pd.DataFrame:
+    """Return a row for each clip that can be read and sounds: what is known of it, and ``cycles``.
+
+    Args:
+        clips: of the catalogue.
+        workers: processes.
+    """
+    unit_fold, _ = splits.folds(clips)
+    with threadpool_limits(1), ProcessPoolExecutor(workers) as pool:
+        paths = [clip.path for clip in clips]
+        values = list(tqdm(pool.map(_read, paths, chunksize=8), total=len(clips), desc="cycles", unit="clip"))
+    rows = [about(clip, unit_fold) | {"cycles": v} for clip, v in zip(clips, values, strict=True) if v is not None]
+    return pd.DataFrame(rows)
+
+
+def _read(path: Path) -> float | None:
+    pool = Pool()
+    try:
+        for window in islice(sounding(path), evidence.MOST_WINDOWS + 1):
+            pool.add(window)
+    except UnreadableAudio:
+        return None
+    return pool.value
+
+
+def fit(table: pd.DataFrame) -> CyclesWeight:
+    """Fit the weight.
+
+    Args:
+        table: columns ``origin``, ``family`` and ``cycles``; both origins.
+
+    Raises:
+        ValueError: one of the two origins is missing.
+    """
+    separated = (table["origin"] == "separated").to_numpy()
+    if separated.all() or not separated.any():
+        raise ValueError("found clips of one origin; needed: studio stems and extractions")
+    values = table["cycles"].to_numpy(float)
+    weights = calibrate.weights(separated, table["family"])[separated]
+    points = np.round(np.quantile(values[~separated], QUANTILES), 4)
+    points = np.round(np.maximum.accumulate(points + LEAST_STEP * np.arange(len(points))), 4)
+    raises = [0.0]
+    for point in points[1:]:
+        n_true, n_beyond = int((~separated).sum()), int((values[~separated] >= point).sum())
+        share = float(np.average(values[separated] >= point, weights=weights))
+        likely = float(beta.ppf(LIKELY, n_beyond + 1, n_true - n_beyond))
+        raises.append(max(raises[-1], round(float(np.log(max(share, 1e-9) / likely)), 3)))
+    return CyclesWeight(tuple(float(point) for point in points), tuple(raises))
+
+
+def judge(table: pd.DataFrame) -> dict[str, Any]:
+    """Judge each fold's clips by the weight that the other folds give, if they hold both origins.
+
+    Args:
+        table: columns ``origin``, ``family``, ``fold`` and ``cycles``.
+
+    Returns:
+        Counts, and which shares of true stems and of extractions lie beyond the first, the second and the last point;
+        the same by family, where there are five extractions or more.
+    """
+    folds = [
+        fold for fold in sorted(table["fold"].unique()) if table.loc[table["fold"] != fold, "origin"].nunique() > 1
+    ]
+    table = table[table["fold"].isin(folds)]
+    values = table["cycles"].to_numpy(float)
+    beyond = np.zeros((len(table), len(QUANTILES)), bool)
+    for fold in folds:
+        inside = (table["fold"] == fold).to_numpy()
+        beyond[inside] = values[inside, None] >= np.array(fit(table[~inside]).values)
+    separated = (table["origin"] == "separated").to_numpy()
+    families = table["family"].to_numpy(str)
+    names, counts = np.unique(families[separated], return_counts=True)
+
+    def shares(rows: npt.NDArray[np.bool_], prefix: str = "") -> dict[str, float]:
+        found = beyond[rows].mean(axis=0) if rows.any() else np.zeros(len(QUANTILES))
+        return {f"{prefix}{name}": round(float(v), 4) for name, v in zip(POINTS, found, strict=True)}
+
+    return {
+        "n_studio": int((~separated).sum()),
+        "n_separated": int(separated.sum()),
+        **shares(~separated, "studio_"),
+        **shares(separated, "separated_"),
+        "by_family": {
+            str(name): {"n": int(n)} | shares(separated & (families == name))
+            for name, n in zip(names, counts, strict=True)
+            if n >= LEAST_FILES
+        },
+    }
+
+
+def write(model: Path, out: Path, described: dict[str, Any], evaluation: dict[str, Any]) -> None:
+    """Write the model folder with the weight, all of it or nothing.
+
+    Args:
+        model: folder whose graph is kept.
+        out: the folder to write; it is replaced as a whole.
+        described, evaluation: of the new folder but for the checksum.
+    """
+    part = out.with_name(f".{out.name}.{os.getpid()}")
+    part.mkdir(parents=True)
+    try:
+        file = part / "model.onnx"
+        export.note(model / "model.onnx", "cycles", described["cycles"], file)
+        described["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+        evaluation["model"] |= {"sha256": described["sha256"], "bytes": file.stat().st_size}
+        publish.finish(part, out, described, evaluation)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+if __name__ == "__main__":
+    typer.run(main)
