@@ -146,7 +146,7 @@ class Verdict:
         schema_version: of this record.
         status: ``ok``, or why the audio was read but not judged.
         origin: recorded to its own track, or extracted from a mix.
-        p_separated: calibrated probability of extraction.
+        p_separated: calibrated probability of extraction: the windows' mean, raised by the cue ``cycles``.
         confidence: probability of the stated origin.
         family: nearest kind of separator, for a separated stem.
         sdr_ceiling_db: estimated SDR, for a separated stem.
@@ -154,7 +154,7 @@ class Verdict:
         p_processing: probability of each processing, of a separated stem too.
         effects: probability of each effect.
         layers: one performance or several.
-        segments: the timeline.
+        segments: the timeline, each window by itself, without the cue ``cycles``, which takes a whole file.
         evidence: measured signs.
         suitable_for: which uses it suits.
         reasons: codes that say why the verdict is not surer, or was refused.

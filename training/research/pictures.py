@@ -13,6 +13,7 @@ import typer
 from examples import make
 from provenance import frontend
 from provenance.audio import SAMPLE_RATE_HZ
+from provenance.evidence import cycles
 from training.separators import classical
 
 matplotlib.use("Agg")
@@ -21,7 +22,7 @@ from matplotlib import pyplot as plt
 Wave = npt.NDArray[np.float32]
 SECONDS = 4
 N = SECONDS * SAMPLE_RATE_HZ
-NAMES = ("holes", "cutoff", "comb", "pauses", "phase", "seam")
+NAMES = ("holes", "cutoff", "comb", "cycles", "pauses", "phase", "seam")
 
 
 def song() -> tuple[Wave, Wave, Wave]:
@@ -41,6 +42,23 @@ def tones() -> Wave:
     voiced = np.sum([np.sin(k * phase) / k for k in range(1, 36)], axis=0) * 0.2
     hiss = 0.01 * np.random.default_rng(3).standard_normal(N)
     return np.repeat((voiced + hiss).astype(np.float32)[:, None], 2, axis=1)
+
+
+def upsampled(wave: Wave, level_db: float = -40.0) -> Wave:
+    """Return a wave with the output of five transposed convolutions of random weights beneath it, each of stride four.
+
+    Args:
+        wave: (n, 2).
+        level_db: of what is added, relative to the wave.
+    """
+    rng = np.random.default_rng(11)
+    hidden = rng.standard_normal(len(wave) // cycles.BLOCK + 8)
+    for _ in range(5):
+        spread = np.zeros(4 * len(hidden))
+        spread[::4] = hidden
+        hidden = np.convolve(spread, rng.standard_normal(8), mode="same")
+    beneath = hidden[: len(wave), None] / hidden.std() * np.sqrt(np.mean(wave**2)) * 10 ** (level_db / 20)
+    return np.asarray(wave + beneath, np.float32)
 
 
 def masked(target: Wave, mix: Wave, power: float = 2.0) -> Wave:
@@ -99,6 +117,8 @@ def draw(name: str, out: Path) -> None:
         _draw_pair(voice, ended, "recorded", "from a network that ends at 11 kHz", out)
     elif name == "comb":
         _draw_pair(voice, strided(voice), "recorded", "after strided upsampling: lines 1378 Hz apart", out)
+    elif name == "cycles":
+        _draw_cycles(voice, upsampled(voice), out)
     elif name == "pauses":
         pulled = classical.separate(mix, "vocals", 1.0)
         _draw_pair(
@@ -126,6 +146,20 @@ def _draw_pair(one: Wave, two: Wave, title_one: str, title_two: str, out: Path, 
         axis.set_ylim(0, top_khz)
         axis.set(title=title, xlabel="s")
     axes[0].set_ylabel("kHz")
+    figure.savefig(out, dpi=60, pil_kwargs={"optimize": True})
+    plt.close(figure)
+
+
+def _draw_cycles(one: Wave, two: Wave, out: Path) -> None:
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.4), sharey=True, layout="constrained")
+    titles = ("recorded", "with what five strides of four leave, 40 dB below")
+    for axis, wave, title in zip(axes, (one, two), titles, strict=True):
+        height = np.nanmean(cycles.lines(np.ascontiguousarray(wave[:, 0])), axis=0)
+        hz = np.arange(1, len(height) + 1) * SAMPLE_RATE_HZ / cycles.BLOCK
+        axis.bar(hz, height, width=24)
+        axis.axhline(1.0, color="black", linewidth=0.8)
+        axis.set(title=title, xlabel="rate of the power's wavering, Hz")
+    axes[0].set_ylabel("times chance")
     figure.savefig(out, dpi=60, pil_kwargs={"optimize": True})
     plt.close(figure)
 
