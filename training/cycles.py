@@ -39,6 +39,8 @@ QUANTILES = (0.99, 0.998, 1.0)
 """Of true stems: at the first nothing is added yet, at each of the others what the evidence beyond it allows."""
 LEAST_FILES = 5
 """A family of fewer extractions is not listed."""
+LEAST_VALUES = (1.04, 1.1, 1.2)
+"""Points lie at least so high: the longer a file, the nearer to 1 a true stem reads, and clips are short."""
 LEAST_STEP = 0.01
 """Points lie at least so far apart."""
 LIKELY = 0.95
@@ -115,7 +117,7 @@ def fit(table: pd.DataFrame) -> CyclesWeight:
         raise ValueError("found clips of one origin; needed: studio stems and extractions")
     values = table["cycles"].to_numpy(float)
     weights = calibrate.weights(separated, table["family"])[separated]
-    points = np.round(np.quantile(values[~separated], QUANTILES), 4)
+    points = np.maximum(np.quantile(values[~separated], QUANTILES), LEAST_VALUES)
     points = np.round(np.maximum.accumulate(points + LEAST_STEP * np.arange(len(points))), 4)
     raises = [0.0]
     for point in points[1:]:

@@ -7,9 +7,10 @@ exactly in time. All strides of 2 to the power of k up to 1024 share the multipl
 played or sung keeps that clock.
 
 In each of three bands the power, divided by its own mean over 93 ms, is read at 64 multiples of 43.07 Hz beside the 20
-nearest frequencies; 1 says no more than chance. Multiples are taken by the highest power of two in them, and the least
-of these classes counts, since codecs keep a clock of their own: MP3 at multiples of 1378 Hz, which are left out, others
-at few classes.
+nearest frequencies; 1 says no more than chance. Codecs keep clocks of their own: MP3 at multiples of 1378 Hz, which are
+left out, and AAC this very one, in the one band where it switches whole frames off. Software instruments and sequencers
+start their notes with a block. So onsets are left out, multiples are taken by the highest power of two in them, and the
+least of these classes counts, without the band that shows most.
 """
 
 from __future__ import annotations
@@ -27,16 +28,22 @@ from provenance.verdict import Cue
 NAME, UNIT = "cycles", "times chance"
 BLOCK = 1024
 N_BANDS = 3
-"""Bands of an eighth of the sampling rate each, 0 to 16.5 kHz: above, AAC at low rates switches whole frames off."""
+"""Bands of an eighth of the sampling rate each, 0 to 16.5 kHz: above, coders at low rates hardly code at all."""
 LOWEST_HZ = 150.0
 MEAN_S = 0.093
 """What the power is divided by is its mean over so long."""
+ONSET_RATIO, ONSET_S = 3.0, 0.023
+"""An onset: so many times the power in the time of ONSET_S after a moment as in that before it."""
+BEFORE_ONSET_S, AFTER_ONSET_S = 0.005, 0.03
+"""What is left out around it."""
 TALLEST = 6.0
 """A moment louder than so many times its surroundings counts as that."""
 MOST = 4.0
 """A line higher than so many times chance counts as that: many lines are sought, not one."""
 NEAREST, FARTHEST = 3, 12
 """A line's neighbours lie so many steps of one over the window's length to either side."""
+LEAST_SHARE = 0.05
+"""A band that sounds, away from onsets, for less than this share of a window is not read."""
 LEAST_SIDE_DB = -50.0
 """A side channel weaker than this beside the mid is none."""
 CLASSES = ((1,), (2,), (4,), (8, 16))
@@ -50,8 +57,8 @@ class Pool:
     """Readings of a file's windows, added up."""
 
     def __init__(self) -> None:
-        self._sum = np.zeros(len(CLASSES))
-        self._n = np.zeros(len(CLASSES))
+        self._sum = np.zeros((N_BANDS, len(CLASSES)))
+        self._n = np.zeros((N_BANDS, len(CLASSES)))
 
     def add(self, samples: Samples) -> None:
         """Read a window.
@@ -65,29 +72,37 @@ class Pool:
 
     @property
     def value(self) -> float | None:
-        """Mean height of the lines of the least class, less its standard error; None where nothing could be read."""
-        if not self._n.all():
-            return None
-        return float((self._sum / self._n - 1 / np.sqrt(self._n)).min())
+        """Mean height of the lines of the least class, less its standard error; None where nothing could be read.
+
+        Of the bands that could be read the one whose absence lowers it most is left out.
+        """
+        found = [self._without(band) for band in range(N_BANDS) if self._n[band].all()]
+        values = [value for value in found if value is not None]
+        return min(values, default=None)
+
+    def _without(self, band: int) -> float | None:
+        total, n = (np.delete(values, band, axis=0).sum(axis=0) for values in (self._sum, self._n))
+        return float((total / n - 1 / np.sqrt(n)).min()) if n.all() else None
 
 
 def look(samples: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the heights of each class of lines in one window, added up, and how many lines there are.
+    """Return the heights of each class of lines in each band of one window, added up, and how many lines there are.
 
     Args:
         samples: float32, shape (n, 1 or 2) at 44.1 kHz, 1 to 4 s, not silent.
 
     Returns:
-        Two arrays of shape (len(CLASSES),).
+        Two arrays of shape (N_BANDS, len(CLASSES)).
     """
     left, right = samples[:, 0], samples[:, -1]
     mid, side = (left + right) * np.float32(0.5), (left - right) * np.float32(0.5)
     power_mid, power_side = (float(np.vdot(wave, wave)) for wave in (mid, side))
     waves = [mid] if power_mid > power_side * 10 ** (LEAST_SIDE_DB / 10) else []
     waves += [side] if power_side > power_mid * 10 ** (LEAST_SIDE_DB / 10) else []
-    heights = np.concatenate([lines(wave) for wave in waves])
-    heights = np.minimum(heights[np.isfinite(heights).all(axis=1)], MOST)
-    return heights.sum(axis=0) @ _members(), len(heights) * _members().sum(axis=0)
+    heights = np.stack([lines(wave) for wave in waves])
+    read = np.asarray(np.isfinite(heights).all(axis=2))
+    known = np.where(read[..., None], np.minimum(heights, MOST), 0)
+    return known.sum(axis=0) @ _members(), read.sum(axis=0)[:, None] * _members().sum(axis=0)
 
 
 def lines(wave: Array) -> Array:
@@ -115,13 +130,13 @@ def lines(wave: Array) -> Array:
 
 
 def _rising(band: npt.NDArray[np.complexfloating]) -> Array | None:
-    """Power of a band beside its mean over 93 ms, less 1 or so; pauses are 0."""
+    """Power of a band beside its mean over 93 ms, less 1 or so; pauses and onsets are 0."""
     power = band.real**2 + band.imag**2
     total = np.concatenate([[0.0], np.cumsum(power, dtype=np.float64)])
     first, last = _around(len(power))
     mean = (total[last] - total[first]) / (last - first)
-    sounds = mean > max(1e-7 * float(mean.max()), 1e-18)
-    if not sounds.any():
+    sounds = (mean > max(1e-7 * float(mean.max()), 1e-18)) & ~_onsets(total)
+    if sounds.mean() < LEAST_SHARE:
         return None
     out = np.minimum(power / np.where(sounds, mean, 1.0), TALLEST).astype(np.float32)
     out[sounds] -= out[sounds].mean()
@@ -129,9 +144,27 @@ def _rising(band: npt.NDArray[np.complexfloating]) -> Array | None:
     return out
 
 
+def _onsets(total: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Which moments lie around an onset, from the running sum of a band's power."""
+    n, span = len(total) - 1, _steps(ONSET_S)
+    at = np.arange(n)
+    before = total[at] - total[np.maximum(at - span, 0)]
+    after = total[np.minimum(at + span, n)] - total[at]
+    found = np.flatnonzero(after > ONSET_RATIO * before)
+    edges = np.zeros(n + 1, np.int64)
+    np.add.at(edges, np.maximum(found - _steps(BEFORE_ONSET_S), 0), 1)
+    np.add.at(edges, np.minimum(found + _steps(AFTER_ONSET_S), n), -1)
+    out: npt.NDArray[np.bool_] = np.cumsum(edges)[:-1] > 0
+    return out
+
+
+def _steps(seconds: float) -> int:
+    return round(seconds * SAMPLE_RATE_HZ / _STEP)
+
+
 @lru_cache(maxsize=4)
 def _around(n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    half = round(MEAN_S * SAMPLE_RATE_HZ / _STEP / 2)
+    half = _steps(MEAN_S / 2)
     at = np.arange(n)
     return np.maximum(at - half, 0), np.minimum(at + half + 1, n)
 

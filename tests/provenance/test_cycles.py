@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from scipy import signal
 
 from provenance import bundle, evidence, frontend
@@ -91,6 +92,33 @@ def test_codecs_are_not_it(fmt: str) -> None:
     for wave in (sounds.noise(), sounds.music(4.0)):
         coded, _ = soundfile.read(io.BytesIO(sounds.encode(wave, fmt=fmt)), dtype="float32", always_2d=True)
         assert read(coded[: 4 * sounds.RATE_HZ]) < NONE
+
+
+@pytest.mark.parametrize("kbps", [64, 128])
+def test_a_band_that_aac_switches_on_and_off_is_not_it(kbps: int) -> None:
+    """Above 8 kHz of a recording that ended there AAC keeps this very clock; one band alone does not count."""
+    pytest.importorskip("av")
+    augment = pytest.importorskip("training.augment")
+    low = sounds.music(6.0, rate_hz=16_000, seed=1) + sounds.noise(6.0, rate_hz=16_000, level=0.003)
+    wave = soxr.resample(low, 16_000, sounds.RATE_HZ).astype(np.float32)
+    coded = augment.code(wave, "aac", kbps)[sounds.RATE_HZ // 2 :][: 4 * sounds.RATE_HZ]
+    heights = np.minimum(cycles.lines(np.ascontiguousarray(coded[:, 0], np.float32)), cycles.MOST).mean(axis=1)
+    assert heights[2] > 2.5 > 1.5 > heights[:2].max()
+    assert read(np.asarray(coded, np.float32)) < NONE
+
+
+def test_notes_that_begin_with_a_block_are_not_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A software instrument that starts each note at a multiple of 1024 samples keeps the clock, but not in between."""
+    rng = np.random.default_rng(0)
+    wave = 1e-3 * rng.standard_normal((4 * sounds.RATE_HZ, 2))
+    decay = np.exp(-np.arange(int(0.1 * sounds.RATE_HZ)) / sounds.RATE_HZ / 0.01)[:, None]
+    for start in cycles.BLOCK * rng.choice(150, 60, replace=False):
+        wave[start : start + len(decay)] += 0.1 * rng.standard_normal((len(decay), 2)) * decay
+    window = wave.astype(np.float32)
+    assert read(window) < NONE
+    assert read(window + strided() * np.float32(0.05)) > FOUND
+    monkeypatch.setattr(cycles, "ONSET_RATIO", 1e9)
+    assert read(window) > FOUND
 
 
 def test_a_file_has_one_value_out_of_all_its_windows() -> None:
