@@ -122,7 +122,7 @@ def _echoes(power: _Array, low_hz: float, high_hz: float) -> list[float]:
     level = np.log(power[_bins(low_hz, high_hz)] + np.float32(1e-12 * float(power.max()) + 1e-30))
     n = len(level)
     total = np.concatenate([[0.0], np.cumsum(level, dtype=np.float64)])
-    first, last = _around(n)
+    first, last = around(n, ECHO_SMOOTHING)
     level -= ((total[last] - total[first]) / (last - first)).astype(np.float32)
     size = 1 << (n - 1).bit_length()
     cepstrum = np.abs(np.fft.rfft(level, size, norm="forward")) * np.float32(size / n)
@@ -135,11 +135,16 @@ def _echoes(power: _Array, low_hz: float, high_hz: float) -> list[float]:
     return out
 
 
-@lru_cache(maxsize=4)
-def _around(n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """First and last bins, the last not included, of the local mean around each of n bins."""
+@lru_cache(maxsize=8)
+def around(n: int, half: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return where the local mean around each of n places begins and ends, the end not included.
+
+    Args:
+        n: places.
+        half: how many to either side belong to it, fewer at the ends.
+    """
     k = np.arange(n)
-    return np.maximum(k - ECHO_SMOOTHING, 0), np.minimum(k + ECHO_SMOOTHING + 1, n)
+    return np.maximum(k - half, 0), np.minimum(k + half + 1, n)
 
 
 def _low_end(power: _Array) -> list[float]:

@@ -1,17 +1,14 @@
 """Weigh the cue ``cycles`` and put its weight into a model: ``python -m training.cycles MODEL MANIFEST...``.
 
-The cue is physics and learns nothing: a true stem that shows it beyond chance is one of a few hundred, an extraction by
-a network that works in strides of four shows it as often as not, whether a model has met its like or not. What it adds
-to a file's log odds rises over the far end of what true stems show, and goes as far as the evidence does: to the
-logarithm of the share of extractions beyond a point over the highest share of true stems there that is still likely.
-The graph stays as it is; the weight is written into it as well, so that its checksum tells the two models apart.
+The cue is physics and learns nothing of separators: whether a network that works in strides of four shows it has
+nothing to do with whether a model has met its like. What it adds to a file's log odds rises over the far end of what
+true stems show, and goes as far as the evidence does: to the logarithm of the share of extractions beyond a point over
+the highest share of true stems there that is still likely. The graph stays as it is; the weight is written into it as
+well, so that its checksum tells the two models apart.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
@@ -26,11 +23,11 @@ from scipy.stats import beta
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from provenance import evidence
+from provenance import bundle, evidence
 from provenance.bundle import CyclesWeight
-from provenance.errors import UnreadableAudio
+from provenance.errors import ModelError, UnreadableAudio
 from provenance.evidence.cycles import Pool
-from training import calibrate, catalogue, export, publish, refit, splits
+from training import calibrate, catalogue, export, publish, splits
 from training.card import POINTS
 from training.options import N_WORKERS, Flags, Manifests, Workers
 from training.research.clips import about, sounding
@@ -57,14 +54,15 @@ def main(
 ) -> None:
     """Measure the cue on labelled clips, fit its weight, judge it by the other folds, and put it in."""
     try:
-        described, evaluation = refit.read(model)
+        bundle.load(model)  # its graph stays, so that it must be whole and of this front end
+        described, evaluation = publish.read(model)
         clips = [clip for clip in catalogue.load(manifest, flags)[0] if not clip.oracle]
         table = measure(clips, workers)
         if cues:
             table.to_csv(cues, index=False)
         weight = fit(table)
         figures = judge(table)
-    except (refit.RefitError, catalogue.CatalogueError, OSError, ValueError) as error:
+    except (ModelError, catalogue.CatalogueError, OSError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     described["cycles"] = vars(weight)
@@ -138,15 +136,16 @@ def judge(table: pd.DataFrame) -> dict[str, Any]:
         Counts, and which shares of true stems and of extractions lie beyond the first, the second and the last point;
         the same by family, where there are five extractions or more.
     """
-    folds = [
-        fold for fold in sorted(table["fold"].unique()) if table.loc[table["fold"] != fold, "origin"].nunique() > 1
-    ]
-    table = table[table["fold"].isin(folds)]
     values = table["cycles"].to_numpy(float)
     beyond = np.zeros((len(table), len(QUANTILES)), bool)
-    for fold in folds:
+    judged = np.zeros(len(table), bool)
+    for fold in sorted(table["fold"].unique()):
         inside = (table["fold"] == fold).to_numpy()
-        beyond[inside] = values[inside, None] >= np.array(fit(table[~inside]).values)
+        others = table[~inside]
+        if others["origin"].nunique() > 1:
+            beyond[inside] = values[inside, None] >= np.array(fit(others).values)
+            judged |= inside
+    table, beyond = table[judged], beyond[judged]
     separated = (table["origin"] == "separated").to_numpy()
     families = table["family"].to_numpy(str)
     names, counts = np.unique(families[separated], return_counts=True)
@@ -176,17 +175,9 @@ def write(model: Path, out: Path, described: dict[str, Any], evaluation: dict[st
         out: the folder to write; it is replaced as a whole.
         described, evaluation: of the new folder but for the checksum.
     """
-    part = out.with_name(f".{out.name}.{os.getpid()}")
-    part.mkdir(parents=True)
-    try:
-        file = part / "model.onnx"
-        export.note(model / "model.onnx", "cycles", described["cycles"], file)
-        described["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
-        evaluation["model"] |= {"sha256": described["sha256"], "bytes": file.stat().st_size}
+    with publish.beside(out) as part:
+        export.note(model / "model.onnx", "cycles", described["cycles"], part / "model.onnx")
         publish.finish(part, out, described, evaluation)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ def replace_heads(
     file.write_bytes(model.SerializeToString())
 
 
-def note(source: Path, key: str, value: dict[str, float], file: Path) -> None:
+def note(source: Path, key: str, value: dict[str, Any], file: Path) -> None:
     """Write a graph again with a note in its metadata, as JSON; what it computes stays as it is.
 
     Args:

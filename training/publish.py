@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,63 +61,96 @@ def write(
     Raises:
         RuntimeError: the graph does not compute what was trained.
     """
+    with beside(out) as part:
+        file = part / "model.onnx"
+        export.export(trained.trees, trained.net, fusion, frontend.N_FEATURES, file)
+        difference = _parity(file, table, trained, fusion)
+        if difference > MAX_DIFFERENCE:
+            raise RuntimeError(f"the exported graph differs by {difference:.2g}; needed: at most {MAX_DIFFERENCE}")
+        scored = evaluate.files(table.meta, held, evaluate.judged_rows(table.meta, settings.n_folds))
+        platt = fitting.fit_platt(scored["logit"], scored["separated"], scored["family"])
+        p = fitting.calibrate(scored["logit"], platt)
+        upper, lower = fitting.choose_thresholds(
+            p, scored["separated"], settings.max_accused, settings.max_missed, scored["family"]
+        )
+        described = {
+            "format": CONFIG_FORMAT,
+            "name": out.name,
+            "heads": sorted(head for head, output in OUTPUTS.items() if output in _outputs(file)),
+            "calibration": {"slope": platt.slope, "intercept": platt.intercept},
+            "thresholds": {
+                "separated": round(upper, 4),
+                "studio": round(lower, 4),
+                "processing": report.processing_threshold(table.meta, held, settings),
+                "distance": round(float(np.quantile(scored["distance"], settings.distance_quantile)), 4),
+                "family": settings.family_threshold,
+                "layers": settings.layers_threshold,
+            },
+            "sdr_half_width_db": round(float(figures["sdr"].get("half_width_db", 15.0)), 3),
+            "licence": LICENCE,
+            "frontend": frontend.contract(),
+        }  # fmt: skip
+        evaluation = {
+            "model": {"name": out.name},
+            "parity_largest_difference": difference,
+            "thresholds": described["thresholds"],
+            "figures": figures,
+            "training": json.loads(config.to_json(settings)),
+            "rows": {
+                f"{kind}/{origin}": int(n)
+                for (kind, origin), n in table.meta.groupby(["kind", "origin"]).size().items()
+            },
+            "failures": table.failures,
+            "networks": {name: elsewhere[name] for name in RECORDED if name in elsewhere},
+            "sources": card.sources(clips),
+            "separators": card.separators(settings.recipe),
+        }
+        finish(part, out, described, evaluation)
+
+
+@contextmanager
+def beside(out: Path) -> Iterator[Path]:
+    """Make a folder beside the one to be written, and remove it if anything goes wrong.
+
+    Args:
+        out: the folder to be written.
+    """
     part = out.with_name(f".{out.name}.{os.getpid()}")
     part.mkdir(parents=True)
-    file = part / "model.onnx"
-    export.export(trained.trees, trained.net, fusion, frontend.N_FEATURES, file)
-    difference = _parity(file, table, trained, fusion)
-    if difference > MAX_DIFFERENCE:
-        shutil.rmtree(part)
-        raise RuntimeError(f"the exported graph differs by {difference:.2g}; needed: at most {MAX_DIFFERENCE}")
-    scored = evaluate.files(table.meta, held, evaluate.judged_rows(table.meta, settings.n_folds))
-    platt = fitting.fit_platt(scored["logit"], scored["separated"], scored["family"])
-    p = fitting.calibrate(scored["logit"], platt)
-    upper, lower = fitting.choose_thresholds(
-        p, scored["separated"], settings.max_accused, settings.max_missed, scored["family"]
+    try:
+        yield part
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def read(model: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a model folder's config and evaluation.
+
+    Args:
+        model: the folder.
+
+    Raises:
+        OSError: a file is missing.
+    """
+    described, evaluation = (
+        json.loads((model / name).read_text(encoding="utf-8")) for name in ("config.json", "evaluation.json")
     )
-    described = {
-        "format": CONFIG_FORMAT,
-        "name": out.name,
-        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-        "heads": sorted(head for head, output in OUTPUTS.items() if output in _outputs(file)),
-        "calibration": {"slope": platt.slope, "intercept": platt.intercept},
-        "thresholds": {
-            "separated": round(upper, 4),
-            "studio": round(lower, 4),
-            "processing": report.processing_threshold(table.meta, held, settings),
-            "distance": round(float(np.quantile(scored["distance"], settings.distance_quantile)), 4),
-            "family": settings.family_threshold,
-            "layers": settings.layers_threshold,
-        },
-        "sdr_half_width_db": round(float(figures["sdr"].get("half_width_db", 15.0)), 3),
-        "licence": LICENCE,
-        "frontend": frontend.contract(),
-    }  # fmt: skip
-    evaluation = {
-        "model": {"name": out.name, "sha256": described["sha256"], "bytes": file.stat().st_size},
-        "parity_largest_difference": difference,
-        "thresholds": described["thresholds"],
-        "figures": figures,
-        "training": json.loads(config.to_json(settings)),
-        "rows": {
-            f"{kind}/{origin}": int(n) for (kind, origin), n in table.meta.groupby(["kind", "origin"]).size().items()
-        },
-        "failures": table.failures,
-        "networks": {name: elsewhere[name] for name in RECORDED if name in elsewhere},
-        "sources": card.sources(clips),
-        "separators": card.separators(settings.recipe),
-    }
-    finish(part, out, described, evaluation)
+    return described, evaluation
 
 
 def finish(part: Path, out: Path, described: dict[str, Any], evaluation: dict[str, Any]) -> None:
     """Write what stands beside a graph, and put the folder where it belongs.
 
     Args:
-        part: folder with ``model.onnx``, beside the one to be written.
+        part: folder with ``model.onnx``, from :func:`beside`.
         out: the folder; it is replaced as a whole.
-        described, evaluation: content of ``config.json`` and ``evaluation.json``; the card follows from them.
+        described, evaluation: content of ``config.json`` and ``evaluation.json``, but for what is known of the graph's
+            file; the card follows from them.
     """
+    data = (part / "model.onnx").read_bytes()
+    described["sha256"] = hashlib.sha256(data).hexdigest()
+    evaluation["model"] |= {"sha256": described["sha256"], "bytes": len(data)}
     (part / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
     (part / "evaluation.json").write_text(json.dumps(evaluation, indent=1) + "\n", encoding="utf-8")
     (part / "README.md").write_text(card.render(described, evaluation), encoding="utf-8")

@@ -8,10 +8,7 @@ written.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,8 +81,7 @@ def read(model: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         RefitError: the features it was made from are not the first of today's, or it lacks the two heads.
         OSError: a file is missing.
     """
-    described = json.loads((model / "config.json").read_text(encoding="utf-8"))
-    evaluation = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
+    described, evaluation = publish.read(model)
     missing = sorted({*HEADS} - {*described["heads"]})
     if missing:
         raise RefitError(f"{model}: found no head {', '.join(missing)}; needed: a model with both to replace")
@@ -161,9 +157,7 @@ def write(
     Raises:
         RefitError: the new graph says something else of the other heads, or not what was trained.
     """
-    part = out.with_name(f".{out.name}.{os.getpid()}")
-    part.mkdir(parents=True)
-    try:
+    with publish.beside(out) as part:
         file = part / "model.onnx"
         processing, effects = _trees(table, settings, None, cache)
         export.replace_heads(model / "model.onnx", processing, effects, frontend.N_FEATURES, file)
@@ -171,8 +165,6 @@ def write(
         features = table.features[rows]
         difference = compare(model / "model.onnx", file, features, _said(table, features, settings, None, cache))
         before = f"{evaluation['model']['name']}@{evaluation['model']['sha256'][:12]}"
-        described["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
-        evaluation["model"] |= {"sha256": described["sha256"], "bytes": file.stat().st_size}
         evaluation["parity_largest_difference"] = max(difference, evaluation["parity_largest_difference"])
         evaluation["thresholds"] = described["thresholds"]
         evaluation["figures"] |= figures
@@ -194,9 +186,6 @@ def write(
         known = {source["repository"] for source in evaluation["sources"]}
         evaluation["sources"] += [row for row in card.sources(clips) if row["repository"] not in known]
         publish.finish(part, out, described, evaluation)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
 
 
 def compare(old: Path, new: Path, features: heads.Array, trained: Outputs) -> float:

@@ -106,7 +106,7 @@ class Gallery:
     def clip(self) -> Clip:
         """Return the readings so far."""
         readings = {cue.NAME: [r[cue.NAME] for r in self._readings] for cue in _IN_WINDOWS}
-        return Clip(readings | {cycles.NAME: () if self.cycles is None else (self.cycles,)})
+        return Clip(readings | {cycles.NAME: (self._cycles.reading,) if self._readings else ()})
 
     @property
     def cycles(self) -> float | None:

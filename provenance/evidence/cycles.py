@@ -22,8 +22,9 @@ import numpy.typing as npt
 
 from provenance.audio import SAMPLE_RATE_HZ, Samples
 from provenance.evidence.conclude import conclude
-from provenance.evidence.view import Array, Clip
+from provenance.evidence.view import Array, Clip, Reading
 from provenance.verdict import Cue
+from provenance.waveform import around
 
 NAME, UNIT = "cycles", "times chance"
 BLOCK = 1024
@@ -82,6 +83,11 @@ class Pool:
         values = [value for value in found if value is not None]
         return min(values, default=None)
 
+    @property
+    def reading(self) -> Reading:
+        """The value, or why there is none."""
+        return "too few bands sound between onsets" if self.value is None else self.value
+
     def _without(self, band: int) -> float | None:
         total, n = (np.delete(values, band, axis=0).sum(axis=0) for values in (self._sum, self._n))
         return float((total / n - 1 / np.sqrt(n)).min()) if n.all() else None
@@ -136,7 +142,7 @@ def _rising(band: npt.NDArray[np.complexfloating]) -> Array | None:
     """Power of a band beside its mean over 93 ms, less 1 or so; pauses and onsets are 0."""
     power = band.real**2 + band.imag**2
     total = np.concatenate([[0.0], np.cumsum(power, dtype=np.float64)])
-    first, last = _around(len(power))
+    first, last = around(len(power), _steps(MEAN_S / 2))
     mean = (total[last] - total[first]) / (last - first)
     sounds = (mean > max(1e-7 * float(mean.max()), 1e-18)) & ~_onsets(total)
     if sounds.mean() < LEAST_SHARE:
@@ -163,13 +169,6 @@ def _onsets(total: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
 
 def _steps(seconds: float) -> int:
     return round(seconds * SAMPLE_RATE_HZ / _STEP)
-
-
-@lru_cache(maxsize=4)
-def _around(n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    half = _steps(MEAN_S / 2)
-    at = np.arange(n)
-    return np.maximum(at - half, 0), np.minimum(at + half + 1, n)
 
 
 @lru_cache(maxsize=4)

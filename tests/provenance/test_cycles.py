@@ -190,3 +190,14 @@ def test_a_model_folder_carries_the_weight(tmp_path: Path) -> None:
         file.write_text(json.dumps(config | {"cycles": broken}))
         with pytest.raises(ModelError, match="no usable"):
             bundle.load(folder)
+
+
+def test_a_file_that_cannot_be_read_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where two bands do not sound the cue has no value, and the reason is not that nothing sounds."""
+    monkeypatch.setattr(cycles, "LEAST_SHARE", 2.0)
+    gallery = evidence.Gallery()
+    window = sounds.noise()
+    gallery.add(window, frontend.analyse(window))
+    cue = {cue.cue: cue for cue in gallery.cues()}["cycles"]
+    assert cue.value is None
+    assert cue.suggests == "not measured: too few bands sound between onsets"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
+import typer
 
 import provenance
 from provenance import bundle
@@ -122,3 +124,25 @@ def test_a_manifest_that_is_missing_is_named(tmp_path: Path, root: Path) -> None
     assert done.returncode == 2
     assert "no such manifest" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_the_cue_asks_for_no_other_head_and_for_this_front_end(tmp_path: Path, root: Path) -> None:
+    """A model without heads of processing and effects is weighed; one whose graph was made for another is refused."""
+    manifest = tmp_path / "manifest.csv"
+    lines = []
+    for k in range(3):
+        sounds.write(tmp_path / f"true{k}.wav", sounds.noise(2.0, seed=k))
+        sounds.write(tmp_path / f"sep{k}.wav", strided(2.0, seed=k))
+        lines += [f"true{k}.wav,true {k},other,studio,", f"sep{k}.wav,sep {k},other,separated,demucs"]
+    manifest.write_text("\n".join(["clip,song_id,stem,origin,separator", *lines]) + "\n", encoding="utf-8")
+    folder = tmp_path / "model"
+    shutil.copytree(root / "models" / "stem-v1", folder)
+    file = folder / "config.json"
+    described = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps(described | {"heads": ["origin"]}), encoding="utf-8")
+    cycles.main(folder, [manifest], tmp_path / "weighed", workers=1)
+    assert bundle.load(tmp_path / "weighed").heads == {"origin"}
+    file.write_text(json.dumps(described | {"frontend": described["frontend"] | {"hop": 512}}), encoding="utf-8")
+    with pytest.raises(typer.Exit):
+        cycles.main(folder, [manifest], tmp_path / "other", workers=1)
+    assert not (tmp_path / "other").exists()
