@@ -51,7 +51,6 @@ bench-audit: $(VENV)/.dev  ## what an audit must reach: rates, memory, report, c
 model: $(VENV)/.dev  ## train the shipped model again from manifests: small separators first, then the heads
 	$(BIN)/python -m training.separators.train $(MANIFESTS) --out work/nets --nets $(NETS)
 	$(BIN)/python -m training.fit $(MANIFESTS) --demucs-repo $(DEMUCS_REPO) --networks work/nets --scripts '$(SCRIPTS)' --out models/stem-v1
-	$(BIN)/python -m training.cycles models/stem-v1 $(MANIFESTS) --out models/stem-v1
 
 serve: $(VENV)/.dev  ## the HTTP service on loopback
 	$(BIN)/stem-provenance serve

@@ -12,6 +12,7 @@ import numpy as np
 
 from provenance import frontend
 from provenance.errors import ModelError
+from provenance.evidence import cycles
 from provenance.verdict import Thresholds
 
 DEFAULT_MODEL = "stem-v1"
@@ -120,35 +121,53 @@ def load(model: str | Path | None = None) -> Bundle:
         model: folder or name; None is the default model.
 
     Raises:
-        ModelError: the folder is missing or incomplete, the checksum differs, or the model was made for another
-            front end.
+        ModelError: the folder is missing or incomplete, the checksum differs, the model was made for another front
+            end, or its weight of the cue ``cycles`` for another one.
     """
     folder = find(model)
+    config = read(folder)
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        data = (folder / "model.onnx").read_bytes()
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder}: cannot be read ({error}); needed: config.json and model.onnx") from error
-    digest = hashlib.sha256(data).hexdigest()
-    try:
-        _check(folder, config, digest)
         return Bundle(
             folder=folder,
             name=str(config["name"]),
-            sha256=digest,
+            sha256=str(config["sha256"]),
             heads=frozenset(config["heads"]),
             calibration=Calibration(**config["calibration"]),
             thresholds=Thresholds(**config["thresholds"]),
             sdr_half_width_db=float(config["sdr_half_width_db"]),
             licence=str(config["licence"]),
-            cycles=_cycles(config.get("cycles")),
+            cycles=_cycles(folder, config.get("cycles")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{folder / 'config.json'}: found no usable {error}; needed: a complete one") from error
 
 
-def _cycles(given: dict[str, list[float]] | None) -> CyclesWeight | None:
-    return CyclesWeight(tuple(given["values"]), tuple(given["raises"])) if given else None
+def read(folder: Path) -> dict[str, Any]:
+    """Return what a model folder says of itself, once its graph is whole and of this front end.
+
+    Args:
+        folder: of the model.
+
+    Raises:
+        ModelError: a file is missing, the checksum differs, or the model was made for another front end.
+    """
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        data = (folder / "model.onnx").read_bytes()
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}: cannot be read ({error}); needed: config.json and model.onnx") from error
+    try:
+        _check(folder, config, hashlib.sha256(data).hexdigest())
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{folder / 'config.json'}: found no usable {error}; needed: a complete one") from error
+    return config
+
+
+def _cycles(folder: Path, given: dict[str, Any] | None) -> CyclesWeight | None:
+    if not given:
+        return None
+    _compare(folder, "cue of cycles", json.loads(json.dumps(cycles.contract())), given["cue"])
+    return CyclesWeight(tuple(given["values"]), tuple(given["raises"]))
 
 
 def _check(folder: Path, config: dict[str, Any], digest: str) -> None:
@@ -159,12 +178,15 @@ def _check(folder: Path, config: dict[str, Any], digest: str) -> None:
             f"{folder / 'model.onnx'}: found sha256 {digest[:12]}; needed: {str(config['sha256'])[:12]}; "
             "the file was changed or is damaged"
         )
-    ours = json.loads(json.dumps(frontend.contract()))
-    theirs = config["frontend"]
+    _compare(folder, "front end", json.loads(json.dumps(frontend.contract())), config["frontend"])
+
+
+def _compare(folder: Path, what: str, ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """Refuse a folder that was made with other numbers than these."""
     differing = sorted(k for k in {*ours, *theirs} if ours.get(k) != theirs.get(k))
     if differing:
         key = differing[0]
         raise ModelError(
-            f"{folder}: made for another front end ({', '.join(differing)}): "
+            f"{folder}: made for another {what} ({', '.join(differing)}): "
             f"found {key} {theirs.get(key)}; needed: {ours.get(key)}"
         )

@@ -32,6 +32,8 @@ SILENT_BELOW_LOUDEST_DB = -50.0
 """A window this far below the file's loudest is a pause: set aside, not scored."""
 SILENT_RMS = 1e-5
 """-100 dBFS: below it there is only rounding."""
+LIKELY = 0.5
+"""Probability from which the strength of an effect is stated."""
 CLIPPED_SHARE = 5e-4
 """Of the samples flat at full scale; a peak that is hit now and then leaves fewer."""
 
@@ -54,15 +56,15 @@ class Spans:
     duration_s: float
 
 
-def calibrate(logit: npt.ArrayLike, calibration: Calibration, raised: float = 0.0) -> npt.NDArray[np.float64]:
+def calibrate(logit: npt.ArrayLike, calibration: Calibration, raised: npt.ArrayLike = 0.0) -> npt.NDArray[np.float64]:
     """Turn raw log odds into probabilities.
 
     Args:
         logit: any shape.
         calibration: slope and intercept.
-        raised: added to the calibrated log odds.
+        raised: added to the calibrated log odds, one for all or of the same shape.
     """
-    z = np.asarray(logit, np.float64) * calibration.slope + calibration.intercept + raised
+    z = np.asarray(logit, np.float64) * calibration.slope + calibration.intercept + np.asarray(raised)
     out: npt.NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(z, -60, 60)))
     return out
 
@@ -142,7 +144,8 @@ def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle, 
     )
     stated = _Stated(
         "ok", origin, p, _confidence(origin, p), _family(scores, rows, origin, limits.family), sdr, processing,
-        p_processing, _effects(scores, rows), _layers(scores, rows, limits.layers), tuple(reasons), timeline,
+        p_processing, _effects(scores, rows), _strengths(scores, rows, origin), _layers(scores, rows, limits.layers),
+        tuple(reasons), timeline,
     )  # fmt: skip
     return _verdict(stated, info, spans, bundle)
 
@@ -161,6 +164,16 @@ def _effects(scores: WindowScores, rows: npt.NDArray[np.int64]) -> dict[str, flo
         return None
     mean = scores.p_effects[rows].mean(axis=0)
     return {name: round(float(p), 4) for name, p in zip(EFFECTS, mean, strict=True)}
+
+
+def _strengths(scores: WindowScores, rows: npt.NDArray[np.int64], origin: Origin) -> dict[str, float | None] | None:
+    """How strong each effect is that is likelier than not; after a separation that is no better told than guessed."""
+    if scores.strengths is None or scores.p_effects is None:
+        return None
+    likely = (scores.p_effects[rows].mean(axis=0) >= LIKELY) & (origin != "separated")
+    mean = np.clip(scores.strengths[rows].mean(axis=0), 0, 1)
+    told = likely & np.isfinite(mean)
+    return {name: round(float(s), 3) if t else None for name, s, t in zip(EFFECTS, mean, told, strict=True)}
 
 
 def _layers(scores: WindowScores, rows: npt.NDArray[np.int64], least: float) -> Layers | None:
@@ -189,6 +202,7 @@ class _Stated:
     processing: Processing = "undecided"
     p_processing: dict[str, float] | None = None
     effects: dict[str, float] | None = None
+    effect_strengths: dict[str, float | None] | None = None
     layers: Layers | None = None
     reasons: tuple[str, ...] = ()
     segments: tuple[Segment, ...] = ()
@@ -218,6 +232,7 @@ def _verdict(stated: _Stated, info: AudioInfo, spans: Spans, bundle: Bundle) -> 
         processing=stated.processing,
         p_processing=stated.p_processing,
         effects=stated.effects,
+        effect_strengths=stated.effect_strengths,
         layers=stated.layers,
         segments=stated.segments,
         evidence=None,

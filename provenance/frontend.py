@@ -16,10 +16,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from provenance import dynamics, production, waveform
+from provenance import dynamics, envelope, production, waveform
 from provenance.audio import SAMPLE_RATE_HZ, Samples
 
-VERSION = 4
+VERSION = 5
 N_FFT = 2048
 HOP = 1024
 FLOOR_DB = -110.0
@@ -72,6 +72,11 @@ def contract() -> dict[str, object]:
         "energy_edges_hz": list(dynamics.EDGES_HZ),
         "energy_percentiles": list(dynamics.PERCENTILES),
         "energy_lags": list(dynamics.LAGS),
+        "envelope_frame": [envelope.N_FRAME, envelope.HOP],
+        "envelope_edges": list(envelope.EDGES),
+        "envelope_after": list(envelope.AFTER),
+        "envelope_before": list(envelope.BEFORE),
+        "envelope_modulation_hz": list(envelope.MODULATION_HZ),
         "production_after": list(production.AFTER),
         "production_before": list(production.BEFORE),
         "production_modulation_hz": list(production.MODULATION_HZ),
@@ -218,6 +223,7 @@ def describe(spectra: Spectra) -> Features:
         _phase(s.mid, s.mid_power),
         _stereo(s.mid[::SPARSE], s.side, s.mid_power[::SPARSE], s.side_power, s.level[::SPARSE], s.reference),
         dynamics.compute(energy),
+        envelope.compute(s.mid_wave),
         production.compute(bin_power, energy, _texture_bytes(s.flat[:: production.RIPPLE_SPARSE, 1:])),
         waveform.compute(s.mid_wave, s.side_wave),
     ]
@@ -316,7 +322,7 @@ def feature_names() -> tuple[str, ...]:
     names += [f"side_{what}_{b}" for what in ("level", "spread", "coherence") for b in bands]
     names += [f"side_texture_p{p}_{b}" for b in bands for p in (1, 5, 50, 95, 99)]
     names += ["side_present"]
-    return (*names, *dynamics.names(), *production.names(), *waveform.names())
+    return (*names, *dynamics.names(), *envelope.names(), *production.names(), *waveform.names())
 
 
 @lru_cache(maxsize=1)

@@ -27,6 +27,7 @@ OUTPUTS = {
     "sdr": "sdr_db",
     "distance": "distance",
     "effects": "p_effects",
+    "strengths": "strengths",
     "family": "p_kind",
     "layers": "p_submix",
 }
@@ -47,6 +48,7 @@ class WindowScores:
         p_effects: shape (n, 9), probability of each of EFFECTS.
         p_kind: shape (n, 6), probability of each of KINDS, if it was extracted.
         p_submix: shape (n,), probability of several performances.
+        strengths: shape (n, 9), 0 to 1, how strong each of EFFECTS is if it was applied; NaN where it cannot be told.
     """
 
     logit: npt.NDArray[np.float32]
@@ -56,6 +58,7 @@ class WindowScores:
     p_effects: npt.NDArray[np.float32] | None = None
     p_kind: npt.NDArray[np.float32] | None = None
     p_submix: npt.NDArray[np.float32] | None = None
+    strengths: npt.NDArray[np.float32] | None = None
 
 
 def join(parts: Sequence[WindowScores]) -> WindowScores:
@@ -118,5 +121,5 @@ class Model:
         assert logit is not None  # checked in __init__; for the type checker
         return WindowScores(
             logit, found.get("processing"), flat("sdr"), flat("distance"), found.get("effects"), found.get("family"),
-            flat("layers"),
+            flat("layers"), found.get("strengths"),
         )  # fmt: skip

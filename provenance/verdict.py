@@ -153,6 +153,8 @@ class Verdict:
         processing: dry, hybrid, wet or undecided; always undecided of a separated stem, which does not tell.
         p_processing: probability of each processing, of a separated stem too.
         effects: probability of each effect.
+        effect_strengths: of each effect that is likelier than not, from 0, the mildest that was taught, to 1, the
+            strongest; null of the others, of those whose strength cannot be told, and of a separated stem.
         layers: one performance or several.
         segments: the timeline, each window by itself, without the cue ``cycles``, which takes a whole file.
         evidence: measured signs.
@@ -173,6 +175,7 @@ class Verdict:
     processing: Processing
     p_processing: dict[str, float] | None
     effects: dict[str, float] | None
+    effect_strengths: dict[str, float | None] | None
     layers: Layers | None
     segments: tuple[Segment, ...]
     evidence: tuple[Cue, ...] | None

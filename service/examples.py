@@ -15,6 +15,7 @@ VERDICT: dict[str, Any] = {
     "processing": "undecided",
     "p_processing": {"dry": 0.03, "hybrid": 0.11, "wet": 0.86},
     "effects": {"reverb": 0.91, "compression": 0.84, "eq": 0.77},
+    "effect_strengths": {"reverb": None, "compression": None, "eq": None},
     "layers": "individual",
     "segments": [
         {"start_s": 0.0, "end_s": 4.0, "p_separated": 0.981},

@@ -50,6 +50,7 @@ def write_parquet(rows: Iterable[Row], file: Path) -> None:
             *((name, whole) for name in ("sample_rate_hz", "n_channels", "n_windows", "n_silent")),
             ("codec", text),
             ("effects", pa.map_(text, number)),
+            ("effect_strengths", pa.map_(text, number)),
             ("reasons", pa.list_(text)),
             ("segments", pa.list_(segment)),
             ("error_code", text),
@@ -92,6 +93,6 @@ def _flat(row: Row) -> dict[str, Any]:
         "sdr_low_db": sdr.get("low"),
         "sdr_high_db": sdr.get("high"),
         **{f"p_{k}": processing.get(k) for k in ("dry", "hybrid", "wet")},
-        "effects": list(verdict["effects"].items()) if verdict["effects"] else None,
+        **{k: list(verdict[k].items()) if verdict[k] else None for k in ("effects", "effect_strengths")},
         "verdict": row.body,
     }

@@ -100,12 +100,12 @@ def effects_of(wave: Wave, chain: Chain) -> tuple[tuple[str, float], ...]:
     """
     found: list[tuple[str, float]] = []
     if chain.eq:
-        found.append(("eq", min(1.0, max(abs(gain_db) for _, gain_db, _ in chain.eq) / 12)))
+        found.append(("eq", (max(abs(gain_db) for _, gain_db, _ in chain.eq) - 3) / 9))
     if chain.drive:
-        found.append(("saturation", min(1.0, chain.drive / 12)))
+        found.append(("saturation", (10 ** (chain.drive / 20) - 1) / 9))
     if chain.width != 1.0 and not chain.fold and wave.shape[1] == 2 and bool((wave[:, 0] != wave[:, 1]).any()):
-        found.append(("stereo_imaging", min(1.0, abs(chain.width - 1.0))))
-    return tuple((name, round(strength, 4)) for name, strength in found)
+        found.append(("stereo_imaging", (abs(chain.width - 1.0) - 0.3) / 1.7))
+    return tuple((name, round(min(1.0, max(0.0, strength)), 4)) for name, strength in found)
 
 
 def apply(wave: Wave, chain: Chain) -> Wave:

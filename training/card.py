@@ -252,9 +252,14 @@ def _cycles(weight: dict[str, list[float]] | None, figures: dict[str, Any] | Non
         "",
         "The cue `cycles` adds to a file's log odds beside the graph (`python -m training.cycles`): "
         + ", ".join(f"{more:.2f} at {at:.3f}" for at, more in zip(weight["values"], weight["raises"], strict=True))
-        + " times chance, in straight lines between. It can only raise them, and **the tables above and below are "
-        "without it**: it can add to the accused at most the true stems counted here, and to the caught at most the "
-        "extractions. Each file is compared with points that come from other folds; separators teach the cue nothing.",
+        + " times chance, in straight lines between. It can only raise them. "
+        + (
+            "The tables of files are with it, by weights from the other folds."
+            if figures.get("in_tables")
+            else "**The tables above and below are without it**: it can add to the accused at most the true stems "
+            "counted here, and to the caught at most the extractions."
+        )
+        + " Each file is compared with points that come from other folds; separators teach the cue nothing.",
         "",
         "| | files | beyond the first point | the second | the last |",
         "|---|---:|---:|---:|---:|",
@@ -273,7 +278,8 @@ def _refitted_rows(record: dict[str, Any] | None) -> list[str]:
     if not record:
         return []
     return [
-        f"The heads of {' and '.join(record['heads'])} learnt from other rows: {record['n_clips']} studio stems of "
+        f"The heads of {', '.join(record['heads'][:-1])} and {record['heads'][-1]} learnt from other rows: "
+        f"{record['n_clips']} studio stems of "
         f"known processing, {record['n_dry']} of them dry, from {record['n_repositories']} repositories of the list "
         "below, as they are, through the common chain, through chains of effects where they are dry, and after a "
         "separation.",
@@ -409,6 +415,8 @@ def _stated(found: dict[str, Any]) -> str:
 
 def _other_heads(figures: dict[str, Any]) -> list[str]:
     out = []
+    strengths = figures.get("strengths", {})
+    told = strengths.get("told", [])
     for group, found in figures["effects"].items():
         rows = {k: v for k, v in found.items() if k != "macro_f1"}
         out += [f"Effects on {group} stems, held-out recordings: macro-F1 {found['macro_f1']:.3f}.", "",
@@ -418,6 +426,17 @@ def _other_heads(figures: dict[str, Any]) -> list[str]:
             f"| {name} | {v['n']} | {_percent(v.get('share'))} | {_number(v['auc'])} | {_number(v.get('strong_auc'))} "
             f"| {_number(v['f1'])} |"
             for name, v in rows.items()
+        ]
+        out.append("")
+    for group, found in ((name, strengths[name]) for name in ("studio", "separated") if name in strengths):
+        out += [f"Strength, 0 to 1, of an effect where it was applied, {group} stems, held-out recordings"
+                + (f": verdicts state that of {', '.join(told) or 'none'}." if group == "studio" else
+                   ", of which verdicts state nothing."), "",
+                "| effect | windows | mean absolute error | of a constant | rank correlation |",
+                "|---|---:|---:|---:|---:|"]  # fmt: skip
+        out += [
+            f"| {name} | {v['n']} | {v['error']:.3f} | {v['constant_error']:.3f} | {_number(v['correlation'])} |"
+            for name, v in found.items()
         ]
         out.append("")
     kind = figures["kind"]

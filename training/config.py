@@ -50,6 +50,7 @@ class Config:
         name: of the model folder.
         recipe: examples each clip gives.
         origin, processing, sdr, effects, kind, layers: the heads' boosting.
+        strengths: of how strong each effect is; only what is better than a guess goes into the model.
         network: over the map; fused with the trees.
         n_folds: of the unseen protocol.
         max_accused: share of held-out true stems that may be called separated.
@@ -71,6 +72,7 @@ class Config:
     kind: Boosting
     layers: Boosting
     network: Network
+    strengths: Boosting = Boosting(rounds=40, learning_rate=0.1, leaves=8, separated_weight=0.2)
     n_folds: int = 3
     max_accused: float = 0.01
     max_missed: float = 0.05
@@ -108,6 +110,8 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
         recipe["whole_names"] = [name for name in recipe.get("whole_names", []) if scripts or name in by_demucs]
         remask_name = recipe.get("remask_name", "")
         recipe["remask_name"] = remask_name if scripts or remask_name in by_demucs else ""
+    if "strengths" in data:
+        data["strengths"] = Boosting(**data["strengths"])
     for names in ("demucs_models", "network_names", "script_names", "whole_names", "further_parts"):
         recipe[names] = tuple(recipe.get(names, ()))
     unknown = set(recipe["further_parts"]) - set(PARTS)

@@ -9,6 +9,8 @@ well, so that its checksum tells the two models apart.
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
@@ -26,6 +28,7 @@ from tqdm import tqdm
 from provenance import bundle, evidence
 from provenance.bundle import CyclesWeight
 from provenance.errors import ModelError, UnreadableAudio
+from provenance.evidence import cycles as cue
 from provenance.evidence.cycles import Pool
 from training import calibrate, catalogue, export, publish, splits
 from training.card import POINTS
@@ -54,10 +57,9 @@ def main(
 ) -> None:
     """Measure the cue on labelled clips, fit its weight, judge it by the other folds, and put it in."""
     try:
-        bundle.load(model)  # its graph stays, so that it must be whole and of this front end
+        bundle.read(model)
         described, evaluation = publish.read(model)
-        clips = [clip for clip in catalogue.load(manifest, flags)[0] if not clip.oracle]
-        table = measure(clips, workers)
+        table = measure(catalogue.load(manifest, flags)[0], workers)
         if cues:
             table.to_csv(cues, index=False)
         weight = fit(table)
@@ -65,7 +67,7 @@ def main(
     except (ModelError, catalogue.CatalogueError, OSError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    described["cycles"] = vars(weight)
+    described["cycles"] = described_as(weight)
     evaluation["figures"]["cycles"] = figures
     write(model, out, described, evaluation)
     typer.echo(
@@ -76,19 +78,60 @@ def main(
     )
 
 
-def measure(clips: Sequence[catalogue.Clip], workers: int = N_WORKERS) -> pd.DataFrame:
+def measure(clips: Sequence[catalogue.Clip], workers: int = N_WORKERS, cache: Path | None = None) -> pd.DataFrame:
     """Return a row for each clip that can be read and sounds: what is known of it, and ``cycles``.
 
     Args:
-        clips: of the catalogue.
+        clips: of the catalogue; near-oracles are passed over.
         workers: processes.
+        cache: JSON file of what was measured before, which is not measured again unless the cue has changed.
     """
+    clips = [clip for clip in clips if not clip.oracle]
+    known = _known(cache)
+    missing = [clip for clip in clips if clip.name not in known]
+    if missing:
+        with threadpool_limits(1), ProcessPoolExecutor(workers) as pool:
+            values = pool.map(_read, [clip.path for clip in missing], chunksize=8)
+            found = list(tqdm(values, total=len(missing), desc="cycles", unit="clip"))
+        known |= {clip.name: value for clip, value in zip(missing, found, strict=True)}
+        if cache is not None:
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            part = cache.with_suffix(f".{os.getpid()}.part")
+            part.write_text(json.dumps({"cue": cue.contract(), "values": known}), encoding="utf-8")
+            os.replace(part, cache)
     unit_fold, _ = splits.folds(clips)
-    with threadpool_limits(1), ProcessPoolExecutor(workers) as pool:
-        paths = [clip.path for clip in clips]
-        values = list(tqdm(pool.map(_read, paths, chunksize=8), total=len(clips), desc="cycles", unit="clip"))
-    rows = [about(clip, unit_fold) | {"cycles": v} for clip, v in zip(clips, values, strict=True) if v is not None]
+    rows = [about(clip, unit_fold) | {"cycles": known[clip.name]} for clip in clips if known[clip.name] is not None]
     return pd.DataFrame(rows)
+
+
+def _known(cache: Path | None) -> dict[str, float | None]:
+    """What was measured before, of the cue as it is now."""
+    if cache is None or not cache.exists():
+        return {}
+    found = json.loads(cache.read_text(encoding="utf-8"))
+    same = found["cue"] == json.loads(json.dumps(cue.contract()))
+    return dict(found["values"]) if same else {}
+
+
+def raised(meta: pd.DataFrame, table: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Return what the cue adds to the log odds of each row that is a clip as it is, by a weight from the other folds.
+
+    Args:
+        meta: rows with columns ``clip``, ``kind`` and ``fold``.
+        table: as :func:`measure` returns it.
+
+    Returns:
+        Shape (n_rows,); 0 for rows that were made here, which a file's cue is not of.
+    """
+    fold = dict(zip(meta["clip"], meta["fold"], strict=True))
+    adds: dict[str, float] = {}
+    folds = table["clip"].map(fold)
+    for number in sorted(folds.dropna().unique()):
+        others, own = table[folds.notna() & (folds != number)], table[folds == number]
+        if others["origin"].nunique() > 1:
+            weight = fit(others)
+            adds |= {name: weight.of(value) for name, value in zip(own["clip"], own["cycles"], strict=True)}
+    return np.where(meta["kind"] == "clean", meta["clip"].map(adds).fillna(0.0), 0.0)
 
 
 def _read(path: Path) -> float | None:
@@ -124,6 +167,15 @@ def fit(table: pd.DataFrame) -> CyclesWeight:
         likely = float(beta.ppf(LIKELY, n_beyond + 1, n_true - n_beyond))
         raises.append(max(raises[-1], round(float(np.log(max(share, 1e-9) / likely)), 3)))
     return CyclesWeight(tuple(float(point) for point in points), tuple(raises))
+
+
+def described_as(weight: CyclesWeight) -> dict[str, Any]:
+    """Return a weight as a model's config carries it, with the numbers of the cue that it belongs to.
+
+    Args:
+        weight: fitted.
+    """
+    return vars(weight) | {"cue": cue.contract()}
 
 
 def judge(table: pd.DataFrame) -> dict[str, Any]:

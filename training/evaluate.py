@@ -124,15 +124,18 @@ def files(meta: pd.DataFrame, held: Outputs, rows: Mask) -> pd.DataFrame:
         rows: which to pool.
 
     Returns:
-        A table with ``logit``, ``sdr_found_db``, ``distance`` and what is known of the clip.
+        A table with ``logit``, ``raised`` (what the cue ``cycles`` adds to the calibrated log odds, where it was
+        measured), ``sdr_found_db``, ``distance`` and what is known of the clip.
     """
     data = meta[rows].copy()
     for column, name in (("logit", "logit"), ("sdr_found_db", "sdr_db"), ("distance", "distance")):
         data[column] = held[name][rows] if name in held else np.nan
+    data["raised"] = held["raised"][rows] if "raised" in held else 0.0
     firsts = ("origin", "stem", "set", "repo", "song", "family", "family_fold", "fold", "manifest", "sdr_db", "codec",
               "separator", "wetness", "n_frames")  # fmt: skip
     pooled = data.groupby("clip", sort=True).agg(
         logit=("logit", "mean"),
+        raised=("raised", "mean"),
         sdr_found_db=("sdr_found_db", "mean"),
         distance=("distance", "median"),
         **{name: (name, "first") for name in firsts},
@@ -162,7 +165,7 @@ def limits(scored: pd.DataFrame, config: Config) -> dict[int, Limits]:
     for fold in sorted(scored["fold"].unique()):
         others = scored[scored["fold"] != fold]
         platt = fitting.fit_platt(others["logit"], others["separated"], others["family"])
-        p = calibrate(others["logit"], platt)
+        p = calibrate(others["logit"], platt, others["raised"])
         upper, lower = fitting.choose_thresholds(
             p, others["separated"], config.max_accused, config.max_missed, others["family"]
         )
@@ -178,14 +181,15 @@ def decisions(scored: pd.DataFrame, of_fold: dict[int, Limits]) -> pd.DataFrame:
         of_fold: what each fold is decided with.
 
     Returns:
-        The files with columns ``p_separated`` and ``called``.
+        The files with columns ``p_separated`` and ``called``, and ``logit`` raised by as much as counts.
     """
     out = scored.copy()
     out["p_separated"], out["called"] = np.nan, "undecided"
     for fold, found in of_fold.items():
         here = out["fold"] == fold
-        p = calibrate(out["logit"], found.platt)
+        p = calibrate(scored["logit"], found.platt, scored["raised"])
         out.loc[here, "p_separated"] = p[here]
+        out.loc[here, "logit"] += scored["raised"][here] / found.platt.slope
         inside = here & (out["distance"] <= found.distance)
         out.loc[inside & (p >= found.separated), "called"] = "separated"
         out.loc[inside & (p <= found.studio), "called"] = "studio"
@@ -260,13 +264,14 @@ def main(
     workers: Workers = N_WORKERS,
 ) -> None:
     """Run the whole protocol: what was fitted before is taken from the work folder."""
-    from training import catalogue, config, fit, report
+    from training import catalogue, config, cycles, fit, report
 
     settings = config.load(config_file, demucs_repo, networks, scripts)
     clips, _ = catalogue.load(manifest, flags)
     table, _ = fit.gather(clips, manifest, settings, work, workers)
     fit.fit_missing(table, settings, work / "heads", workers)
     held, _ = fit.judge_folds(table, settings, work / "heads")
+    held["raised"] = cycles.raised(table.meta, cycles.measure(clips, workers, work / "cycles.json"))
     report.write(out, report.report(table, held, settings), table.meta, held, settings)
     typer.echo(f"written to {out}", err=True)
 

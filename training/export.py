@@ -14,7 +14,7 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.base import is_classifier
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from torch import nn
 
 from provenance.frontend import N_MAP_BINS
@@ -32,7 +32,7 @@ def export(trees: Trees, net: Ensemble | None, fusion: Fusion, n_features: int, 
 
     Inputs are ``features``, float32 (n, n_features), and with a network ``map``, float32 (n, 2, n_frames, 1024).
     Outputs are those of ``logit`` (n,), ``p_processing`` (n, 3), ``sdr_db`` (n,), ``distance`` (n,), ``p_effects``
-    (n, n_effects), ``p_kind`` (n, n_kinds) and ``p_submix`` (n,) that there are heads for.
+    and ``strengths`` (n, n_effects), ``p_kind`` (n, n_kinds) and ``p_submix`` (n,) that there are heads for.
 
     Args:
         trees: boosted trees and the distance.
@@ -51,6 +51,8 @@ def export(trees: Trees, net: Ensemble | None, fusion: Fusion, n_features: int, 
     if trees.effects is not None:
         each = [graph.node("Sigmoid", [graph.tree(tree)]) for tree in trees.effects]
         said["p_effects"] = graph.node("Concat", each, axis=1)
+    if trees.strengths is not None and any(trees.strengths):
+        said["strengths"] = graph.strengths(trees.strengths)
     if trees.kind is not None:
         said["p_kind"] = graph.classes(trees.kind, "kind", len(KINDS))
     if trees.layers is not None:
@@ -77,7 +79,8 @@ def export(trees: Trees, net: Ensemble | None, fusion: Fusion, n_features: int, 
         graph.named(value, name)
     graph.distance(trees.distance)
     outputs = {"logit": ["n"], "p_processing": ["n", len(PROCESSINGS)], "sdr_db": ["n"], "distance": ["n"],
-               "p_effects": ["n", len(EFFECTS)], "p_kind": ["n", len(KINDS)], "p_submix": ["n"]}  # fmt: skip
+               "p_effects": ["n", len(EFFECTS)],
+               "strengths": ["n", len(EFFECTS)], "p_kind": ["n", len(KINDS)], "p_submix": ["n"]}  # fmt: skip
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -101,20 +104,22 @@ def replace_heads(
     source: Path,
     processing: HistGradientBoostingClassifier,
     effects: Sequence[HistGradientBoostingClassifier],
+    strengths: Sequence[HistGradientBoostingRegressor | None],
     n_features: int,
     file: Path,
 ) -> None:
-    """Write a graph again with other trees for processing and effects; every other node stays as it is.
+    """Write a graph again with other trees for processing, effects and strengths; every other node stays as it is.
 
     Args:
-        source: the graph, as :func:`export` wrote it, with both heads.
-        processing, effects: the trees, of features whose first are those of the graph.
+        source: the graph, as :func:`export` wrote it, with heads of processing and effects.
+        processing, effects, strengths: the trees, of features whose first are those of the graph; without any of the
+            last the graph says nothing of strengths.
         n_features: width of the input they learnt from.
         file: where to write.
     """
     model = onnx.load(source)
     old = model.graph
-    mine = ("p_processing", "p_effects")
+    mine = ("p_processing", "p_effects", "strengths")
     kept, gone = list(old.node), set(mine)
     while gone:  # what nothing else asks for; heads of the networks that nothing ever asked for stay, to go on from
         dropped = [node for node in kept if gone & set(node.output)]
@@ -126,11 +131,16 @@ def replace_heads(
     graph.named(graph.classes(processing, "refitted_processing", len(PROCESSINGS)), "p_processing")
     each = [graph.node("Sigmoid", [graph.tree(tree)]) for tree in effects]
     graph.named(graph.node("Concat", each, axis=1), "p_effects")
+    outputs = [value for value in old.output if value.name != "strengths"]
+    if any(strengths):
+        graph.named(graph.strengths(strengths), "strengths")
+        outputs.append(helper.make_tensor_value_info("strengths", TensorProto.FLOAT, ["n", len(EFFECTS)]))
     constants = [value for value in old.initializer if value.name not in unused]
     for given in old.input:
         if given.name == "features":
             given.type.tensor_type.shape.dim[1].dim_value = n_features
-    del old.node[:], old.initializer[:]
+    del old.node[:], old.initializer[:], old.output[:]
+    old.output.extend(outputs)
     old.node.extend([*kept, *graph.nodes])
     old.initializer.extend([*constants, *graph.constants])
     onnx.checker.check_model(model)
@@ -169,13 +179,15 @@ def parity(file: Path, trained: Outputs, features: Array, maps: Array | None) ->
     worst = 0.0
     for name, values in found.items():
         ours, theirs = np.asarray(values, np.float64), trained[name]
+        if not np.array_equal(np.isnan(ours), np.isnan(theirs)):
+            return float("inf")
         if name == "logit":
             difference = np.abs(1 / (1 + np.exp(-ours)) - 1 / (1 + np.exp(-theirs)))
         elif name in ("sdr_db", "distance"):
             difference = np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))
         else:
             difference = np.abs(ours - theirs)
-        worst = max(worst, float(difference.max()))
+        worst = max(worst, float(np.nanmax(difference)))
     return worst
 
 
@@ -256,6 +268,16 @@ class _Graph:
         place = np.zeros((len(estimator.classes_), n), np.float32)
         place[np.arange(len(place)), estimator.classes_.astype(int)] = 1
         return self.node("MatMul", [found, self.constant(f"{name}_columns", place)])
+
+    def strengths(self, estimators: Sequence[Any]) -> str:
+        """Add a regressor for each effect, NaN for one that has none; at least one has."""
+        told = [self.tree(tree) for tree in estimators if tree is not None]
+        found = iter(told)
+        each = [told[0] if tree is None else next(found) for tree in estimators]
+        mask = np.array([[np.nan if tree is None else 1 for tree in estimators]], np.float32)
+        self._count += 1
+        mask_name = self.constant(f"{self._own}told_{self._count}", mask)
+        return self.node("Mul", [self.node("Concat", each, axis=1), mask_name])
 
     def networks(self, net: Ensemble) -> dict[str, str]:
         """Add the networks, batch norms folded into the convolutions before them; returns the means of their raw

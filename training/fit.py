@@ -31,6 +31,7 @@ from training import (
     card,
     catalogue,
     config,
+    cycles,
     dataset,
     evaluate,
     heads,
@@ -118,11 +119,14 @@ def main(
     if nets_out is not None:
         keep(nets_out, table, settings, work / "heads")
     held, fusion = judge_folds(table, settings, work / "heads")
-    figures = report.report(table, held, settings)
+    clock = cycles.measure(clips, workers, work / "cycles.json")
+    held["raised"] = cycles.raised(table.meta, clock)
+    figures = report.report(table, held, settings) | {"cycles": cycles.judge(clock) | {"in_tables": True}}
     trained = load(table, settings, None, work / "heads")
     elsewhere = _record_of(table, settings, work / "heads")
     record = json.loads(elsewhere.read_text(encoding="utf-8")) if settings.network.cycles and elsewhere.exists() else {}
-    publish.write(out, table, held, fusion, trained, figures, settings, clips, record)
+    weight = cycles.described_as(cycles.fit(clock))
+    publish.write(out, table, held, fusion, trained, figures, settings, clips, record, weight)
     typer.echo(card.summary(figures), err=True)
 
 
@@ -285,7 +289,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-HEADS_ON_ALL = ("processing", "effects", "sdr")
+HEADS_ON_ALL = ("processing", "effects", "strengths", "sdr")
 """The heads that see statistics of production too: timbre is in them, and the others did no better with it."""
 _Fit = Callable[[np.ndarray[Any, Any], pd.DataFrame, config.Config], Any]
 _STEPS: dict[str, _Fit] = {
@@ -295,6 +299,9 @@ _STEPS: dict[str, _Fit] = {
         features, meta, settings.processing, settings.seed
     ),
     "effects": lambda features, meta, settings: heads.fit_effects(features, meta, settings.effects, settings.seed),
+    "strengths": lambda features, meta, settings: heads.fit_strengths(
+        features, meta, settings.strengths, settings.seed
+    ),
     "kind": lambda features, meta, settings: heads.fit_kind(features, meta, settings.kind, settings.seed),
     "layers": lambda features, meta, settings: heads.fit_layers(features, meta, settings.layers, settings.seed),
     "origin": lambda features, meta, settings: heads.fit_origin(features, meta, settings.origin, settings.seed),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from training.calibrate import Distance
 from training.config import Boosting
 from training.texture_net import Ensemble, Network
 
+LEAST_STRENGTHS = 40
+"""Rows of known strength below which nothing is learnt of an effect's."""
 Array = npt.NDArray[np.float32]
 Outputs = dict[str, npt.NDArray[np.float64]]
 
@@ -29,6 +32,7 @@ class Trees:
         processing: classifier over dry, hybrid, wet.
         sdr: regressor.
         effects: a classifier for each of EFFECTS, in order.
+        strengths: a regressor for each of EFFECTS, in order, or None for one whose strength nobody learnt or can tell.
         kind: classifier over KINDS.
         layers: classifier of several performances against one.
         distance: to the training data.
@@ -45,10 +49,11 @@ class Trees:
     kind: HistGradientBoostingClassifier | None
     layers: HistGradientBoostingClassifier | None
     distance: Distance
+    strengths: list[HistGradientBoostingRegressor | None] | None = None
 
     @property
     def complete(self) -> bool:
-        """Whether no head was left out."""
+        """Whether no head was left out that networks have too."""
         return None not in (self.processing, self.sdr, self.effects, self.kind, self.layers)
 
     def run(self, features: Array) -> Outputs:
@@ -64,11 +69,39 @@ class Trees:
             out["tree_sdr_db"] = self.sdr.predict(seen(self.sdr))
         if self.effects is not None:
             out["tree_effects"] = np.stack([t.predict_proba(seen(t))[:, 1] for t in self.effects], axis=1)
+        if self.strengths is not None:
+            out["tree_strengths"] = strengths(self.strengths, features)
         if self.kind is not None:
             out["tree_kind"] = all_classes(self.kind, seen(self.kind), len(KINDS))
         if self.layers is not None:
             out["tree_submix"] = self.layers.predict_proba(seen(self.layers))[:, 1]
         return out
+
+
+def strengths(models: Sequence[HistGradientBoostingRegressor | None], features: Array) -> npt.NDArray[np.float64]:
+    """Return how strong each effect is if it was applied, (n, n_effects); NaN where there is no model of it.
+
+    Args:
+        models: for each of EFFECTS.
+        features: rows.
+    """
+    nothing = np.full(len(features), np.nan)
+    return np.stack([nothing if m is None else m.predict(features[:, : m.n_features_in_]) for m in models], axis=1)
+
+
+def only(
+    models: Sequence[HistGradientBoostingRegressor | None] | None, told: Sequence[str]
+) -> list[HistGradientBoostingRegressor | None] | None:
+    """Return the models of strength of some effects and None in the place of the others; None where nothing is left.
+
+    Args:
+        models: for each of EFFECTS, or None.
+        told: names out of EFFECTS.
+    """
+    if models is None:
+        return None
+    left = [model if name in told else None for name, model in zip(EFFECTS, models, strict=True)]
+    return left if any(left) else None
 
 
 def all_classes(model: HistGradientBoostingClassifier, features: Array, n: int) -> npt.NDArray[np.float64]:
@@ -129,7 +162,7 @@ def spread_of(outputs: Outputs, network: Network, rows: npt.NDArray[np.bool_]) -
 
 def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
     """Return the model's outputs: ``logit``, ``distance``, and those of ``p_processing``, ``sdr_db``, ``p_effects``,
-    ``p_kind`` and ``p_submix`` that trees or network have.
+    ``strengths``, ``p_kind`` and ``p_submix`` that trees or network have.
 
     Args:
         outputs: what trees and network said.
@@ -139,7 +172,7 @@ def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
     if "net_logit" in outputs:
         fused["logit"] = fused["logit"] + fusion.net_factor * outputs["net_logit"]
     names = {"p_processing": "processing", "sdr_db": "sdr_db", "p_effects": "effects", "p_kind": "kind",
-             "p_submix": "submix"}  # fmt: skip
+             "p_submix": "submix", "strengths": "strengths"}  # fmt: skip
     for name, head in names.items():
         tree, net = outputs.get(f"tree_{head}"), outputs.get(f"net_{head}")
         if tree is not None and net is not None and fusion.net_share_of_rest:
@@ -255,9 +288,7 @@ def fit_effects(
         boosting: settings.
         seed: of the trees.
     """
-    truth = labels.effects(meta)
-    separated = (meta["origin"] == "separated").to_numpy()
-    truth[separated & (np.random.default_rng(seed).random(len(meta)) >= boosting.separated_weight)] = np.nan
+    truth = _taught(labels.effects(meta), meta, boosting, seed)
     models = []
     for k in range(len(EFFECTS)):
         known = np.isfinite(truth[:, k])
@@ -266,6 +297,41 @@ def fit_effects(
             return None
         models.append(_fitted(features[known], y, None, boosting, seed))
     return models
+
+
+def fit_strengths(
+    features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int
+) -> list[HistGradientBoostingRegressor | None] | None:
+    """Fit a regressor for each of EFFECTS on the rows where it was applied with a known strength.
+
+    None where no effect was applied often enough.
+
+    Args:
+        features, meta: the rows.
+        boosting: settings.
+        seed: of the trees.
+    """
+    truth = _taught(labels.strengths(meta), meta, boosting, seed)
+    known = np.isfinite(truth)
+    models = [
+        _Regressor(**_settings(boosting, seed)).fit(features[known[:, k]], truth[known[:, k], k])
+        if known[:, k].sum() >= LEAST_STRENGTHS
+        else None
+        for k in range(len(EFFECTS))
+    ]
+    for model in models:
+        if model is not None:
+            _floor_thresholds(model)
+    return models if any(models) else None
+
+
+def _taught(
+    truth: npt.NDArray[np.float32], meta: pd.DataFrame, boosting: Boosting, seed: int
+) -> npt.NDArray[np.float32]:
+    """What is taught of effects: of extractions only the share of their rows that the settings say."""
+    separated = (meta["origin"] == "separated").to_numpy()
+    truth[separated & (np.random.default_rng(seed).random(len(meta)) >= boosting.separated_weight)] = np.nan
+    return truth
 
 
 def fit_kind(

@@ -44,6 +44,7 @@ def write(
     settings: config.Config,
     clips: list[catalogue.Clip],
     elsewhere: dict[str, Any],
+    cycles: dict[str, Any],
 ) -> None:
     """Export a model folder: ``model.onnx``, ``config.json``, ``evaluation.json`` and the card.
 
@@ -57,19 +58,21 @@ def write(
         settings: saved beside the model.
         clips: for the list of sources.
         elsewhere: record of networks that :mod:`training.nets` fitted; empty where they were fitted here.
+        cycles: weight of the cue of that name, as :func:`training.cycles.described_as` gives it.
 
     Raises:
         RuntimeError: the graph does not compute what was trained.
     """
     with beside(out) as part:
         file = part / "model.onnx"
+        trained.trees.strengths = heads.only(trained.trees.strengths, figures["strengths"].get("told", ()))
         export.export(trained.trees, trained.net, fusion, frontend.N_FEATURES, file)
         difference = _parity(file, table, trained, fusion)
         if difference > MAX_DIFFERENCE:
             raise RuntimeError(f"the exported graph differs by {difference:.2g}; needed: at most {MAX_DIFFERENCE}")
         scored = evaluate.files(table.meta, held, evaluate.judged_rows(table.meta, settings.n_folds))
         platt = fitting.fit_platt(scored["logit"], scored["separated"], scored["family"])
-        p = fitting.calibrate(scored["logit"], platt)
+        p = fitting.calibrate(scored["logit"], platt, scored["raised"])
         upper, lower = fitting.choose_thresholds(
             p, scored["separated"], settings.max_accused, settings.max_missed, scored["family"]
         )
@@ -88,6 +91,7 @@ def write(
             },
             "sdr_half_width_db": round(float(figures["sdr"].get("half_width_db", 15.0)), 3),
             "licence": LICENCE,
+            "cycles": cycles,
             "frontend": frontend.contract(),
         }  # fmt: skip
         evaluation = {
@@ -105,6 +109,7 @@ def write(
             "sources": card.sources(clips),
             "separators": card.separators(settings.recipe),
         }
+        export.note(file, "cycles", cycles, file)
         finish(part, out, described, evaluation)
 
 

@@ -1,4 +1,4 @@
-"""Fit the heads of processing and effects anew and put them into a model: ``python -m training.refit MODEL MANIFEST``.
+"""Fit the heads of processing, effects and strengths anew, into a model: ``python -m training.refit MODEL MANIFEST``.
 
 Both learn from statistics alone, of studio stems of known wetness, of chains of effects on the dry ones, and of both
 after a separation. No network and no extraction of unknown processing is needed, so they can be made better in half an
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -25,6 +25,8 @@ from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Work, Work
 
 CONFIG_FILE = Path(__file__).with_name("stem-v1-production.toml")
 HEADS = ("processing", "effects")
+"""What a model must have to be given others."""
+FITTED = (*HEADS, "strengths")
 N_COMPARED = 200
 """Rows on which the old graph and the new one are compared, and the new one with scikit-learn."""
 _N_FRAMES = 43
@@ -52,11 +54,12 @@ def main(
         clips = [clip for clip in clips if clip.origin == "studio" and clip.wetness in PROCESSINGS]
         typer.echo(f"{len(clips)} studio stems of known processing", err=True)
         table, _ = fit.gather(clips, manifest, settings, work, workers)
-        fit.fit_missing(table, settings, work / "heads", workers, HEADS)
+        fit.fit_missing(table, settings, work / "heads", workers, FITTED)
         held = judge(table.meta, table.features, settings, work / "heads")
         figures = {
             "processing": report.processing(table.meta, held, settings),
             "effects": report.effects(table.meta, held),
+            "strengths": report.strengths(table.meta, held),
         }
         described["thresholds"]["processing"] = report.processing_threshold(table.meta, held, settings)
         write(model, out, described, evaluation, table, figures, settings, clips, work / "heads")
@@ -103,32 +106,49 @@ def judge(meta: pd.DataFrame, features: heads.Array, settings: config.Config, ca
         cache: folder of fitted heads.
 
     Returns:
-        ``p_processing`` and ``p_effects`` of all rows.
+        ``p_processing``, ``p_effects`` and ``strengths`` of all rows.
     """
     table = dataset.Table(features, meta)
     held: Outputs = {}
     for fold in range(settings.n_folds):
         inside = (meta["fold"] == fold).to_numpy()
-        for name, values in _said(table, features[inside], settings, fold, cache).items():
+        for name, values in _said(load(table, settings, fold, cache), features[inside]).items():
             held.setdefault(name, np.full((len(meta), values.shape[1]), np.nan))[inside] = values
     return held
 
 
-def _trees(table: dataset.Table, settings: config.Config, fold: int | None, cache: Path) -> tuple[Any, list[Any]]:
-    processing, effects = (fit.load_head(table, settings, fold, name, cache) for name in HEADS)
-    if processing is None or effects is None:
+class Fitted(NamedTuple):
+    """The trees of the heads that are fitted here, as :class:`training.heads.Trees` has them."""
+
+    processing: Any
+    effects: list[Any]
+    strengths: list[Any] | None
+
+
+def load(table: dataset.Table, settings: config.Config, fold: int | None, cache: Path) -> Fitted:
+    """Load what was fitted without a fold.
+
+    Args:
+        table: described rows.
+        settings: of the heads.
+        fold: held out, or None.
+        cache: folder of fitted heads.
+
+    Raises:
+        RefitError: the rows could not teach a head.
+    """
+    found = Fitted(*(fit.load_head(table, settings, fold, name, cache) for name in FITTED))
+    if found.processing is None or found.effects is None:
         raise RefitError("found rows that cannot teach both heads; needed: dry recordings, and some that are not")
-    return processing, effects
+    return found
 
 
-def _said(
-    table: dataset.Table, features: heads.Array, settings: config.Config, fold: int | None, cache: Path
-) -> Outputs:
-    processing, effects = _trees(table, settings, fold, cache)
-    return {
-        "p_processing": heads.all_classes(processing, features, len(PROCESSINGS)),
-        "p_effects": np.stack([tree.predict_proba(features)[:, 1] for tree in effects], axis=1),
+def _said(trees: Fitted, features: heads.Array) -> Outputs:
+    said = {
+        "p_processing": heads.all_classes(trees.processing, features, len(PROCESSINGS)),
+        "p_effects": np.stack([tree.predict_proba(features)[:, 1] for tree in trees.effects], axis=1),
     }
+    return said if trees.strengths is None else said | {"strengths": heads.strengths(trees.strengths, features)}
 
 
 def write(
@@ -149,7 +169,7 @@ def write(
         out: the folder; it is replaced as a whole once everything is written.
         described, evaluation: of the new folder but for what is known of the new graph.
         table: described rows.
-        figures: ``processing`` and ``effects``, on held-out rows.
+        figures: ``processing``, ``effects`` and ``strengths``, on held-out rows.
         settings: of the heads.
         clips: for the list of sources.
         cache: folder of fitted heads.
@@ -159,18 +179,21 @@ def write(
     """
     with publish.beside(out) as part:
         file = part / "model.onnx"
-        processing, effects = _trees(table, settings, None, cache)
-        export.replace_heads(model / "model.onnx", processing, effects, frontend.N_FEATURES, file)
+        trees = load(table, settings, None, cache)
+        trees = trees._replace(strengths=heads.only(trees.strengths, figures["strengths"].get("told", ())))
+        export.replace_heads(model / "model.onnx", *trees[:2], trees.strengths or (), frontend.N_FEATURES, file)
+        others = {*described["heads"]} - {"strengths"}
+        described["heads"] = sorted({*others, "strengths"} if trees.strengths else others)
         rows = np.sort(np.random.default_rng(0).permutation(len(table.meta))[:N_COMPARED])
         features = table.features[rows]
-        difference = compare(model / "model.onnx", file, features, _said(table, features, settings, None, cache))
+        difference = compare(model / "model.onnx", file, features, _said(trees, features))
         before = f"{evaluation['model']['name']}@{evaluation['model']['sha256'][:12]}"
         evaluation["parity_largest_difference"] = max(difference, evaluation["parity_largest_difference"])
         evaluation["thresholds"] = described["thresholds"]
         evaluation["figures"] |= figures
         counts = table.meta.groupby(["kind", "origin"]).size()
         evaluation["refitted"] = {
-            "heads": list(HEADS),
+            "heads": list(FITTED),
             "from": evaluation.get("refitted", {}).get("from", before),
             "n_clips": len(clips),
             "n_dry": sum(clip.wetness == "dry" for clip in clips),
@@ -180,7 +203,7 @@ def write(
             "training": {
                 name: value
                 for name, value in json.loads(config.to_json(settings)).items()
-                if name in (*HEADS, "recipe", "n_folds", "min_right_processing", "seed")
+                if name in (*FITTED, "recipe", "n_folds", "min_right_processing", "seed")
             },
         }
         known = {source["repository"] for source in evaluation["sources"]}
@@ -189,7 +212,7 @@ def write(
 
 
 def compare(old: Path, new: Path, features: heads.Array, trained: Outputs) -> float:
-    """Return the largest difference between the new graph's two heads and what was trained.
+    """Return the largest difference between the new graph's heads and what was trained.
 
     Args:
         old, new: graphs.
@@ -207,11 +230,15 @@ def compare(old: Path, new: Path, features: heads.Array, trained: Outputs) -> fl
         given["map"] = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     names = [output.name for output in after.get_outputs()]
     found = dict(zip(names, after.run(names, given | {"features": features}), strict=True))
-    kept = [name for name in names if name not in trained]
+    kept = [name for name in names if name not in (*trained, "strengths")]
     for name, values in zip(kept, before.run(kept, given), strict=True):
         if not np.array_equal(values, found[name]):
             raise RefitError(f"found that {name} changed; needed: the old graph's, bit for bit")
-    worst = max(float(np.abs(found[name] - values).max()) for name, values in trained.items())
+    worst = 0.0
+    for name, values in trained.items():
+        if not np.array_equal(np.isnan(found[name]), np.isnan(values)):
+            raise RefitError(f"found {name} where there is none, or none where there is; needed: what was trained")
+        worst = max(worst, float(np.nanmax(np.abs(found[name] - values))))
     if worst > publish.MAX_DIFFERENCE:
         raise RefitError(f"found a graph that differs by {worst:.2g}; needed: at most {publish.MAX_DIFFERENCE}")
     return worst

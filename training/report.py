@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.stats import spearmanr
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
 
@@ -25,6 +26,8 @@ MIN_GROUP = 5
 STRONG = 0.6
 """Strength, of 1, from which an effect counts as strong."""
 SDR_EDGES_DB = (-20.0, 0.0, 3.0, 6.0, 9.0, 12.0, 60.0)
+LEAST_GAIN = 0.1
+"""The strength of an effect is told by a model whose error is so much below a constant's, as a share of it."""
 FALSE_ALARMS = (0.01, 0.02, 0.05)
 
 
@@ -78,6 +81,7 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
     out["near_oracle"] = {"n": len(near), "mean_logit": round(float(near["logit"].mean()), 3) if len(near) else None}
     out["processing"] = processing(meta, held, config)
     out["effects"] = effects(meta, held)
+    out["strengths"] = strengths(meta, held)
     out["kind"] = _kind(meta, held, config)
     out["layers"] = _layers(meta, held)
     out["sdr"] = _sdr(scored)
@@ -347,6 +351,42 @@ def effects(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
             found["macro_f1"] = round(float(np.mean([v["f1"] for v in found.values()])), 4)
             out[group] = found
     return out
+
+
+def strengths(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
+    """Return how well the strength of each effect is told where it was applied, on studio and on separated stems.
+
+    Args:
+        meta: all rows, described.
+        held: what the folds' models said.
+
+    Returns:
+        By origin and effect the rows, the mean absolute error, that of a constant fixed on the other folds, and the
+        rank correlation; and ``told``, the effects whose strength a verdict may state.
+    """
+    if "strengths" not in held:
+        return {}
+    truth, fold = labels.strengths(meta), meta["fold"].to_numpy()
+    out: dict[str, Any] = {}
+    for group in ("studio", "separated"):
+        found: dict[str, Any] = {}
+        for k, name in enumerate(EFFECTS):
+            known = np.isfinite(truth[:, k]) & np.isfinite(held["strengths"][:, k])
+            here = known & (meta["origin"] == group).to_numpy()
+            if here.sum() < 20 or len(np.unique(fold[known])) < 2:
+                continue
+            y, said = truth[here, k], np.clip(held["strengths"][here, k], 0, 1)
+            constant = np.array([np.median(truth[known & (fold != number), k]) for number in fold[here]])
+            found[name] = {
+                "n": int(here.sum()),
+                "error": round(float(np.abs(said - y).mean()), 4),
+                "constant_error": round(float(np.abs(constant - y).mean()), 4),
+                "correlation": round(float(spearmanr(said, y).statistic), 4),
+            }
+        if found:
+            out[group] = found
+    better = {k for k, v in out.get("studio", {}).items() if v["error"] <= (1 - LEAST_GAIN) * v["constant_error"]}
+    return out | {"told": [name for name in EFFECTS if name in better]}
 
 
 def _kind(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, Any]:

@@ -45,7 +45,7 @@ SCHEMA = pa.schema(
         ("suitable_for", pa.struct([(use, pa.string()) for use in USES])),
         ("segments", pa.list_(_SEGMENT)),
         ("evidence", pa.list_(_CUE)),
-        ("effects", pa.list_(pa.struct([("effect", pa.string()), ("p", pa.float64())]))),
+        ("effects", pa.list_(pa.struct([("effect", pa.string()), ("p", pa.float64()), ("strength", pa.float64())]))),
         ("duration_s", pa.float64()),
         ("sample_rate_hz", pa.int32()),
         ("n_channels", pa.int32()),
@@ -110,7 +110,10 @@ def ok_row(item: Item, verdict: Verdict, measured: Measured) -> dict[str, Any]:
         else [{"cue": c.cue, "value": c.value, "unit": c.unit, "suggests": c.suggests} for c in verdict.evidence],
         "effects": None
         if verdict.effects is None
-        else [{"effect": name, "p": p} for name, p in sorted(verdict.effects.items())],
+        else [
+            {"effect": name, "p": p, "strength": (verdict.effect_strengths or {}).get(name)}
+            for name, p in sorted(verdict.effects.items())
+        ],
         "duration_s": audio.duration_s,
         "sample_rate_hz": audio.sample_rate_hz,
         "n_channels": audio.n_channels,

@@ -27,6 +27,8 @@ from provenance.verdict import Cue
 from provenance.waveform import around
 
 NAME, UNIT = "cycles", "times chance"
+VERSION = 2
+"""Raise it when the cue comes out otherwise and none of the numbers below says so."""
 BLOCK = 1024
 N_BANDS = 3
 """Bands of an eighth of the sampling rate each, 0 to 16.5 kHz: above, coders at low rates hardly code at all."""
@@ -54,6 +56,25 @@ _STEP = 8
 _N_LINES = BLOCK // _STEP // 2
 _STEPS = [0, *range(NEAREST, FARTHEST + 1), *range(-FARTHEST, -NEAREST + 1)]
 """A line and its neighbours, in steps of one over the window's length."""
+
+
+def contract() -> dict[str, object]:
+    """Return the numbers by which the cue is measured, for its weight to carry and a loader to compare."""
+    return {
+        "version": VERSION,
+        "block": BLOCK,
+        "n_bands": N_BANDS,
+        "lowest_hz": LOWEST_HZ,
+        "mean_s": MEAN_S,
+        "onset_ratio": ONSET_RATIO,
+        "onsets_s": [ONSET_S, BEFORE_ONSET_S, AFTER_ONSET_S],
+        "tallest": TALLEST,
+        "most": MOST,
+        "neighbours": [NEAREST, FARTHEST],
+        "least_share": LEAST_SHARE,
+        "least_side_db": LEAST_SIDE_DB,
+        "classes": [list(of) for of in CLASSES],
+    }
 
 
 class Pool:
@@ -122,7 +143,7 @@ def lines(wave: Array) -> Array:
     Returns:
         float32, shape (N_BANDS, 64); line k is the multiple k + 1 of 43.07 Hz.
     """
-    n_blocks = len(wave) // BLOCK
+    n_blocks = _smooth(len(wave) // BLOCK)
     spectrum = np.fft.rfft(wave[: n_blocks * BLOCK]).astype(np.complex64, copy=False)
     width = n_blocks * BLOCK // _STEP
     hz = SAMPLE_RATE_HZ / (n_blocks * BLOCK)
@@ -165,6 +186,16 @@ def _onsets(total: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     np.add.at(edges, np.minimum(found + _steps(AFTER_ONSET_S), n), -1)
     out: npt.NDArray[np.bool_] = np.cumsum(edges)[:-1] > 0
     return out
+
+
+@lru_cache(maxsize=8)
+def _smooth(n: int) -> int:
+    """The most of n blocks whose number has no prime factor above seven: twice as fast to transform as 172 of them."""
+    rest = n
+    for factor in (2, 3, 5, 7):
+        while rest % factor == 0:
+            rest //= factor
+    return n if rest == 1 else _smooth(n - 1)
 
 
 def _steps(seconds: float) -> int:

@@ -28,10 +28,11 @@ export const notes = (v) => v.reasons.filter((r) => r !== v.status).map((r) => e
 export function cards(v) {
   const missing = () => el("p", { class: "quiet" }, "Not in this model.");
   const fill = (id, ...nodes) => $(id).lastElementChild.replaceChildren(...nodes);
-  const meters = (values) => Object.entries(values).sort((a, b) => b[1] - a[1]).map(([k, p]) =>
-    el("div", { class: "meter" }, el("span", {}, plain(k)), el("meter", { min: 0, max: 1, value: p, "aria-label": plain(k) }), el("span", {}, percent(p))));
+  const meters = (values, strengths) => Object.entries(values).sort((a, b) => b[1] - a[1]).map(([k, p]) =>
+    el("div", { class: "meter" }, el("span", {}, plain(k)), el("meter", { min: 0, max: 1, value: p, "aria-label": plain(k) }), el("span", {}, percent(p) + strength(strengths?.[k]))));
+  const strength = (s) => s === null || s === undefined ? "" : `, strength ${number(s, 1)} of 1`;
   fill("processing", ...(v.p_processing ? meters(v.p_processing) : [missing()]));
-  fill("effects", ...(v.effects ? meters(v.effects) : [missing()]));
+  fill("effects", ...(v.effects ? meters(v.effects, v.effect_strengths) : [missing()]));
   const facts = [["Kind of separator", v.family], ["Layers", v.layers], ["Length", `${number(v.audio.duration_s, 1)} s`],
     ["Read as", `${v.audio.codec}, ${v.audio.sample_rate_hz} Hz, ${v.audio.n_channels === 1 ? "mono" : "stereo"}`],
     ["Windows", `${v.audio.n_windows} scored, ${v.audio.n_silent} silent`], ["Model", v.model]];

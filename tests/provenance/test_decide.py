@@ -167,6 +167,21 @@ def test_effects_are_the_mean_of_the_windows_that_count() -> None:
     assert (found["reverb"], found["delay"], found["stereo_imaging"]) == pytest.approx((0.4, 0.0, 0.75), abs=1e-3)
 
 
+def test_a_strength_is_stated_of_what_is_likely_and_can_be_told() -> None:
+    """It is the windows' mean, between 0 and 1, of effects likelier than not; nothing is said after a separation."""
+    p, strengths = np.full((2, 9), 0.2, np.float32), np.full((2, 9), 0.4, np.float32)
+    p[:, :3] = [[0.4, 0.9, 0.9], [0.6, 0.6, 0.6]]
+    strengths[:, :3] = [[0.1, np.nan, 1.4], [0.3, np.nan, 1.0]]
+    given = {"p_effects": p, "strengths": strengths}
+    found = verdict([0.05, 0.05], **given).effect_strengths
+    assert found is not None
+    assert list(found) == list(EFFECTS)
+    assert (found["reverb"], found["delay"], found["compression"]) == (pytest.approx(0.2), None, 1.0)
+    assert {found[name] for name in EFFECTS[3:]} == {None}
+    assert set((verdict([0.99, 0.99], **given).effect_strengths or {}).values()) == {None}
+    assert verdict([0.05, 0.05], p_effects=p).effect_strengths is None
+
+
 def test_a_model_with_every_head_misses_nothing() -> None:
     """``not_in_this_model`` is said exactly where a head is missing."""
     raw = WindowScores(np.zeros(1, np.float32), None, None, None)

@@ -246,6 +246,7 @@ def test_evidence_and_effects_are_shown_and_marked(open_page: Callable[..., Any]
     pauses = {"cue": "pause_level", "value": None, "unit": "dB", "suggests": "there is no pause"}
     verdict |= {
         "effects": {"reverb": 0.93, "de_essing": 0.2},
+        "effect_strengths": {"reverb": 0.62, "de_essing": None},
         "evidence": [cue, holes, pauses],
         "family": "transformer",
     }
@@ -255,7 +256,8 @@ def test_evidence_and_effects_are_shown_and_marked(open_page: Callable[..., Any]
     choose(page, folder / "stem.wav")
     assert page.locator("#effects meter").count() == 2
     assert "de essing" in page.inner_text("#effects")
-    assert "93 %" in page.inner_text("#effects")
+    assert "93 %, strength 0.6 of 1" in page.inner_text("#effects")
+    assert page.inner_text("#effects").count("strength") == 1
     assert "transformer" in page.inner_text("#facts")
     assert "between 4.9 and 11.9 dB" in page.inner_text("#sdr")
     assert page.locator("#cues tr").count() == 3

@@ -73,14 +73,17 @@ def test_noise_has_its_level() -> None:
 
 
 def test_what_a_chain_does_is_on_record() -> None:
-    """Filters, drive and width count as the effects they are, width only where there is a side that stays."""
+    """Filters, drive and width count as the effects they are, as strong as an effects chain would call them, width only
+    where there is a side that stays."""
     wide = sounds.noise(1.0)
     chain = dataclasses.replace(PLAIN, eq=((400.0, -6.0, 1.0), (90.0, 3.0, 0.7)), drive=6.0, width=1.4)
     found = dict(augment.effects_of(wide, chain))
-    assert found == {"eq": 0.5, "saturation": 0.5, "stereo_imaging": 0.4}
+    assert found == {"eq": round(3 / 9, 4), "saturation": 0.1106, "stereo_imaging": round(0.1 / 1.7, 4)}
+    loud = dataclasses.replace(PLAIN, eq=((400.0, 13.0, 1.0),), drive=20.0, width=0.0)
+    assert dict(augment.effects_of(wide, loud)) == {"eq": 1.0, "saturation": 1.0, "stereo_imaging": 0.4118}
     flat = np.repeat(wide[:, :1], 2, axis=1)
     for wave, folded in ((flat, chain), (wide[:, :1], chain), (wide, dataclasses.replace(chain, fold="dual"))):
-        assert dict(augment.effects_of(wave, folded)) == {"eq": 0.5, "saturation": 0.5}
+        assert dict(augment.effects_of(wave, folded)) == {k: found[k] for k in ("eq", "saturation")}
     assert augment.effects_of(wide, dataclasses.replace(PLAIN, codec="mp3", low_pass_hz=9_000.0)) == ()
 
 

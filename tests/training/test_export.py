@@ -57,7 +57,10 @@ def trees(features: np.ndarray) -> Trees:
             "family": np.where(separated, rng.choice(["demucs", "surrogate"], len(features)), ""),
             "separator_kind": np.where(separated, rng.choice(KINDS, len(features)), ""),
             "layers": rng.choice(["submix", "individual"], len(features)),
-            "effects": [json.dumps([[name, 0.5] for name in EFFECTS if rng.random() < 0.4]) for _ in features],
+            "effects": [
+                json.dumps([[name, 0.5 + 0.4 * np.tanh(row[1] / 20)] for name in EFFECTS if rng.random() < 0.4])
+                for row in features.astype(float)
+            ],
         }
     )
     return Trees(
@@ -68,6 +71,7 @@ def trees(features: np.ndarray) -> Trees:
         heads.fit_kind(features, meta, SMALL, 0),
         heads.fit_layers(features, meta, SMALL, 0),
         calibrate.fit_distance(features[:, :N_SEEN]),
+        heads.only(heads.fit_strengths(features, meta, SMALL, 0), ("delay", "eq", "stereo_imaging")),
     )
 
 
@@ -87,7 +91,11 @@ def test_trees_agree(trees: Trees, features: np.ndarray, tmp_path: Path) -> None
     file = tmp_path / "m.onnx"
     fusion = Fusion(tree_spread=1.3, net_spread=1.0, share=0.0, net_share_of_rest=0.0)
     export.export(trees, None, fusion, N_FEATURES, file)
-    assert export.parity(file, heads.fuse(trees.run(features), fusion), features, None) < 1e-5
+    said = heads.fuse(trees.run(features), fusion)
+    assert export.parity(file, said, features, None) < 1e-5
+    told = np.isin(EFFECTS, ("delay", "eq", "stereo_imaging"))
+    assert np.array_equal(np.isfinite(said["strengths"]), np.broadcast_to(told, said["strengths"].shape))
+    assert export.parity(file, said | {"strengths": np.nan_to_num(said["strengths"])}, features, None) == np.inf
 
 
 def test_two_heads_are_replaced_and_nothing_else(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
@@ -103,15 +111,26 @@ def test_two_heads_are_replaced_and_nothing_else(trees: Trees, features: np.ndar
     ]
     for tree in (processing, *effects):
         heads._floor_thresholds(tree)
-    export.replace_heads(old, processing, effects, wider.shape[1], new)
+    strengths = heads.only(trees.strengths, ("reverb", "eq", "stereo_imaging"))
+    assert strengths is not None
+    export.replace_heads(old, processing, effects, strengths, wider.shape[1], new)
     said = {
         "p_processing": heads.all_classes(processing, wider, 3),
         "p_effects": np.stack([tree.predict_proba(wider)[:, 1] for tree in effects], axis=1),
+        "strengths": heads.strengths(strengths, wider),
     }
     assert refit.compare(old, new, wider, said) < 1e-5
-    assert [o.name for o in onnx.load(new).graph.output] == [o.name for o in onnx.load(old).graph.output]
+    assert {o.name for o in onnx.load(new).graph.output} == {o.name for o in onnx.load(old).graph.output}
     n_trees = [sum(node.op_type == "TreeEnsembleRegressor" for node in onnx.load(f).graph.node) for f in (old, new)]
-    assert n_trees[0] == n_trees[1], "the old heads' trees are still there"
+    assert n_trees[0] == n_trees[1] + 1, "the old heads' trees are still there"
+    with pytest.raises(refit.RefitError, match="strengths where there is none"):
+        refit.compare(old, new, wider, said | {"strengths": np.nan_to_num(said["strengths"])})
+    silent = tmp_path / "silent.onnx"
+    export.replace_heads(new, processing, effects, (), wider.shape[1], silent)
+    assert "strengths" not in {output.name for output in onnx.load(silent).graph.output}
+    assert refit.compare(old, silent, wider, {k: said[k] for k in ("p_processing", "p_effects")}) < 1e-5
+    export.replace_heads(silent, processing, effects, strengths, wider.shape[1], new)
+    assert refit.compare(old, new, wider, said) < 1e-5
     with pytest.raises(refit.RefitError, match="differs by"):
         refit.compare(old, new, wider, said | {"p_effects": 1 - said["p_effects"]})
     other = tmp_path / "other.onnx"
@@ -133,6 +152,7 @@ def test_heads_that_rows_cannot_teach_are_left_out(trees: Trees, features: np.nd
         "effects": heads.fit_effects(features, meta, SMALL, 0),
         "kind": heads.fit_kind(features, meta, SMALL, 0),
         "layers": heads.fit_layers(features, meta, SMALL, 0),
+        "strengths": heads.fit_strengths(features, meta, SMALL, 0),
     }
     assert set(fitted.values()) == {None}
     bare = dataclasses.replace(trees, **fitted)

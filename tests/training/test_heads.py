@@ -57,6 +57,24 @@ def test_as_many_extractions_teach_effects_as_the_settings_say() -> None:
         assert not (said == wet)[~right].any()
 
 
+def test_strengths_are_learnt_of_what_was_applied_often() -> None:
+    """Rows where an effect was applied teach how strong it was; one that is too rare has no model."""
+    rng = np.random.default_rng(0)
+    strength = rng.random(300)
+    features = np.stack([strength + 0.05 * rng.random(300), rng.random(300)], 1).astype(np.float32)
+    chains = [json.dumps([["reverb", s]] + ([["eq", 0.5]] if k < 30 else [])) for k, s in enumerate(strength)]
+    meta = pd.DataFrame({"origin": "studio", "effects": chains})
+    models = heads.fit_strengths(features, meta, BOOSTING, 0)
+    assert models is not None
+    assert [name for name, model in zip(EFFECTS, models, strict=True) if model is not None] == ["reverb"]
+    found = heads.strengths(models, features)
+    assert np.abs(found[:, EFFECTS.index("reverb")] - strength).mean() < 0.05
+    assert np.isnan(np.delete(found, EFFECTS.index("reverb"), axis=1)).all()
+    assert heads.only(models, ("reverb", "delay")) == models
+    assert heads.only(models, ("delay",)) is None
+    assert heads.fit_strengths(features[:30], meta[:30], BOOSTING, 0) is None
+
+
 def test_weights_do_not_move_the_bins_of_features() -> None:
     """Bins are those of the rows, whatever weighs on them; scikit-learn's own move with the weights."""
     rng = np.random.default_rng(0)

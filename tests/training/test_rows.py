@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from provenance.model import EFFECTS
 from tests import sounds
 from tests.training import songs
 from tests.training.test_augment import PLAIN
@@ -59,9 +60,9 @@ def test_a_dry_take_that_a_chain_filtered_is_no_longer_dry(clip: catalogue.Clip)
     """A codec or a level leaves it dry; a filter makes it a hybrid."""
     assert made(clip, {}, False, dataclasses.replace(PLAIN, codec="mp3"))["processing"] == "dry"
     filtered = made(clip, {}, False, CHAINED)
-    assert (filtered["processing"], filtered["effects"]) == ("hybrid", json.dumps([["eq", 0.5]]))
+    assert (filtered["processing"], filtered["effects"]) == ("hybrid", json.dumps([["eq", 0.3333]]))
     unknown = made(dataclasses.replace(clip, wetness="unknown"), {}, False, CHAINED)
-    assert (unknown["processing"], unknown["effects"]) == ("unknown", json.dumps([["eq", 0.5]]))
+    assert (unknown["processing"], unknown["effects"]) == ("unknown", json.dumps([["eq", 0.3333]]))
 
 
 def test_what_is_stated_is_judged_by_lines_of_the_other_folds(root: Path) -> None:
@@ -78,3 +79,25 @@ def test_what_is_stated_is_judged_by_lines_of_the_other_folds(root: Path) -> Non
     assert found["stated"] == pytest.approx(1 / 3, abs=1e-3), "fold 0 alone has a line below 0.7"
     assert found["right_of_stated"] == 0
     assert found["wet_called_dry"] == found["dry_called_wet"] == pytest.approx(1 / 3, abs=1e-3)
+
+
+def test_a_strength_is_told_that_is_heard_better_than_guessed() -> None:
+    """Held-out studio stems decide: an error well below a constant's, whatever extractions say."""
+    rng = np.random.default_rng(0)
+    n = 300
+    strength = rng.random((n, 2)).round(3)
+    meta = pd.DataFrame({
+        "fold": np.arange(n) % 3, "origin": np.where(np.arange(n) % 4, "studio", "separated"),
+        "effects": [json.dumps([["reverb", float(a)], ["eq", float(b)]]) for a, b in strength],
+    })  # fmt: skip
+    said = np.full((n, len(EFFECTS)), np.nan)
+    said[:, EFFECTS.index("reverb")] = np.where(meta["origin"] == "studio", strength[:, 0] + 0.05, 1 - strength[:, 0])
+    said[:, EFFECTS.index("eq")] = rng.random(n)
+    found = report.strengths(meta, {"strengths": said})
+    assert found["told"] == ["reverb"]
+    assert set(found["studio"]) == {"reverb", "eq"}
+    assert found["studio"]["reverb"]["n"] == 225
+    assert found["studio"]["reverb"]["error"] == pytest.approx(0.05, abs=0.003)
+    assert found["studio"]["reverb"]["constant_error"] == pytest.approx(0.25, abs=0.03)
+    assert found["studio"]["reverb"]["correlation"] > 0.99 > -0.99 > found["separated"]["reverb"]["correlation"]
+    assert report.strengths(meta, {}) == {}
