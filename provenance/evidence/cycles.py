@@ -107,7 +107,8 @@ class Pool:
     @property
     def reading(self) -> Reading:
         """The value, or why there is none."""
-        return "too few bands sound between onsets" if self.value is None else self.value
+        value = self.value
+        return "too few bands sound between onsets" if value is None else value
 
     def _without(self, band: int) -> float | None:
         total, n = (np.delete(values, band, axis=0).sum(axis=0) for values in (self._sum, self._n))
