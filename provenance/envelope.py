@@ -74,15 +74,37 @@ def compute(wave: _Array) -> _Array:
     Returns:
         float32, shape (len(names()),).
     """
-    power = powers(wave * np.float32(2.0 ** -np.round(np.log2(float(np.abs(wave).max()) + 1e-30))))
-    level = np.log10(power + np.float32(1e-14))
-    level *= np.float32(10)
-    loud = _share(level, LOUD_SHARE)[:, None]
-    level = np.maximum(level - loud, np.float32(-RANGE_DB))
+    level = levels(wave)
     onsets, rise = _onsets(level)
     parts = [_peaks(level), _before(level, onsets), _modulation(level), _levels(level), _steps(level)]
     parts += [_ducks(level), _joint(rise, onsets), _neighbours(rise)]
     out: _Array = np.concatenate(parts).astype(np.float32)
+    return out
+
+
+def levels(wave: _Array) -> _Array:
+    """Return the level of each band and of their sum in dB below its loud frames, float32 (n_bands + 1, n_frames).
+
+    Args:
+        wave: float32 (n,) at 44.1 kHz, not silent.
+    """
+    power = powers(wave * np.float32(2.0 ** -np.round(np.log2(float(np.abs(wave).max()) + 1e-30))))
+    level = np.log10(power + np.float32(1e-14))
+    level *= np.float32(10)
+    loud = _share(level, LOUD_SHARE)[:, None]
+    return np.maximum(level - loud, np.float32(-RANGE_DB))
+
+
+def steps_at_onsets(wave: _Array, bands: slice) -> _Array:
+    """Return by how much each onset stands above what sounds RISE frames earlier, float32 dB (n_onsets,).
+
+    Args:
+        wave: float32 (n,) at 44.1 kHz, not silent.
+        bands: those in which onsets are looked for.
+    """
+    level = levels(wave)[bands]
+    (band, at), rise = _onsets(level)
+    out: _Array = rise[band, at]
     return out
 
 

@@ -194,6 +194,15 @@ def test_attack_is_above_zero_for_struck_sounds_and_below_for_reversed_ones() ->
     assert value("attack", np.ascontiguousarray(struck[::-1])) < -6
 
 
+def test_onsets_are_lower_where_some_of_a_sound_comes_early() -> None:
+    """Bursts out of silence rise by the full range, 60 dB; with a tenth of each 25 ms early by 40 and then by 20."""
+    burst = (noise(5) * np.exp(-(T % 0.5) / 0.08)[:, None]).astype(np.float32)
+    early = np.roll(0.1 * burst, -round(0.025 * SAMPLE_RATE_HZ), axis=0) * ((T % 0.5) > 0.25)[:, None]
+    assert value("onsets", burst) > 55
+    assert 25 < value("onsets", (burst + early).astype(np.float32)) < 35
+    assert read("onsets", noise()) == "too few onsets"
+
+
 def test_seam_is_the_height_of_a_step_all_bands_share() -> None:
     """A step of 6 dB in the middle reads near 6 dB less what noise strays; without it there is none."""
     step = noise() * np.where(T < 2, 1.0, 0.5)[:, None].astype(np.float32)

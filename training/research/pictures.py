@@ -11,7 +11,7 @@ import numpy.typing as npt
 import typer
 
 from examples import make
-from provenance import frontend
+from provenance import envelope, frontend
 from provenance.audio import SAMPLE_RATE_HZ
 from provenance.evidence import cycles
 from training.separators import classical
@@ -22,7 +22,7 @@ from matplotlib import pyplot as plt
 Wave = npt.NDArray[np.float32]
 SECONDS = 4
 N = SECONDS * SAMPLE_RATE_HZ
-NAMES = ("holes", "cutoff", "comb", "cycles", "pauses", "phase", "seam")
+NAMES = ("holes", "cutoff", "comb", "cycles", "pauses", "phase", "seam", "onsets")
 
 
 def song() -> tuple[Wave, Wave, Wave]:
@@ -42,6 +42,13 @@ def tones() -> Wave:
     voiced = np.sum([np.sin(k * phase) / k for k in range(1, 36)], axis=0) * 0.2
     hiss = 0.01 * np.random.default_rng(3).standard_normal(N)
     return np.repeat((voiced + hiss).astype(np.float32)[:, None], 2, axis=1)
+
+
+def struck() -> Wave:
+    """Return four seconds of bursts of noise that begin at once and fade, (n, 2): what onsets show up in."""
+    t = np.arange(N) / SAMPLE_RATE_HZ
+    bursts = np.random.default_rng(5).standard_normal(N) * np.exp(-(t % 0.4) / 0.05)
+    return np.repeat((0.3 * bursts).astype(np.float32)[:, None], 2, axis=1)
 
 
 def upsampled(wave: Wave, level_db: float = -40.0) -> Wave:
@@ -131,6 +138,9 @@ def draw(name: str, out: Path) -> None:
     elif name == "seam":
         stepped = voice * np.where(np.arange(N) < N // 2, 1.0, 0.55)[:, None].astype(np.float32)
         _draw_pair(voice, stepped, "recorded", "two chunks joined at 2 s, each at a level of its own", out)
+    elif name == "onsets":
+        hits = struck()
+        _draw_onsets(hits, masked(hits, hits + 6 * (mix - voice)), out)
     else:
         raise ValueError(f"found picture {name!r}; needed: {', '.join(NAMES)}")
 
@@ -161,6 +171,19 @@ def _draw_cycles(one: Wave, two: Wave, out: Path) -> None:
         axis.set(title=title, xlabel="rate of the power's wavering, Hz")
     axes[0].set_ylabel("times chance")
     figure.savefig(out, dpi=60, pil_kwargs={"optimize": True})
+    plt.close(figure)
+
+
+def _draw_onsets(one: Wave, two: Wave, out: Path) -> None:
+    figure, axis = plt.subplots(figsize=(7, 3.4), layout="constrained")
+    begin, n, before = 2 * SAMPLE_RATE_HZ, 40, 20
+    for wave, label in ((one, "struck"), (two, "through a mask over frames of 46 ms")):
+        level = envelope.levels(np.ascontiguousarray(wave[:, 0]))[3]
+        first = begin // envelope.HOP - before
+        axis.plot((np.arange(n) - before) * envelope.HOP / SAMPLE_RATE_HZ * 1000, level[first : first + n], label=label)
+    axis.set(xlabel="ms", ylabel="dB below the loud frames, 2.6 to 5.2 kHz")
+    axis.legend()
+    figure.savefig(out, dpi=72)
     plt.close(figure)
 
 
