@@ -45,6 +45,15 @@ FALLS = ((1, (2, 10)), (2, (2,)), (4, (2, 10)), (16, (2, 10)))
 """Steps over so many frames, and the percentiles of them that are taken."""
 DUCKS = (2, 4, 8, 16)
 DUCK_DB = 30.0
+MAP_EDGES = (
+    0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 20, 23, 26, 29, 32, 36, 40, 44, 48, 52, 57, 62, 67, 72, 78, 84, 90, 97,
+    104, 112, 120,
+)  # fmt: skip
+"""Edges of the bands of the map, in bins."""
+N_MAP_BANDS = len(MAP_EDGES) - 1
+MAP_RANGE_DB = (-75.0, 27.5)
+BYTES_FROM_DB = -100.0
+"""What the byte 0 stands for."""
 
 
 @lru_cache(maxsize=1)
@@ -65,16 +74,29 @@ def names() -> tuple[str, ...]:
     return (*out, *(f"envelope_neighbours_{band}" for band in bands[:-2]))
 
 
-def compute(wave: _Array) -> _Array:
+def power(wave: _Array) -> _Array:
+    """Return the power of each bin of 172 Hz in frames of 5.8 ms, float32 (n_frames, 129).
+
+    Args:
+        wave: float32 (n,) at 44.1 kHz, n at least 256; its level is brought near one first.
+    """
+    wave = wave * np.float32(2.0 ** -np.round(np.log2(float(np.abs(wave).max()) + 1e-30)))
+    frames = np.lib.stride_tricks.sliding_window_view(wave, N_FRAME)[::HOP]
+    spectrum = np.fft.rfft(frames * _hann(), axis=1, norm="forward")  # with any other norm numpy computes in float64
+    out: _Array = np.asarray(spectrum.real**2 + spectrum.imag**2, np.float32)
+    return out
+
+
+def compute(power: _Array) -> _Array:
     """Compute the statistics of a window.
 
     Args:
-        wave: float32 (n,) at 44.1 kHz, n at least 1 s, not silent.
+        power: of a window of at least 1 s that is not silent, from :func:`power`.
 
     Returns:
         float32, shape (len(names()),).
     """
-    level = levels(wave)
+    level = levels(power)
     onsets, rise = _onsets(level)
     parts = [_peaks(level), _before(level, onsets), _modulation(level), _levels(level), _steps(level)]
     parts += [_ducks(level), _joint(rise, onsets), _neighbours(rise)]
@@ -82,43 +104,67 @@ def compute(wave: _Array) -> _Array:
     return out
 
 
-def levels(wave: _Array) -> _Array:
+def levels(power: _Array) -> _Array:
     """Return the level of each band and of their sum in dB below its loud frames, float32 (n_bands + 1, n_frames).
 
     Args:
-        wave: float32 (n,) at 44.1 kHz, not silent.
+        power: from :func:`power`.
     """
-    power = powers(wave * np.float32(2.0 ** -np.round(np.log2(float(np.abs(wave).max()) + 1e-30))))
-    level = np.log10(power + np.float32(1e-14))
+    bands = np.add.reduceat(power[:, : EDGES[-1]], EDGES[:-1], axis=1).T
+    bands = np.ascontiguousarray(np.concatenate([bands, bands.sum(axis=0, keepdims=True)]), np.float32)
+    level = np.log10(bands + np.float32(1e-14))
     level *= np.float32(10)
     loud = _share(level, LOUD_SHARE)[:, None]
     return np.maximum(level - loud, np.float32(-RANGE_DB))
 
 
-def steps_at_onsets(wave: _Array, bands: slice) -> _Array:
+def steps_at_onsets(power: _Array, bands: slice) -> _Array:
     """Return by how much each onset stands above what sounds RISE frames earlier, float32 dB (n_onsets,).
 
     Args:
-        wave: float32 (n,) at 44.1 kHz, not silent.
+        power: from :func:`power`.
         bands: those in which onsets are looked for.
     """
-    level = levels(wave)[bands]
-    (band, at), rise = _onsets(level)
+    (band, at), rise = _onsets(levels(power)[bands])
     out: _Array = rise[band, at]
     return out
 
 
-def powers(wave: _Array) -> _Array:
-    """Return the power of each band and of their sum, float32 (n_bands + 1, n_frames).
+def draw(power: _Array, n_frames: int) -> _Array:
+    """Draw the map that a network sees onsets in: levels of MAP_EDGES' bands in dB of the loud frames of the whole.
 
     Args:
-        wave: float32 (n,) at 44.1 kHz.
+        power: from :func:`power`.
+        n_frames: of the spectrum map of the same window; this one ends with it.
+
+    Returns:
+        float32, shape (N_MAP_BANDS, n_map_frames(n_frames)), within MAP_RANGE_DB.
     """
-    frames = np.lib.stride_tricks.sliding_window_view(wave, N_FRAME)[::HOP]
-    spectrum = np.fft.rfft(frames * _hann(), axis=1, norm="forward")  # with any other norm numpy computes in float64
-    power = spectrum.real**2 + spectrum.imag**2
-    bands = np.add.reduceat(power[:, : EDGES[-1]], EDGES[:-1], axis=1).T
-    return np.ascontiguousarray(np.concatenate([bands, bands.sum(axis=0, keepdims=True)]), np.float32)
+    loud = _share(power[None, :, : MAP_EDGES[-1]].sum(axis=2), LOUD_SHARE)[0] + np.float32(1e-20)
+    bands = np.add.reduceat(power[: n_map_frames(n_frames), : MAP_EDGES[-1]], MAP_EDGES[:-1], axis=1).T
+    level = np.log10(np.ascontiguousarray(bands) / loud + np.float32(1e-11))
+    level *= np.float32(10)
+    out: _Array = np.clip(level, *MAP_RANGE_DB, out=level)
+    return out
+
+
+def n_map_frames(n_frames: int) -> int:
+    """Return how many frames the map has beside a spectrum map of so many.
+
+    Args:
+        n_frames: of 2048 samples, 1024 apart.
+    """
+    return 8 * (n_frames - 1) + 15
+
+
+def to_bytes(drawn: _Array) -> npt.NDArray[np.uint8]:
+    """Pack a map into eight bits, in steps of half a dB.
+
+    Args:
+        drawn: from :func:`draw`.
+    """
+    out: npt.NDArray[np.uint8] = np.rint((drawn - np.float32(BYTES_FROM_DB)) * 2).astype(np.uint8)
+    return out
 
 
 @lru_cache(maxsize=1)

@@ -77,6 +77,8 @@ def contract() -> dict[str, object]:
         "envelope_after": list(envelope.AFTER),
         "envelope_before": list(envelope.BEFORE),
         "envelope_modulation_hz": list(envelope.MODULATION_HZ),
+        "envelope_map_edges": list(envelope.MAP_EDGES),
+        "envelope_map_range_db": list(envelope.MAP_RANGE_DB),
         "production_after": list(production.AFTER),
         "production_before": list(production.BEFORE),
         "production_modulation_hz": list(production.MODULATION_HZ),
@@ -169,6 +171,7 @@ class Spectra:
         reference: mean power of a bin of mid and side together.
         level: float32 dB, shape of ``mid``, relative to ``reference``.
         flat: float32 dB, ``level`` less its local mean over frequency.
+        fine_power: float32, of the mid channel over frames of 5.8 ms, from :func:`envelope.power`.
     """
 
     mid_wave: _Array
@@ -180,6 +183,7 @@ class Spectra:
     reference: float
     level: _Array
     flat: _Array
+    fine_power: _Array
 
 
 def analyse(samples: Samples) -> Spectra:
@@ -198,8 +202,9 @@ def analyse(samples: Samples) -> Spectra:
     reference = max(reference, 1e-30)
     level = log_power(mid_power, reference)
     return Spectra(
-        mid_wave, side_wave if has_side else None, mid, mid_power, side, side_power, reference, level, texture(level)
-    )
+        mid_wave, side_wave if has_side else None, mid, mid_power, side, side_power, reference, level, texture(level),
+        envelope.power(mid_wave),
+    )  # fmt: skip
 
 
 def describe(spectra: Spectra) -> Features:
@@ -223,7 +228,7 @@ def describe(spectra: Spectra) -> Features:
         _phase(s.mid, s.mid_power),
         _stereo(s.mid[::SPARSE], s.side, s.mid_power[::SPARSE], s.side_power, s.level[::SPARSE], s.reference),
         dynamics.compute(energy),
-        envelope.compute(s.mid_wave),
+        envelope.compute(s.fine_power),
         production.compute(bin_power, energy, _texture_bytes(s.flat[:: production.RIPPLE_SPARSE, 1:])),
         waveform.compute(s.mid_wave, s.side_wave),
     ]
@@ -273,6 +278,15 @@ def draw(spectra: Spectra) -> Map:
     spectrum[1] += np.float32(60)
     spectrum[1] *= np.float32(1 / 30)
     return spectrum
+
+
+def draw_onsets(spectra: Spectra) -> _Array:
+    """Draw the map of onsets of a window's spectra: what :func:`envelope.draw` returns.
+
+    Args:
+        spectra: from :func:`analyse`.
+    """
+    return envelope.draw(spectra.fine_power, len(spectra.level))
 
 
 def n_map_frames(n_samples: int) -> int:

@@ -98,19 +98,28 @@ class Model:
         if missing or "origin" not in bundle.heads:
             raise ModelError(f"{bundle.model_file}: found no output {', '.join(sorted(missing)) or 'logit'}")
         self._heads = [head for head in OUTPUTS if head in bundle.heads]
-        self.needs_map = any(given.name == "map" for given in self._session.get_inputs())
-        """Whether it wants the windows' maps beside their statistics."""
+        inputs = {given.name for given in self._session.get_inputs()}
+        self.needs_map, self.needs_onsets = "map" in inputs, "onsets" in inputs
+        """Whether it wants the windows' maps, and their maps of onsets, beside their statistics."""
 
-    def run(self, features: npt.NDArray[np.float32], maps: npt.NDArray[np.float32] | None = None) -> WindowScores:
+    def run(
+        self,
+        features: npt.NDArray[np.float32],
+        maps: npt.NDArray[np.float32] | None = None,
+        onsets: npt.NDArray[np.float32] | None = None,
+    ) -> WindowScores:
         """Score windows.
 
         Args:
             features: float32, shape (n, N_FEATURES), n at least 1.
             maps: float32, shape (n, 2, n_frames, N_MAP_BINS), for a model that needs them.
+            onsets: float32, shape (n, N_MAP_BANDS, n_fine_frames) of :mod:`provenance.envelope`, likewise.
         """
         inputs = {"features": features}
         if self.needs_map and maps is not None:
             inputs["map"] = maps
+        if self.needs_onsets and onsets is not None:
+            inputs["onsets"] = onsets
         values = self._session.run([OUTPUTS[head] for head in self._heads], inputs)
         found = dict(zip(self._heads, values, strict=True))
 

@@ -123,17 +123,21 @@ class _Batch:
 
     def __init__(self, model: Model) -> None:
         self.n = 0
+        self._n_frames = 0
         self._model = model
         self._features: list[frontend.Features] = []
         self._maps: list[frontend.Map] = []
+        self._onsets: list[frontend.Map] = []
         self._parts: list[WindowScores] = []
 
     def add(self, spectra: frontend.Spectra) -> None:
+        if len(spectra.level) != self._n_frames:
+            self._flush()
+        self._n_frames = len(spectra.level)
         if self._model.needs_map:
-            spectrum = frontend.draw(spectra)
-            if self._maps and spectrum.shape != self._maps[0].shape:
-                self._flush()
-            self._maps.append(spectrum)
+            self._maps.append(frontend.draw(spectra))
+        if self._model.needs_onsets:
+            self._onsets.append(frontend.draw_onsets(spectra))
         self._features.append(frontend.describe(spectra))
         self.n += 1
         if len(self._features) == _BATCH:
@@ -145,9 +149,9 @@ class _Batch:
 
     def _flush(self) -> None:
         if self._features:
-            maps = np.stack(self._maps) if self._maps else None
-            self._parts.append(self._model.run(np.stack(self._features), maps))
-            self._features, self._maps = [], []
+            maps, onsets = (np.stack(of) if of else None for of in (self._maps, self._onsets))
+            self._parts.append(self._model.run(np.stack(self._features), maps, onsets))
+            self._features, self._maps, self._onsets = [], [], []
 
 
 def _rms(samples: audio.Samples) -> float:

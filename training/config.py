@@ -13,6 +13,7 @@ from training.dataset import without_repo
 from training.examples import PARTS, Recipe
 from training.texture_net import Network
 
+NO_NETWORK = Network(cycles=())
 HEADS = ("origin", "processing", "sdr", "effects", "kind", "layers")
 """Heads with trees; each has a table of settings."""
 
@@ -52,6 +53,7 @@ class Config:
         origin, processing, sdr, effects, kind, layers: the heads' boosting.
         strengths: of how strong each effect is; only what is better than a guess goes into the model.
         network: over the map; fused with the trees.
+        onsets: network over the map of onsets, likewise; only its ``share`` of the origin counts.
         n_folds: of the unseen protocol.
         max_accused: share of held-out true stems that may be called separated.
         max_missed: share of held-out extractions that may be called studio, each family of separators counting alike.
@@ -72,6 +74,7 @@ class Config:
     kind: Boosting
     layers: Boosting
     network: Network
+    onsets: Network = NO_NETWORK
     strengths: Boosting = Boosting(rounds=40, learning_rate=0.1, leaves=8, separated_weight=0.2)
     n_folds: int = 3
     max_accused: float = 0.01
@@ -121,6 +124,7 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
         return Config(
             recipe=Recipe(**recipe),
             network=_network(data.pop("network", {})),
+            onsets=_network(data.pop("onsets", {"cycles": ()})),
             **{head: Boosting(**data.pop(head)) for head in HEADS},
             **data,
         )

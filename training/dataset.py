@@ -32,6 +32,7 @@ from training.splits import unit_of
 
 Features = npt.NDArray[np.float32]
 Maps = npt.NDArray[np.uint8]
+ONSETS = ".onsets.npy"
 RECIPE = 8
 """Raise it when rows would come out otherwise: cached files carry it in their name."""
 MAX_READ_S = 60.0
@@ -46,23 +47,27 @@ class Table:
         meta: one row each, columns :data:`training.examples.META`.
         maps: uint8, shape (n_rows, 2, N_MAP_FRAMES, N_MAP_BINS) as :func:`provenance.frontend.to_bytes` packs them;
             on disk, or None where the recipe keeps none.
+        onsets: uint8, shape (n_rows, *ONSETS_SHAPE) as :func:`provenance.envelope.to_bytes` packs them, likewise.
         failures: one line for each clip that could not be read.
     """
 
     features: Features
     meta: pd.DataFrame
     maps: Maps | None = None
+    onsets: Maps | None = None
     failures: list[str] = field(default_factory=list)
 
     def __getstate__(self) -> dict[str, Any]:
         """Tell another process which file the maps lie in, not their gigabytes."""
-        return vars(self) | ({"maps": str(self.maps.filename)} if isinstance(self.maps, np.memmap) else {})
+        on_disk = {name: value for name, value in vars(self).items() if isinstance(value, np.memmap)}
+        return vars(self) | {name: str(value.filename) for name, value in on_disk.items()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Open the maps where they lie."""
         vars(self).update(state)
-        if isinstance(self.maps, str):
-            self.maps = np.load(self.maps, mmap_mode="r")
+        for name in ("maps", "onsets"):
+            if isinstance(state[name], str):
+                setattr(self, name, np.load(state[name], mmap_mode="r"))
 
 
 def build(
@@ -155,12 +160,13 @@ def _gather(
                     meta["fold"] = unit_fold[unit_of(clip)]
                     features.append(data["features"])
                     metas.append(meta)
-                    sources.append(file.with_suffix(".npy"))
+                    sources.append(file)
     if not metas:
         raise ValueError("found no clip that gave a row; needed: readable clips of at least 0.4 s that are not silent")
-    table = Table(np.concatenate(features), pd.concat(metas, ignore_index=True), None, failures)
+    table = Table(np.concatenate(features), pd.concat(metas, ignore_index=True), failures=failures)
     if recipe.keep_maps:
-        table.maps = _join(sources, table.meta["n_frames"].to_numpy(), cache)
+        table.maps = _join(sources, ".npy", (len(table.meta), *examples.MAP_SHAPE), cache / "maps")
+        table.onsets = _join(sources, ONSETS, (len(table.meta), *examples.ONSETS_SHAPE), cache / "onsets")
     return table
 
 
@@ -173,17 +179,16 @@ def columns_of(rows: Any) -> list[dict[str, Any]]:
     return list(json.loads(str(rows["meta"])))
 
 
-def _join(sources: list[Path], n_frames: npt.NDArray[np.int64], cache: Path) -> Maps:
+def _join(sources: list[Path], suffix: str, shape: tuple[int, ...], named: Path) -> Maps:
     """Copy the maps of all parts into one file on disk, in the order of the table, and open it."""
-    digest = hashlib.sha256("".join(s.name for s in sources).encode()).hexdigest()[:16]
-    file = cache / f"maps-{digest}.npy"
+    digest = hashlib.sha256("".join(s.stem for s in sources).encode()).hexdigest()[:16]
+    file = named.with_name(f"{named.name}-{digest}.npy")
     if not file.exists():
         part = file.with_suffix(f".{os.getpid()}.part")
-        shape = (len(n_frames), *examples.MAP_SHAPE)
         joined = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
         at = 0
-        for source in tqdm(sources, desc="maps", unit="file"):
-            rows = np.load(source)
+        for source in tqdm(sources, desc=named.name, unit="file"):
+            rows = np.load(source.with_suffix(suffix))
             joined[at : at + len(rows)] = rows
             at += len(rows)
         joined.flush()
@@ -209,7 +214,7 @@ def _pools(clips: Sequence[Clip], unit_fold: dict[str, int]) -> dict[int, list[C
 
 
 def file_of(clip: Clip, part: str, recipe: Recipe, cache: Path) -> Path:
-    """Return the file of a clip's rows of one part; maps lie beside it as ``.npy``.
+    """Return the file of a clip's rows of one part; maps lie beside it as ``.npy`` and ONSETS.
 
     Args:
         clip, part, recipe: what rows depend on.
@@ -239,10 +244,11 @@ def make(clip: Clip, parts: list[str], pool: list[Clip], recipe: Recipe, cache: 
         features = np.stack(rows.features) if rows.features else np.zeros((0, frontend.N_FEATURES), np.float32)
         np.savez(temporary, features=features, meta=np.array(json.dumps(rows.meta)))
         if recipe.keep_maps:
-            np.save(
-                file.with_suffix(".npy"),
-                np.stack(rows.maps) if rows.maps else np.zeros((0, *examples.MAP_SHAPE), np.uint8),
-            )
+            for suffix, kept, shape in (
+                (".npy", rows.maps, examples.MAP_SHAPE),
+                (ONSETS, rows.onsets, examples.ONSETS_SHAPE),
+            ):
+                np.save(file.with_suffix(suffix), np.stack(kept) if kept else np.zeros((0, *shape), np.uint8))
         os.replace(temporary, file)
     return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ def describe(table: Table, clips: Sequence[Clip], manifests: Sequence[Path], fam
         manifests: files it was read from; the name of a manifest's folder becomes the column ``manifest``.
         family_fold: fold of each family, the column ``family_fold``; -1 for studio stems and surrogates.
     """
-    return Table(table.features, describe_rows(table.meta, clips, manifests, family_fold), table.maps, table.failures)
+    return dataclasses.replace(table, meta=describe_rows(table.meta, clips, manifests, family_fold))
 
 
 def describe_rows(

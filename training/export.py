@@ -17,20 +17,25 @@ from sklearn.base import is_classifier
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from torch import nn
 
+from provenance import envelope
 from provenance.frontend import N_MAP_BINS
 from provenance.model import EFFECTS, KINDS, PROCESSINGS
 from training.calibrate import Distance
 from training.heads import Fusion, Outputs, Trees
 from training.texture_net import N_BANDS, SDR_SCALE_DB, SPREAD_FLOOR, Ensemble, TextureNet
+from training.texture_net.onsets import SCALE_DB
 
 OPSET, ML_OPSET = 18, 3
 Array = npt.NDArray[np.float32]
 
 
-def export(trees: Trees, net: Ensemble | None, fusion: Fusion, n_features: int, file: Path) -> None:
+def export(
+    trees: Trees, net: Ensemble | None, fusion: Fusion, n_features: int, file: Path, onset_net: Ensemble | None = None
+) -> None:
     """Write trees and network as one graph.
 
-    Inputs are ``features``, float32 (n, n_features), and with a network ``map``, float32 (n, 2, n_frames, 1024).
+    Inputs are ``features``, float32 (n, n_features), with a network ``map``, float32 (n, 2, n_frames, 1024), and with
+    one over onsets ``onsets``, float32 (n, 33, n_fine_frames).
     Outputs are those of ``logit`` (n,), ``p_processing`` (n, 3), ``sdr_db`` (n,), ``distance`` (n,), ``p_effects``
     and ``strengths`` (n, n_effects), ``p_kind`` (n, n_kinds) and ``p_submix`` (n,) that there are heads for.
 
@@ -40,6 +45,7 @@ def export(trees: Trees, net: Ensemble | None, fusion: Fusion, n_features: int, 
         fusion: how they are put together.
         n_features: width of the input.
         file: where to write.
+        onset_net: the networks over onsets, or None.
     """
     graph = _Graph()
     logit = graph.scaled(graph.mean([graph.tree(tree) for tree in trees.origin]), fusion.tree_factor)
@@ -75,6 +81,11 @@ def export(trees: Trees, net: Ensemble | None, fusion: Fusion, n_features: int, 
                 said[name] = value
             elif b:
                 said[name] = graph.node("Add", [graph.scaled(said[name], 1 - b), graph.scaled(value, b)])
+    if onset_net is not None:
+        shape = ["n", envelope.N_MAP_BANDS, "n_fine_frames"]
+        inputs.append(helper.make_tensor_value_info("onsets", TensorProto.FLOAT, shape))
+        heard = graph.onset_networks(onset_net)
+        logit = graph.node("Add", [logit, graph.scaled(graph.flat(heard), fusion.onset_factor)])
     for name, value in {"logit": logit, **said}.items():
         graph.named(value, name)
     graph.distance(trees.distance)
@@ -162,7 +173,7 @@ def note(source: Path, key: str, value: dict[str, Any], file: Path) -> None:
     file.write_bytes(model.SerializeToString())
 
 
-def parity(file: Path, trained: Outputs, features: Array, maps: Array | None) -> float:
+def parity(file: Path, trained: Outputs, features: Array, maps: Array | None, onsets: Array | None = None) -> float:
     """Return the largest difference between the graph and what was trained, over all outputs.
 
     Log odds are compared as probabilities; decibels and distances as they are, over their size where that is above one.
@@ -172,9 +183,11 @@ def parity(file: Path, trained: Outputs, features: Array, maps: Array | None) ->
         trained: what scikit-learn and torch say of the same rows, fused.
         features: rows to compare on, float32 (n, n_features).
         maps: their maps, float32 (n, 2, n_frames, 1024), or None without a network.
+        onsets: their maps of onsets, float32 (n, 33, n_fine_frames), likewise.
     """
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    inputs = {"features": features} | ({} if maps is None else {"map": maps})
+    given = {"features": features, "map": maps, "onsets": onsets}
+    inputs = {name: value for name, value in given.items() if value is not None}
     found = dict(zip([o.name for o in session.get_outputs()], session.run(None, inputs), strict=True))
     worst = 0.0
     for name, values in found.items():
@@ -299,7 +312,38 @@ class _Graph:
 
     def _network(self, net: TextureNet, value: str, own: str) -> dict[str, str]:
         """Add one network over the map less its mean level; names of its constants begin with ``own``."""
-        layers = list(net.trunk)
+        value = self._trunk(net.trunk, value, own)
+        bands = self.constant(f"{own}bands", np.array([0, 0, -1, N_BANDS, net.n_bins_out // N_BANDS], np.int64))
+        value = self.node("Reshape", [value, bands])
+        pooled = self.node("Concat", self._mean_and_spread(value, [2, 4], own), axis=1)
+        pooled = self.node("Transpose", [pooled], perm=[0, 2, 1])
+        weight = self.constant(f"{own}band_weight", net.band.weight.detach().numpy().T.copy())
+        place = self.constant(f"{own}band_place", (net.place + net.band.bias).detach().numpy())
+        judged = self.node("Relu", [self.node("Add", [self.node("MatMul", [pooled, weight]), place])])
+        axis = self.constant(f"{own}band_axis", np.array([1], np.int64))
+        ends = [self.node(op, [judged, axis], keepdims=0) for op in ("ReduceMean", "ReduceMax")]
+        pooled = self.node("Concat", ends, axis=1)
+        hidden = self.node("Relu", [self._linear(pooled, net.hidden[0], f"{own}hidden")])
+        return {name: self._linear(hidden, head, f"{own}{name}") for name, head in net.heads.items()}
+
+    def onset_networks(self, net: Ensemble) -> str:
+        """Add the networks over onsets; returns the mean of their log odds."""
+        time = self.constant("onset_time", np.array([2], np.int64))
+        moved = self.node("Sub", ["onsets", self.node("ReduceMean", ["onsets", time], keepdims=1)])
+        channel = self.constant("onset_channel", np.array([1], np.int64))
+        moved = self.node("Unsqueeze", [self.scaled(moved, 1 / SCALE_DB), channel])
+        said = []
+        for k, member in enumerate(net.members):
+            own = f"onset{k}_"
+            ends = self._mean_and_spread(self._trunk(member.trunk, moved, own), [3], own)
+            pooled = self.node("Concat", [self.node("Flatten", [end]) for end in ends], axis=1)
+            hidden = self.node("Relu", [self._linear(pooled, member.hidden[0], f"{own}hidden")])
+            said.append(self._linear(hidden, member.heads["logit"], f"{own}logit"))
+        return self.node("Mean", said)
+
+    def _trunk(self, trunk: nn.Sequential, value: str, own: str) -> str:
+        """Add convolutions, the norms after them folded in, and rectifiers."""
+        layers = list(trunk)
         for k, layer in enumerate(layers):
             if isinstance(layer, nn.Conv2d):
                 after = layers[k + 1] if k + 1 < len(layers) else None
@@ -311,23 +355,16 @@ class _Graph:
                 )
             elif isinstance(layer, nn.ReLU):
                 value = self.node("Relu", [value])
-        bands = self.constant(f"{own}bands", np.array([0, 0, -1, N_BANDS, net.n_bins_out // N_BANDS], np.int64))
-        value = self.node("Reshape", [value, bands])
-        axes = self.constant(f"{own}band_axes", np.array([2, 4], np.int64))
-        mean = self.node("ReduceMean", [value, axes], keepdims=0)
-        square = self.node("ReduceMean", [self.node("Mul", [value, value]), axes], keepdims=0)
+        return value
+
+    def _mean_and_spread(self, value: str, axes: list[int], own: str) -> list[str]:
+        """Add mean and standard deviation over these axes."""
+        over = self.constant(f"{own}band_axes", np.array(axes, np.int64))
+        mean = self.node("ReduceMean", [value, over], keepdims=0)
+        square = self.node("ReduceMean", [self.node("Mul", [value, value]), over], keepdims=0)
         spread = self.node("Relu", [self.node("Sub", [square, self.node("Mul", [mean, mean])])])
         spread = self.node("Add", [spread, self.constant(f"{own}spread_floor", np.float32(SPREAD_FLOOR))])
-        pooled = self.node("Concat", [mean, self.node("Sqrt", [spread])], axis=1)
-        pooled = self.node("Transpose", [pooled], perm=[0, 2, 1])
-        weight = self.constant(f"{own}band_weight", net.band.weight.detach().numpy().T.copy())
-        place = self.constant(f"{own}band_place", (net.place + net.band.bias).detach().numpy())
-        judged = self.node("Relu", [self.node("Add", [self.node("MatMul", [pooled, weight]), place])])
-        axis = self.constant(f"{own}band_axis", np.array([1], np.int64))
-        ends = [self.node(op, [judged, axis], keepdims=0) for op in ("ReduceMean", "ReduceMax")]
-        pooled = self.node("Concat", ends, axis=1)
-        hidden = self.node("Relu", [self._linear(pooled, net.hidden[0], f"{own}hidden")])
-        return {name: self._linear(hidden, head, f"{own}{name}") for name, head in net.heads.items()}
+        return [mean, self.node("Sqrt", [spread])]
 
     def _linear(self, value: str, layer: Any, name: str) -> str:
         weight = self.constant(f"{name}_weight", layer.weight.detach().numpy())

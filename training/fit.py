@@ -46,7 +46,7 @@ from training.examples import DEGRADED, OUT_OF_MIXES
 from training.heads import Outputs, Trees
 from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Work, Workers
 from training.separators.errors import SeparatorError
-from training.texture_net import Ensemble
+from training.texture_net import Ensemble, Network, View
 
 
 @dataclass
@@ -55,17 +55,23 @@ class Trained:
 
     trees: Trees
     net: Ensemble | None
+    onset_net: Ensemble | None = None
 
     def run(self, table: dataset.Table, rows: np.ndarray[Any, Any]) -> Outputs:
         """Return what both say of the rows with these numbers."""
-        out = self.trees.run(table.features[rows])
-        return out if self.net is None else out | self.run_network(table, rows)
+        return self.trees.run(table.features[rows]) | self.run_networks(table, rows)
 
-    def run_network(self, table: dataset.Table, rows: np.ndarray[Any, Any]) -> Outputs:
-        """Return what the networks say of the rows with these numbers."""
-        assert self.net is not None
-        assert table.maps is not None  # a recipe with a network keeps maps
-        return heads.run_network(self.net, table.maps, rows, table.meta["n_frames"].to_numpy())
+    def run_networks(self, table: dataset.Table, rows: np.ndarray[Any, Any]) -> Outputs:
+        """Return what the networks say of the rows with these numbers; nothing where there are none."""
+        n_frames = table.meta["n_frames"].to_numpy()
+        out: Outputs = {}
+        if self.net is not None:
+            assert table.maps is not None  # a recipe with a network keeps maps
+            out |= heads.run_network(self.net, table.maps, rows, n_frames)
+        if self.onset_net is not None:
+            assert table.onsets is not None
+            out["onset_logit"] = heads.run_onset_network(self.onset_net, table.onsets, rows, n_frames)
+        return out
 
 
 def main(
@@ -268,7 +274,7 @@ def fit_missing(
     """
     cache.mkdir(parents=True, exist_ok=True)
     folds: list[int | None] = [*range(settings.n_folds), None]
-    names = list(wanted) or [*_STEPS, *(["net"] if settings.network.cycles else [])]
+    names = list(wanted) or [*_STEPS, *(name for name, (network, _) in _networks(settings).items() if network.cycles)]
     jobs = [
         (table, settings, fold, name, cache)
         for name in reversed(names)
@@ -318,22 +324,29 @@ def _file_of(table: dataset.Table, settings: config.Config, fold: int | None, na
     """Name a fitted head by all that it depends on: the rows with their labels, its own settings, the fold."""
     digest = hashlib.sha256(pd.util.hash_pandas_object(table.meta[_KNOWN], index=False).to_numpy().tobytes())
     digest.update(np.ascontiguousarray(table.features[:: max(1, len(table.features) // 500)]).tobytes())
-    own = settings.network if name == "net" else getattr(settings, name, None)
-    if name == "net":  # the shares of the fusion do not change the fit
-        own = [value for key, value in sorted(vars(settings.network).items()) if not key.startswith("share")]
+    own, networks = getattr(settings, name, None), _networks(settings)
+    if name in networks:  # the shares of the fusion do not change the fit
+        own = [value for key, value in sorted(vars(networks[name][0]).items()) if not key.startswith("share")]
     digest.update(repr((name, own, fold, settings.seed, name in HEADS_ON_ALL)).encode())
-    return cache / f"{digest.hexdigest()[:20]}-{name}{'.pt' if name == 'net' else '.joblib'}"
+    return cache / f"{digest.hexdigest()[:20]}-{name}{'.pt' if name in networks else '.joblib'}"
+
+
+def _networks(settings: config.Config) -> dict[str, tuple[Network, View]]:
+    """Settings of each network, and what it sees."""
+    return {"net": (settings.network, texture_net.SPECTRUM), "onsets": (settings.onsets, texture_net.ONSETS)}
 
 
 def _fit_one(table: dataset.Table, settings: config.Config, fold: int | None, name: str, cache: Path) -> None:
     warnings.filterwarnings("ignore", message=".*n_jobs.*")
     file = _file_of(table, settings, fold, name, cache)
     rows = np.flatnonzero(evaluate.training_rows(table.meta, fold))
-    if name == "net":
-        assert table.maps is not None  # a recipe with a network keeps maps
+    if name in _networks(settings):
+        network, view = _networks(settings)[name]
+        maps = table.maps if name == "net" else table.onsets
+        assert maps is not None  # a recipe with a network keeps maps
         checkpoint = file.with_suffix(".epoch")
-        start = texture_net.load(_start_of(file), settings.network) if settings.network.begun else None
-        net = texture_net.fit(table.maps, rows, table.meta, settings.network, settings.seed, checkpoint, start)
+        start = texture_net.load(_start_of(file), network) if network.begun else None
+        net = texture_net.fit(maps, rows, table.meta, network, settings.seed, checkpoint, start, view)
         texture_net.save(net, file)
         return
     part = file.with_suffix(f".{os.getpid()}.part")
@@ -365,7 +378,12 @@ def load(table: dataset.Table, settings: config.Config, fold: int | None, cache:
         cache: folder of fitted heads.
     """
     trees = Trees(**{name: load_head(table, settings, fold, name, cache) for name in _STEPS})
-    return Trained(trees, _load_networks(table, settings, fold, cache) if settings.network.cycles else None)
+    net = _load_networks(table, settings, fold, cache) if settings.network.cycles else None
+    onset_net = None
+    if settings.onsets.cycles:
+        file = _file_of(table, settings, fold, "onsets", cache)
+        onset_net = texture_net.load(file, settings.onsets, texture_net.ONSETS)
+    return Trained(trees, net, onset_net)
 
 
 def _load_networks(table: dataset.Table, settings: config.Config, fold: int | None, cache: Path) -> Ensemble:
@@ -398,15 +416,14 @@ def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> t
             also = kind.str.startswith(DEGRADED) | table.meta["pair"].str.contains(OUT_OF_MIXES)
             asked = inside & (kind.isin(["clean", "bundle"]) | also).to_numpy()
         said = [(np.flatnonzero(inside), trained.trees.run(table.features[inside]))]
-        if trained.net is not None:
-            rows = np.flatnonzero(asked)
-            said.append((rows, trained.run_network(table, rows)))
+        rows = np.flatnonzero(asked)
+        said.append((rows, trained.run_networks(table, rows)))
         for rows, found in said:
             for name, values in found.items():
                 whole = held.setdefault(name, np.full((len(table.meta), *values.shape[1:]), np.nan))
                 whole[rows] = values
     judged = evaluate.unseen_rows(table.meta, settings.n_folds)
-    fusion = heads.spread_of(held, settings.network, judged)
+    fusion = heads.spread_of(held, settings.network, settings.onsets, judged)
     return heads.fuse(held, fusion), fusion
 
 

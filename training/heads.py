@@ -125,38 +125,48 @@ class Fusion:
         tree_spread, net_spread: standard deviation of held-out log odds.
         share: weight of the network; 0 without one.
         net_share_of_rest: weight of the network in the other heads.
+        onset_spread, onset_share: the same of the network over onsets.
     """
 
     tree_spread: float
     net_spread: float
     share: float
     net_share_of_rest: float = 0.5
+    onset_spread: float = 1.0
+    onset_share: float = 0.0
 
     @property
     def tree_factor(self) -> float:
         """What tree log odds are multiplied by."""
-        return (1 - self.share) / self.tree_spread
+        return (1 - self.share - self.onset_share) / self.tree_spread
 
     @property
     def net_factor(self) -> float:
         """What network log odds are multiplied by."""
         return self.share / self.net_spread
 
+    @property
+    def onset_factor(self) -> float:
+        """What log odds of the network over onsets are multiplied by."""
+        return self.onset_share / self.onset_spread
 
-def spread_of(outputs: Outputs, network: Network, rows: npt.NDArray[np.bool_]) -> Fusion:
+
+def spread_of(outputs: Outputs, network: Network, onsets: Network, rows: npt.NDArray[np.bool_]) -> Fusion:
     """Measure the spread of held-out log odds; no label is looked at.
 
     Args:
         outputs: of trees and network.
-        network: its shares.
+        network, onsets: their shares.
         rows: held-out rows to measure on.
     """
-    has_net = "net_logit" in outputs
+    has_net, has_onsets = "net_logit" in outputs, "onset_logit" in outputs
     return Fusion(
         float(np.nanstd(outputs["tree_logit"][rows])),
         float(np.nanstd(outputs["net_logit"][rows])) if has_net else 1.0,
         network.share if has_net else 0.0,
         network.share_of_rest if has_net else 0.0,
+        float(np.nanstd(outputs["onset_logit"][rows])) if has_onsets else 1.0,
+        onsets.share if has_onsets else 0.0,
     )
 
 
@@ -169,8 +179,9 @@ def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
         fusion: weights.
     """
     fused = {"logit": fusion.tree_factor * outputs["tree_logit"], "distance": outputs["distance"]}
-    if "net_logit" in outputs:
-        fused["logit"] = fused["logit"] + fusion.net_factor * outputs["net_logit"]
+    for name, factor in (("net_logit", fusion.net_factor), ("onset_logit", fusion.onset_factor)):
+        if name in outputs:
+            fused["logit"] = fused["logit"] + factor * outputs[name]
     names = {"p_processing": "processing", "sdr_db": "sdr_db", "p_effects": "effects", "p_kind": "kind",
              "p_submix": "submix", "strengths": "strengths"}  # fmt: skip
     for name, head in names.items():
@@ -200,6 +211,19 @@ def run_network(
         "net_kind": _softmax(raw["kind"]),
         "net_submix": _sigmoid(raw["layers"][:, 0]),
     }
+
+
+def run_onset_network(
+    net: Ensemble, onsets: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64], n_frames: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Return the log odds that networks over onsets give whole windows, (n,).
+
+    Args:
+        net: fitted networks.
+        onsets, rows, n_frames: as for :func:`training.texture_net.run`.
+    """
+    raw = texture_net.run(net, onsets, rows, n_frames, texture_net.ONSETS)
+    return raw["logit"][:, 0].astype(np.float64)
 
 
 def _sigmoid(z: Array) -> npt.NDArray[np.float64]:

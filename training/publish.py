@@ -66,7 +66,7 @@ def write(
     with beside(out) as part:
         file = part / "model.onnx"
         trained.trees.strengths = heads.only(trained.trees.strengths, figures["strengths"].get("told", ()))
-        export.export(trained.trees, trained.net, fusion, frontend.N_FEATURES, file)
+        export.export(trained.trees, trained.net, fusion, frontend.N_FEATURES, file, trained.onset_net)
         difference = _parity(file, table, trained, fusion)
         if difference > MAX_DIFFERENCE:
             raise RuntimeError(f"the exported graph differs by {difference:.2g}; needed: at most {MAX_DIFFERENCE}")
@@ -176,11 +176,13 @@ def _parity(file: Path, table: dataset.Table, trained: Trained, fusion: heads.Fu
     worst = 0.0
     for start in range(0, len(rows), 100):
         some = rows[start : start + 100]
-        maps = None
+        maps = onsets = None
         if trained.net is not None:
             assert table.maps is not None  # a recipe with a network keeps maps
-            packed = np.stack([table.maps[row, :, : n_frames[row]] for row in some])
-            maps = texture_net.unpack(packed).contiguous().numpy()
+            maps = texture_net.SPECTRUM.whole(table.maps, some, int(n_frames.max())).contiguous().numpy()
+        if trained.onset_net is not None:
+            assert table.onsets is not None
+            onsets = texture_net.ONSETS.whole(table.onsets, some, int(n_frames.max())).numpy()
         said = heads.fuse(trained.run(table, some), fusion)
-        worst = max(worst, export.parity(file, said, table.features[some], maps))
+        worst = max(worst, export.parity(file, said, table.features[some], maps, onsets))
     return worst

@@ -17,7 +17,7 @@ import onnxruntime
 import pandas as pd
 import typer
 
-from provenance import frontend
+from provenance import envelope, frontend
 from provenance.model import PROCESSINGS
 from training import card, catalogue, config, dataset, export, fit, heads, publish, report
 from training.heads import Outputs
@@ -228,6 +228,9 @@ def compare(old: Path, new: Path, features: heads.Array, trained: Outputs) -> fl
     if "map" in shapes:
         shape = (len(features), 2, _N_FRAMES, shapes["map"][3])
         given["map"] = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    if "onsets" in shapes:
+        fine = (len(features), envelope.N_MAP_BANDS, envelope.n_map_frames(_N_FRAMES))
+        given["onsets"] = np.random.default_rng(1).standard_normal(fine).astype(np.float32)
     names = [output.name for output in after.get_outputs()]
     found = dict(zip(names, after.run(names, given | {"features": features}), strict=True))
     kept = [name for name in names if name not in (*trained, "strengths")]

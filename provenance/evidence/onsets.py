@@ -20,7 +20,7 @@ def look(view: View) -> Reading:
     Args:
         view: one window.
     """
-    steps = envelope.steps_at_onsets(view.spectra.mid_wave, BANDS)
+    steps = envelope.steps_at_onsets(view.spectra.fine_power, BANDS)
     return float(steps.mean()) if len(steps) >= LEAST else "too few onsets"
 
 

@@ -14,14 +14,14 @@ import pytest
 import torch
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from provenance import frontend
+from provenance import envelope, frontend
 from provenance.bundle import Calibration
 from provenance.model import EFFECTS, KINDS
 from training import calibrate, export, heads, refit, texture_net
 from training.config import Boosting
 from training.heads import Fusion, Trees
 from training.research import int8
-from training.texture_net import Ensemble, Network, TextureNet
+from training.texture_net import Ensemble, Network, OnsetNet, TextureNet
 
 N_FEATURES, N_FRAMES = 40, 43
 N_SEEN = 36
@@ -83,6 +83,17 @@ def net() -> Ensemble:
     net.train()
     for _ in range(3):
         net(torch.randn(4, 2, N_FRAMES, frontend.N_MAP_BINS))
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def onset_net() -> Ensemble:
+    """Two networks over onsets, as above."""
+    torch.manual_seed(1)
+    net = Ensemble(OnsetNet(Network(channels=(4, 4, 8, 8), width=8)) for _ in range(2))
+    net.train()
+    for _ in range(3):
+        net(20 * torch.randn(4, envelope.N_MAP_BANDS, envelope.n_map_frames(N_FRAMES)))
     return net.eval()
 
 
@@ -191,12 +202,12 @@ def test_values_on_a_threshold_take_the_same_branch(trees: Trees, tmp_path: Path
 
 @pytest.mark.parametrize("share_of_rest", [0.0, 0.5])
 def test_trees_and_network_agree(
-    trees: Trees, net: Ensemble, features: np.ndarray, tmp_path: Path, share_of_rest: float
+    trees: Trees, net: Ensemble, onset_net: Ensemble, features: np.ndarray, tmp_path: Path, share_of_rest: float
 ) -> None:
     """The fused graph is torch and scikit-learn put together, for windows of any length."""
-    fusion = Fusion(tree_spread=1.3, net_spread=0.7, share=0.4, net_share_of_rest=share_of_rest)
+    fusion = Fusion(1.3, 0.7, 0.4, share_of_rest, onset_spread=0.9, onset_share=0.2)
     file = tmp_path / "m.onnx"
-    export.export(trees, net, fusion, N_FEATURES, file)
+    export.export(trees, net, fusion, N_FEATURES, file, onset_net)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     shapes = {output.name: output.shape[1:] for output in session.get_outputs()}
     assert shapes["p_effects"] == [len(EFFECTS)]
@@ -207,7 +218,12 @@ def test_trees_and_network_agree(
         rows = np.arange(5)
         said = trees.run(features[:5]) | heads.run_network(net, packed, rows, np.full(5, n_frames))
         maps = texture_net.unpack(packed).contiguous().numpy()
-        assert export.parity(file, heads.fuse(said, fusion), features[:5], maps) < 1e-4
+        fine = rng.integers(0, 256, (5, envelope.N_MAP_BANDS, envelope.n_map_frames(n_frames))).astype(np.uint8)
+        said["onset_logit"] = heads.run_onset_network(onset_net, fine, rows, np.full(5, n_frames))
+        onsets = texture_net.ONSETS.whole(fine, rows, n_frames).numpy()
+        assert export.parity(file, heads.fuse(said, fusion), features[:5], maps, onsets) < 1e-4
+        other = dataclasses.replace(fusion, onset_share=0.1)
+        assert export.parity(file, heads.fuse(said, other), features[:5], maps, onsets) > 1e-3
 
 
 def test_eight_bits_are_compared_with_the_float_model(
@@ -250,3 +266,37 @@ def test_the_map_means_the_same_to_training_and_serving() -> None:
     unpacked = texture_net.unpack(frontend.to_bytes(spectrum)[None]).numpy()[0]
     assert np.abs(unpacked[0] - spectrum[0]).max() <= 0.126 / 16
     assert np.abs(unpacked[1] - spectrum[1]).max() <= 0.251 / 30
+
+
+@pytest.mark.parametrize("seconds", [1.0, 2.0, 4.0])
+def test_the_map_of_onsets_means_the_same_to_training_and_serving(seconds: float) -> None:
+    """What training unpacks from eight bits is the map that serving computes, to half a step, over the same frames."""
+    from tests import sounds
+
+    spectra = frontend.analyse(sounds.music(seconds))
+    drawn = frontend.draw_onsets(spectra)
+    packed = np.zeros((1, envelope.N_MAP_BANDS, 1375), np.uint8)
+    packed[0, :, : drawn.shape[1]] = envelope.to_bytes(drawn)
+    unpacked = texture_net.ONSETS.whole(packed, np.array([0]), len(spectra.level)).numpy()[0]
+    assert unpacked.shape == drawn.shape
+    assert np.abs(unpacked - drawn).max() <= 0.251
+
+
+def test_what_networks_learn_of_onsets_is_cut_alike_for_twins() -> None:
+    """Twins of one map stay alike through cut and hidden bands, short maps are repeated, and bands are hidden."""
+    rng = np.random.default_rng(0)
+    n_frames = np.array([171, 171, 60, 171, 60, 171])
+    maps = rng.integers(60, 256, (6, envelope.N_MAP_BANDS, 1375)).astype(np.uint8)
+    maps[1], maps[3] = maps[0], maps[2]
+    batch = texture_net.Batch(np.array([0, 1, 2, 4, 5]), 1)
+    some = 0
+    for k in range(20):
+        drawn = texture_net.ONSETS.draw(maps, batch, n_frames, rng, torch.Generator().manual_seed(k))
+        assert drawn.shape == (5, envelope.N_MAP_BANDS, 1031)
+        assert torch.equal(drawn[0], drawn[1])
+        length = envelope.n_map_frames(60)
+        assert torch.equal(drawn[2, :, :length], drawn[2, :, length : 2 * length])
+        hidden = (drawn == envelope.MAP_RANGE_DB[0]).all(dim=2).sum(dim=1)
+        assert hidden.max() <= 8
+        some += int(hidden.sum())
+    assert some

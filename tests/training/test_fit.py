@@ -82,6 +82,14 @@ further_cycles = [3]
 batch = 4
 share = 0.3
 share_of_start = 0.25
+
+[onsets]
+channels = [4, 4, 8, 8]
+width = 8
+cycles = {cycles}
+n_steps = 4
+batch = 4
+share = 0.2
 """
 
 

@@ -16,7 +16,19 @@ from training.catalogue import Clip
 from training.examples.mixing import SEPARABLE, read_rooms
 from training.examples.plain import DEGRADED, augmented, clean, degraded, processed
 from training.examples.recipe import Recipe
-from training.examples.rows import MAP_SHAPE, META, N_LEAST, N_MAP_FRAMES, Context, Rows, Wave, is_silent, lot, pair_of
+from training.examples.rows import (
+    MAP_SHAPE,
+    META,
+    N_LEAST,
+    N_MAP_FRAMES,
+    ONSETS_SHAPE,
+    Context,
+    Rows,
+    Wave,
+    is_silent,
+    lot,
+    pair_of,
+)
 from training.examples.separated import by_classical, by_demucs, by_networks, easy, reworked, surrogates
 from training.examples.sums import bundles, submixes
 from training.examples.wholes import MOST_SDR_DB, OUT_OF_MIXES, WHOLE_S, masked_mixes, whole_mixes
@@ -27,6 +39,7 @@ __all__ = [
     "META",
     "MOST_SDR_DB",
     "N_MAP_FRAMES",
+    "ONSETS_SHAPE",
     "OUT_OF_MIXES",
     "PARTS",
     "SEPARABLE",

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from provenance import audio, frontend
+from provenance import audio, envelope, frontend
 from provenance.windows import MIN_WINDOW_S, WINDOW_S
 from training import augment, effects
 from training.catalogue import Clip
@@ -21,6 +21,7 @@ N_WINDOW = int(WINDOW_S * audio.SAMPLE_RATE_HZ)
 N_LEAST = int(MIN_WINDOW_S * audio.SAMPLE_RATE_HZ)
 N_MAP_FRAMES = frontend.n_map_frames(N_WINDOW)
 MAP_SHAPE = (2, N_MAP_FRAMES, frontend.N_MAP_BINS)
+ONSETS_SHAPE = (envelope.N_MAP_BANDS, envelope.n_map_frames(N_MAP_FRAMES))
 SILENT_RMS = 1e-5
 STUDIO: dict[str, object] = {"origin": "studio", "family": "", "sdr_db": None}
 """What is known of a true stem among examples that were made here."""
@@ -35,7 +36,7 @@ class Rows:
 
     Args:
         clip: whose rows they are.
-        keep_maps: keep each row's map too.
+        keep_maps: keep each row's maps too.
     """
 
     def __init__(self, clip: Clip, keep_maps: bool) -> None:
@@ -43,6 +44,7 @@ class Rows:
         self.keep_maps = keep_maps
         self.features: list[npt.NDArray[np.float32]] = []
         self.maps: list[npt.NDArray[np.uint8]] = []
+        self.onsets: list[npt.NDArray[np.uint8]] = []
         self.meta: list[dict[str, object]] = []
 
     def add(self, wave: Wave, kind: str, window: int = 0, pair: str = "", **known: object) -> None:
@@ -73,14 +75,17 @@ class Rows:
             "layers": layers_of(clip),
         }
         row.update(known)
-        features, spectrum = frontend.compute_with_map(wave)
-        row["n_frames"] = spectrum.shape[1]
-        self.features.append(features)
+        spectra = frontend.analyse(wave)
+        n_frames = row["n_frames"] = len(spectra.level)
+        self.features.append(frontend.describe(spectra))
         self.meta.append(row)
         if self.keep_maps:
             packed = np.zeros(MAP_SHAPE, np.uint8)
-            packed[:, : spectrum.shape[1]] = frontend.to_bytes(spectrum)
+            packed[:, :n_frames] = frontend.to_bytes(frontend.draw(spectra))
             self.maps.append(packed)
+            onsets = np.zeros(ONSETS_SHAPE, np.uint8)
+            onsets[:, : envelope.n_map_frames(n_frames)] = envelope.to_bytes(frontend.draw_onsets(spectra))
+            self.onsets.append(onsets)
 
 
 def layers_of(clip: Clip) -> str:

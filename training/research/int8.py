@@ -23,6 +23,7 @@ from sklearn.metrics import roc_auc_score
 from provenance import bundle, frontend
 from provenance.decide import calibrate
 from provenance.errors import UnreadableAudio
+from provenance.model import Model
 from training import catalogue, splits
 from training.research.clips import sounding
 
@@ -113,6 +114,7 @@ def main(
 ) -> None:
     """Compare a model with its eight-bit form on labelled clips."""
     loaded = bundle.load(model)
+    needs_onsets = Model(loaded).needs_onsets
     clips = [clip for clip in catalogue.load(manifest)[0] if not clip.oracle]
     order = np.random.default_rng(0).permutation(len(clips))[:limit]
     unit_fold, _ = splits.folds(clips, 2)
@@ -126,8 +128,9 @@ def main(
             continue
         if window is None:
             continue
-        features, spectrum = frontend.compute_with_map(window)
-        rows.append({"features": features[None], "map": spectrum[None]})
+        spectra = frontend.analyse(window)
+        row = {"features": frontend.describe(spectra)[None], "map": frontend.draw(spectra)[None]}
+        rows.append(row | ({"onsets": frontend.draw_onsets(spectra)[None]} if needs_onsets else {}))
         separated.append(clip.origin == "separated")
         seen.append(unit_fold[splits.unit_of(clip)] == 0)
     try:

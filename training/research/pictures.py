@@ -178,7 +178,7 @@ def _draw_onsets(one: Wave, two: Wave, out: Path) -> None:
     figure, axis = plt.subplots(figsize=(7, 3.4), layout="constrained")
     begin, n, before = 2 * SAMPLE_RATE_HZ, 40, 20
     for wave, label in ((one, "struck"), (two, "through a mask over frames of 46 ms")):
-        level = envelope.levels(np.ascontiguousarray(wave[:, 0]))[3]
+        level = envelope.levels(envelope.power(np.ascontiguousarray(wave[:, 0])))[3]
         first = begin // envelope.HOP - before
         axis.plot((np.arange(n) - before) * envelope.HOP / SAMPLE_RATE_HZ * 1000, level[first : first + n], label=label)
     axis.set(xlabel="ms", ylabel="dB below the loud frames, 2.6 to 5.2 kHz")

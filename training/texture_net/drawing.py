@@ -95,14 +95,30 @@ def crops(
         rng: of the place.
     """
     out = np.empty((len(batch.rows), 2, N_CROP, maps.shape[3]), np.uint8)
-    start = 0
-    for k, row in enumerate(batch.rows):
-        n = int(n_frames[row])
-        if k >= 2 * batch.n_pairs or k % 2 == 0:
-            start = int(rng.integers(0, max(1, n - N_CROP + 1)))
-        at = min(start, max(0, n - N_CROP))
+    lengths = n_frames[batch.rows]
+    for k, (row, n, at) in enumerate(zip(batch.rows, lengths, places(lengths, N_CROP, batch, rng), strict=True)):
         part = maps[row, :, at : min(n, at + N_CROP)]
         out[k] = part if part.shape[1] == N_CROP else np.take(part, np.arange(N_CROP) % part.shape[1], axis=1)
+    return out
+
+
+def places(
+    lengths: npt.NDArray[np.int64], n_crop: int, batch: Batch, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Draw where each row's map is cut; twins at the same place.
+
+    Args:
+        lengths: of the maps.
+        n_crop: frames that are cut out.
+        batch: which rows.
+        rng: of the draw.
+    """
+    out = np.zeros(len(lengths), np.int64)
+    start = 0
+    for k, n in enumerate(lengths):
+        if k >= 2 * batch.n_pairs or k % 2 == 0:
+            start = int(rng.integers(0, max(1, n - n_crop + 1)))
+        out[k] = min(start, max(0, n - n_crop))
     return out
 
 

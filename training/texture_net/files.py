@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from training.texture_net.network import Ensemble, Network, TextureNet
+from training.texture_net.network import Ensemble, Network
+from training.texture_net.views import SPECTRUM, View
 
 
 def save(net: Ensemble, file: Path) -> None:
@@ -23,14 +24,15 @@ def save(net: Ensemble, file: Path) -> None:
     os.replace(part, file)
 
 
-def load(file: Path, settings: Network) -> Ensemble:
+def load(file: Path, settings: Network, view: View = SPECTRUM) -> Ensemble:
     """Read networks, in evaluation mode.
 
     Args:
         file: as :func:`save` wrote it.
         settings: they were made with.
+        view: what they see.
     """
-    net = Ensemble(TextureNet(settings) for _ in range(settings.members))
+    net = Ensemble(view.net(settings) for _ in range(settings.members))
     net.load_state_dict(torch.load(file, weights_only=True))
     return net.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
 

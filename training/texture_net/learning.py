@@ -18,8 +18,9 @@ from torch import nn
 from tqdm import tqdm
 
 from training import labels
-from training.texture_net.drawing import augment, batches, crops
-from training.texture_net.network import Ensemble, Network, TextureNet, unpack
+from training.texture_net.drawing import batches
+from training.texture_net.network import Ensemble, Network
+from training.texture_net.views import SPECTRUM, View
 
 SDR_SCALE_DB = 10.0
 
@@ -74,11 +75,12 @@ class Learner:
     Args:
         settings: of the network and the fit.
         device: where it computes.
+        view: what it sees.
     """
 
-    def __init__(self, settings: Network, device: torch.device) -> None:
-        self.settings = settings
-        self.net = TextureNet(settings).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def __init__(self, settings: Network, device: torch.device, view: View = SPECTRUM) -> None:
+        self.settings, self.view = settings, view
+        self.net = view.net(settings).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = copy.deepcopy(self.net).requires_grad_(False)
         groups = [
             {"params": [p for p in self.net.parameters() if p.ndim > 1], "weight_decay": settings.weight_decay},
@@ -92,13 +94,14 @@ class Learner:
         """Learn from a batch and return its losses.
 
         Args:
-            x: maps (n, 2, n_frames, 1024).
+            x: as the view draws them.
             truth: targets of the same rows, as :meth:`Targets.tensors` names them.
             n_pairs: the first ``2 * n_pairs`` are extraction and twin in turn.
         """
         with torch.autocast(self.device.type, torch.bfloat16):
             outputs = self.net(x)
-        losses = _losses(tuple(value.float() for value in outputs), truth, n_pairs, self.settings)
+        said = {name: value.float() for name, value in zip(self.net.HEADS, outputs, strict=True)}
+        losses = _losses(said, truth, n_pairs, self.settings)
         self.optimiser.zero_grad()
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
@@ -110,9 +113,9 @@ class Learner:
                 ours.lerp_(theirs, 1 - keep)
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def fitted(self) -> TextureNet:
+    def fitted(self) -> nn.Module:
         """Return the running mean of the weights, in evaluation mode, on the CPU."""
-        fitted = TextureNet(self.settings)
+        fitted = self.view.net(self.settings)
         fitted.load_state_dict(self.mean.state_dict())
         for ours, theirs in zip(fitted.buffers(), self.net.buffers(), strict=True):  # batch norms are running means
             ours.copy_(theirs)
@@ -120,10 +123,9 @@ class Learner:
 
 
 def _losses(
-    outputs: tuple[torch.Tensor, ...], truth: dict[str, torch.Tensor], n_pairs: int, settings: Network
+    found: dict[str, torch.Tensor], truth: dict[str, torch.Tensor], n_pairs: int, settings: Network
 ) -> dict[str, torch.Tensor]:
     """Losses of the heads over the rows where their truth is known; nothing here waits for a GPU."""
-    found = dict(zip(TextureNet.HEADS, outputs, strict=True))
     binary = nn.functional.binary_cross_entropy_with_logits
     logit = found["logit"][:, 0]
     losses = {"origin": binary(logit, truth["origin"] * 0.96 + 0.02)}
@@ -137,6 +139,8 @@ def _losses(
         each = loss(said, torch.nan_to_num(truth[name]), reduction="none")
         return (each * known).sum() / known.sum().clamp_min(1)
 
+    if "sdr" not in found:
+        return losses
     losses["sdr"] = 0.3 * over_known("sdr", found["sdr"][:, 0], nn.functional.smooth_l1_loss)
     losses["effects"] = 0.5 * over_known("effects", found["effects"], binary)
     losses["layers"] = 0.2 * over_known("layers", found["layers"][:, 0], binary)
@@ -154,6 +158,7 @@ def fit(
     seed: int,
     checkpoint: Path,
     start: Ensemble | None = None,
+    view: View = SPECTRUM,
 ) -> Ensemble:
     """Fit the networks one after the other, on a GPU where there is one; an interrupted fit goes on after its last
     whole epoch.
@@ -168,6 +173,7 @@ def fit(
         seed: of weights, order and augmentation.
         checkpoint: file of the last epoch of the first; its text beside it tells the losses.
         start: networks to go on from, as many as the settings want; without any they begin at random.
+        view: what they see of the maps.
 
     Returns:
         The networks with the running means of their weights, in evaluation mode, on the CPU.
@@ -175,7 +181,7 @@ def fit(
     files = [checkpoint, *(checkpoint.with_stem(f"{checkpoint.stem}-{k}") for k in range(1, settings.members))]
     begun = [None] * settings.members if start is None else list(start.members)
     each = [
-        _fit_member(maps, rows, meta, settings, seed + 1000 * k, file, net)
+        _fit_member(maps, rows, meta, settings, seed + 1000 * k, file, net, view)
         for k, (file, net) in enumerate(zip(files, begun, strict=True))
     ]
     return Ensemble(each).eval()
@@ -189,10 +195,11 @@ def _fit_member(
     seed: int,
     checkpoint: Path,
     start: nn.Module | None,
-) -> TextureNet:
+    view: View,
+) -> nn.Module:
     torch.manual_seed(seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    learner = Learner(settings, device)
+    learner = Learner(settings, device, view)
     if start is not None:
         learner.net.load_state_dict(start.state_dict())
         learner.mean.load_state_dict(start.state_dict())
@@ -219,7 +226,7 @@ def _fit_member(
         sums: dict[str, float] = {}
         drawn = batches(rows, meta, targets.weight, settings.batch, n_steps, rng)
         for batch in tqdm(drawn, total=n_steps, desc=f"epoch {epoch + 1}", unit="step", mininterval=5):
-            x = augment(unpack(crops(maps, batch, n_frames, rng)), batch.n_pairs, generator).to(device)
+            x = view.draw(maps, batch, n_frames, rng, generator).to(device)
             chosen = torch.from_numpy(batch.rows).to(device)
             losses = learner.step(x, {name: value[chosen] for name, value in truth.items()}, batch.n_pairs)
             schedule.step()

@@ -92,10 +92,10 @@ class TextureNet(nn.Module):
         super().__init__()
         a, b, c, d = settings.channels
         self.trunk = nn.Sequential(
-            *_convolution(2, a, (3, 7), (2, 2)),
-            *_convolution(a, b, (3, 5), (1, 4)),
-            *_convolution(b, c, (3, 3), (2, 2)),
-            *_convolution(c, d, (3, 3), (1, 2)),
+            *convolution(2, a, (3, 7), (2, 2)),
+            *convolution(a, b, (3, 5), (1, 4)),
+            *convolution(b, c, (3, 3), (2, 2)),
+            *convolution(c, d, (3, 3), (1, 2)),
         )
         self.n_bins_out = frontend.N_MAP_BINS // 32
         self.dropout = nn.Dropout(settings.dropout)
@@ -131,7 +131,13 @@ def without_mean_level(spectrum: torch.Tensor) -> torch.Tensor:
     return torch.cat([spectrum[:, :1], level - level.mean(dim=2, keepdim=True)], dim=1)
 
 
-def _convolution(a: int, b: int, kernel: tuple[int, int], stride: tuple[int, int]) -> list[nn.Module]:
+def convolution(a: int, b: int, kernel: tuple[int, int], stride: tuple[int, int]) -> list[nn.Module]:
+    """Return a convolution, the norm after it and its rectifier.
+
+    Args:
+        a, b: channels that go in and come out.
+        kernel, stride: over frames and bins.
+    """
     padding = (kernel[0] // 2, kernel[1] // 2)
     return [nn.Conv2d(a, b, kernel, stride, padding, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
 
@@ -140,15 +146,15 @@ class Ensemble(nn.Module):
     """Networks whose raw outputs are averaged.
 
     Args:
-        members: of the same settings.
+        members: of one class and the same settings.
     """
 
-    def __init__(self, members: Iterable[TextureNet]) -> None:
+    def __init__(self, members: Iterable[nn.Module]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
 
     def forward(self, spectrum: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return raw outputs, as :meth:`TextureNet.forward` does."""
+        """Return raw outputs, as each member's ``forward`` does."""
         said = [member(spectrum) for member in self.members]
         return tuple(torch.stack(values).mean(dim=0) for values in zip(*said, strict=True))
 
@@ -163,31 +169,3 @@ def unpack(maps: npt.NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
     scale = x.new_tensor([0.25 / 16, 0.5 / 30]).reshape(1, 2, 1, 1)
     shift = x.new_tensor([frontend.TEXTURE_RANGE_DB[0] / 16, (frontend.LEVEL_RANGE_DB[0] + 60) / 30])
     return x.mul_(scale).add_(shift.reshape(1, 2, 1, 1))
-
-
-def run(
-    net: nn.Module, maps: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64], n_frames: npt.NDArray[np.int64]
-) -> dict[str, npt.NDArray[np.float32]]:
-    """Return raw outputs of whole windows, by head, each (len(rows), width of the head).
-
-    Args:
-        net: fitted networks.
-        maps: packed maps of all rows.
-        rows: which to score.
-        n_frames: of all rows.
-    """
-    out = {name: np.zeros((len(rows), n), np.float32) for name, n in TextureNet.HEADS.items()}
-    order = np.argsort(n_frames[rows], kind="stable")
-    with torch.no_grad():
-        start = 0
-        while start < len(order):
-            length = int(n_frames[rows[order[start]]])
-            stop = start
-            while stop < len(order) and stop - start < 32 and n_frames[rows[order[stop]]] == length:
-                stop += 1
-            chosen = order[start:stop]
-            packed = np.stack([maps[row, :, :length] for row in rows[chosen]])
-            for name, values in zip(out, net(unpack(packed)), strict=True):
-                out[name][chosen] = values.numpy()
-            start = stop
-    return out
