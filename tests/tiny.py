@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from provenance import frontend
+from provenance import envelope, frontend
 
 HEADS = ("origin", "processing", "sdr", "distance", "effects", "strengths", "family", "layers")
 
@@ -23,7 +23,7 @@ def write(folder: Path, seed: int = 0, outputs: tuple[str, ...] = (), with_map: 
         folder: to be made.
         seed: of the weights.
         outputs: names of the graph's outputs to leave out.
-        with_map: whether the model also looks at the windows' maps.
+        with_map: whether the model also looks at the windows' maps, of spectra and of onsets.
         changes: keys of ``config.json`` to replace.
 
     Returns:
@@ -49,6 +49,11 @@ def write(folder: Path, seed: int = 0, outputs: tuple[str, ...] = (), with_map: 
             constants.append(numpy_helper.from_array(np.array([1, 2, 3], np.int64), "map_axes"))
             nodes.append(helper.make_node("ReduceMean", ["map", "map_axes"], ["map_mean"], keepdims=0))
             steps.append(("Add", ["map_mean"]))
+            constants.append(numpy_helper.from_array(np.array([1, 2], np.int64), "onset_axes"))
+            constants.append(numpy_helper.from_array(np.array(0.01, np.float32), "onset_factor"))
+            nodes.append(helper.make_node("ReduceMean", ["onsets", "onset_axes"], ["onset_mean"], keepdims=0))
+            nodes.append(helper.make_node("Mul", ["onset_mean", "onset_factor"], ["onset_part"]))
+            steps.append(("Add", ["onset_part"]))
         value = ""
         for k, (op, inputs) in enumerate(steps):
             name = output if k == len(steps) - 1 else f"{output}_{k}"
@@ -60,6 +65,8 @@ def write(folder: Path, seed: int = 0, outputs: tuple[str, ...] = (), with_map: 
     given = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", n])]
     if with_map:
         given.append(helper.make_tensor_value_info("map", TensorProto.FLOAT, ["n", 2, "frames", frontend.N_MAP_BINS]))
+        fine = ["n", envelope.N_MAP_BANDS, "fine_frames"]
+        given.append(helper.make_tensor_value_info("onsets", TensorProto.FLOAT, fine))
     graph = helper.make_graph(nodes, "tiny", given, shown, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model)
