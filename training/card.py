@@ -211,7 +211,7 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         *(f"| {kind} | {n} |" for kind, n in evaluation["rows"].items()),
         "",
         *_refitted_rows(evaluation.get("refitted")),
-        *_networks(evaluation.get("networks", {})),
+        *_networks(evaluation.get("networks", {}), evaluation["training"]),
         *_made_with(evaluation.get("separators", [])),
         f"{n_clips} clips from {len({s['repository'] for s in evaluation['sources']})} repositories:",
         "",
@@ -291,7 +291,7 @@ def _refitted_rows(record: dict[str, Any] | None) -> list[str]:
     ]
 
 
-def _networks(record: dict[str, Any]) -> list[str]:
+def _networks(record: dict[str, Any], training: dict[str, Any]) -> list[str]:
     if not record:
         return []
     begun = f"The networks began as those of `{record['from']}`. " if "from" in record else ""
@@ -308,6 +308,12 @@ def _networks(record: dict[str, Any]) -> list[str]:
         start = on[-1].get("share_of_start")
         between = f"; what ships lies between, with {start:.0%} of the weights they began with" if start else ""
         lines[1:1] = [f"They were then fitted on for {rounds}{between}."]
+    if record.get("taken"):
+        judge = training["network"]
+        lines[-1:-1] = [
+            "What ships are these, from an earlier model; the figures above come from networks of the folds that had "
+            f"only {judge['n_steps'] * sum(judge['cycles'])} steps of {judge['batch']} units, and know less than they.",
+        ]
     return lines
 
 

@@ -94,6 +94,10 @@ def main(
     nets_out: Annotated[
         Path | None, typer.Option(help="Folder for networks that were fitted on: --nets of a later fit.")
     ] = None,
+    net_of: Annotated[
+        Path | None,
+        typer.Option(help="Model folder whose networks are exported; the folds are judged with those fitted here."),
+    ] = None,
     config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = evaluate.CONFIG_FILE,
     work: Work = Path("work"),
     workers: Workers = N_WORKERS,
@@ -114,6 +118,7 @@ def main(
         table, _ = gather(clips, manifest, settings, work, workers)
         if nets_folder is not None:
             adopt(nets_folder, table, manifest, settings, work / "heads")
+        other = other_networks(net_of, table, settings) if net_of is not None else None
         if shipped_model is not None:
             begin_from(shipped_model, table, manifest, settings, work / "heads")
     except (ModelError, nets.NetsError, catalogue.CatalogueError, SeparatorError, OSError, ValueError) as error:
@@ -132,6 +137,8 @@ def main(
     elsewhere = _record_of(table, settings, work / "heads")
     record = json.loads(elsewhere.read_text(encoding="utf-8")) if settings.network.cycles and elsewhere.exists() else {}
     weight = cycles.described_as(cycles.fit(clock))
+    if other is not None:
+        trained, fusion, record = dataclasses.replace(trained, net=other.net), other.fused(fusion), other.record
     publish.write(out, table, held, fusion, trained, figures, settings, clips, record, weight)
     typer.echo(card.summary(figures), err=True)
 
@@ -207,15 +214,60 @@ def begin_from(model: Path, table: dataset.Table, manifests: list[Path], setting
     evaluation = shipped.check_new(model, set(table.meta["repo"]))
     if table.maps is None:
         raise shipped.ShippedError(f"{model}: found a recipe without maps; needed: keep_maps")
-    n_frames = table.meta["n_frames"].to_numpy()
-    whole = np.flatnonzero(n_frames == n_frames.max())
-    rows = np.sort(np.random.default_rng(settings.seed).permutation(whole)[: shipped.N_MAPS])
-    net = shipped.networks_of(model, settings.network, table.maps[rows, :, : int(n_frames.max())])
+    net = shipped.networks_of(model, settings.network, _some_maps(table, settings))
     cache.mkdir(parents=True, exist_ok=True)
     for fold in (*range(settings.n_folds), None):
         _begin_with(net, _file_of(table, settings, fold, "net", cache))
     about = {"from": bundle.load(model).reference, "folds": splits.deal(manifests, settings.n_folds, settings.seed)}
     _record(evaluation.get("networks", {}) | about, table, settings, cache)
+
+
+@dataclass(frozen=True)
+class OtherNetworks:
+    """Networks of another model folder, exported in place of those that learnt from all clips here.
+
+    Args:
+        net: the networks.
+        spread: of their log odds on windows that were held out when they were fitted.
+        record: what is known of them.
+    """
+
+    net: Ensemble
+    spread: float
+    record: dict[str, Any]
+
+    def fused(self, fusion: heads.Fusion) -> heads.Fusion:
+        """Return a fusion with their spread."""
+        return dataclasses.replace(fusion, net_spread=self.spread)
+
+
+def other_networks(model: Path, table: dataset.Table, settings: config.Config) -> OtherNetworks:
+    """Read the networks of a model folder, to be exported.
+
+    They may have learnt from the same clips: figures come from the networks of the folds, which are fitted here.
+
+    Args:
+        model: the folder.
+        table: described rows, with maps.
+        settings: of the networks.
+
+    Raises:
+        shipped.ShippedError: it has no networks of this shape, or the recipe keeps no maps.
+    """
+    if table.maps is None or not settings.network.cycles:
+        raise shipped.ShippedError(f"{model}: found a recipe without networks; needed: keep_maps, and cycles of them")
+    net = shipped.networks_of(model, settings.network, _some_maps(table, settings))
+    record = publish.read(bundle.find(str(model)))[1].get("networks", {})
+    return OtherNetworks(net, shipped.spread_of(model), record | {"taken": True})
+
+
+def _some_maps(table: dataset.Table, settings: config.Config) -> dataset.Maps:
+    """Maps of whole windows, to measure norms on."""
+    assert table.maps is not None
+    n_frames = table.meta["n_frames"].to_numpy()
+    whole = np.flatnonzero(n_frames == n_frames.max())
+    rows = np.sort(np.random.default_rng(settings.seed).permutation(whole)[: shipped.N_MAPS])
+    return table.maps[rows, :, : int(n_frames.max())]
 
 
 def keep(folder: Path, table: dataset.Table, settings: config.Config, cache: Path) -> None:

@@ -29,7 +29,19 @@ LICENCE = (
     "research (see the model card)"
 )
 MAX_DIFFERENCE = 1e-4
-RECORDED = ("device", "batch", "rate", "minutes", "passes", "n_rows", "steps", "held_out_windows", "from", "further")
+RECORDED = (
+    "device",
+    "batch",
+    "rate",
+    "minutes",
+    "passes",
+    "n_rows",
+    "steps",
+    "held_out_windows",
+    "from",
+    "further",
+    "taken",
+)
 """What the evaluation keeps of networks that were fitted elsewhere."""
 N_PARITY = 2000
 

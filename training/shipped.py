@@ -7,6 +7,7 @@ of the stems at hand, so that the networks say of them what the graph says and g
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Collection
@@ -20,10 +21,15 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from provenance import bundle
+from provenance import bundle, frontend
+from training import publish
 from training.texture_net import Ensemble, Network, TextureNet, unpack
 from training.texture_net.network import without_mean_level
 
+OF_THE_MAP = (
+    "sample_rate_hz", "n_fft", "hop", "floor_db", "texture_bins", "map_bins", "texture_range_db", "level_range_db",
+)  # fmt: skip
+"""Numbers of the front end that the map hangs on."""
 N_MAPS = 192
 """Maps that norms are measured on."""
 
@@ -44,7 +50,7 @@ def networks_of(model: Path, settings: Network, maps: npt.NDArray[np.uint8]) -> 
         ShippedError: it has no networks, or such as have another shape.
         provenance.errors.ModelError: it is no model folder.
     """
-    graph = onnx.load(bundle.load(model).model_file).graph
+    graph = _graph(model)
     weights = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
     n_there = len({found[0] for name in weights if (found := re.match(r"net\d+_", name))})
     if n_there < settings.members:
@@ -52,6 +58,64 @@ def networks_of(model: Path, settings: Network, maps: npt.NDArray[np.uint8]) -> 
     spectra = unpack(maps)
     members = [_one(model, weights, f"net{k}_", settings, spectra) for k in range(settings.members)]
     return Ensemble(members).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+
+
+def spread_of(model: Path) -> float:
+    """Return the spread of held-out log odds by which a model folder's graph divides those of its networks.
+
+    Args:
+        model: the folder.
+
+    Raises:
+        ShippedError: it has no networks, or does not say at what share they count.
+        provenance.errors.ModelError: it is no model folder.
+    """
+    graph = _graph(model)
+    made_by = {output: node for node in graph.node for output in node.output}
+    scalars = {each.name: float(numpy_helper.to_array(each).reshape(-1)[0]) for each in graph.initializer
+               if each.data_type == onnx.TensorProto.FLOAT and not each.dims}  # fmt: skip
+
+    def behind(value: str) -> set[str]:
+        """All that a value is made from."""
+        found, left = set(), [value]
+        while left:
+            name = left.pop()
+            if name not in found:
+                found.add(name)
+                left += made_by[name].input if name in made_by else ()
+        return found
+
+    factors = [
+        scalars[name]
+        for node in graph.node
+        if node.op_type == "Mul"
+        for name in node.input
+        if name in scalars and "net0_logit_weight" in behind(node.output[0])
+    ]
+    try:
+        share = float(publish.read(bundle.find(str(model)))[1]["training"]["network"]["share"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ShippedError(f"{model}: found no share of the networks ({error}); needed: its evaluation.json") from error
+    if len(factors) != 1:
+        raise ShippedError(f"{model}: found {len(factors)} factors of networks; needed: a graph of training.export")
+    return share / factors[0]
+
+
+def _graph(model: Path) -> onnx.GraphProto:
+    """The graph of a model folder whose networks see the map of today, whatever its trees see."""
+    folder = bundle.find(str(model))
+    try:
+        described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        theirs, data = described["frontend"], (folder / "model.onnx").read_bytes()
+    except (OSError, ValueError, KeyError) as error:
+        raise ShippedError(f"{model}: found a folder that cannot be read ({error}); needed: a model folder") from error
+    ours = json.loads(json.dumps(frontend.contract()))
+    differing = sorted(key for key in OF_THE_MAP if theirs.get(key) != ours[key])
+    if differing:
+        raise ShippedError(f"{model}: found another {', '.join(differing)}; needed: networks over the map of today")
+    if hashlib.sha256(data).hexdigest() != described.get("sha256"):
+        raise ShippedError(f"{model}: found a graph that is not the one its config names; needed: a whole model folder")
+    return onnx.load_from_string(data).graph
 
 
 def check_new(model: Path, repositories: Collection[str]) -> dict[str, Any]:

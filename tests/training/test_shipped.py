@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -82,6 +84,47 @@ def test_networks_of_another_shape_are_refused(root: Path, settings: Network, ma
         shipped.networks_of(model, dataclasses.replace(settings, channels=(4, 8, 8, 8)), maps)
     with pytest.raises(shipped.ShippedError, match="found 0 networks"):
         shipped.networks_of(tiny.write(tmp_path / "tiny"), settings, maps)
+
+
+def test_networks_are_read_whatever_the_trees_see(
+    root: Path, settings: Network, maps: np.ndarray, tmp_path: Path
+) -> None:
+    """A model of another front end gives its networks as long as the map is the same; a changed graph is refused."""
+    model = shutil.copytree(root / "models" / "stem-v1", tmp_path / "model")
+    described = json.loads((model / "config.json").read_text(encoding="utf-8"))
+
+    def say(**changes: object) -> None:
+        text = json.dumps(described | {"frontend": described["frontend"] | changes})
+        (model / "config.json").write_text(text, encoding="utf-8")
+
+    say(version=1, n_features=7)
+    spectra = texture_net.unpack(maps)
+    with torch.no_grad():
+        found, same = (shipped.networks_of(m, settings, maps)(spectra)[0] for m in (model, root / "models" / "stem-v1"))
+    assert torch.equal(found, same)
+    say(hop=512)
+    with pytest.raises(shipped.ShippedError, match="found another hop; needed: networks over the map of today"):
+        shipped.networks_of(model, settings, maps)
+    say()
+    with (model / "model.onnx").open("ab") as handle:
+        handle.write(b"x")
+    with pytest.raises(shipped.ShippedError, match="found a graph that is not the one its config names"):
+        shipped.networks_of(model, settings, maps)
+
+
+def test_the_spread_of_its_networks_is_read_off_the_graph(root: Path, tmp_path: Path) -> None:
+    """The networks' factor in the fused score is their share over the spread; trees alone have none."""
+    model = root / "models" / "stem-v1"
+    spread = shipped.spread_of(model)
+    assert 1 < spread < 10
+    share = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))["training"]["network"]["share"]
+    graph = onnx.load(model / "model.onnx").graph
+    factors = [onnx.numpy_helper.to_array(each) for each in graph.initializer if each.name.startswith("factor_")]
+    assert any(float(factor) == pytest.approx(share / spread) for factor in factors)
+    folder = tiny.write(tmp_path / "tiny")
+    (folder / "evaluation.json").write_text(json.dumps({"training": {"network": {"share": 0.5}}}), encoding="utf-8")
+    with pytest.raises(shipped.ShippedError, match="found 0 factors of networks"):
+        shipped.spread_of(folder)
 
 
 def test_what_taught_it_is_not_judged_with_it(root: Path, tmp_path: Path) -> None:
