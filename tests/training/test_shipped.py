@@ -17,7 +17,7 @@ import onnx
 import onnxruntime
 import torch
 
-from provenance import frontend
+from provenance import envelope, frontend
 from tests import sounds, tiny
 from training import config, shipped, texture_net
 from training.texture_net import Network
@@ -54,6 +54,8 @@ def test_the_networks_say_what_the_graph_says(root: Path, net: texture_net.Ensem
     for packed in (maps, other):
         spectra = texture_net.unpack(packed)
         feeds = {"map": spectra.numpy(), "features": np.zeros((len(packed), frontend.N_FEATURES), np.float32)}
+        fine = np.zeros((len(packed), envelope.N_MAP_BANDS, envelope.n_map_frames(packed.shape[2])), np.float32)
+        feeds |= {"onsets": fine} if any(given.name == "onsets" for given in model.graph.input) else {}
         with torch.no_grad():
             ours = net(spectra)[0].numpy()
         np.testing.assert_allclose(ours, session.run([inside], feeds)[0], atol=1e-4)
