@@ -73,12 +73,22 @@ def speed(model: str | None, folder: Path) -> Rows:
         whole = cpu_s(lambda file=file: scorer.score(file))
         decode = cpu_s(lambda file=file: sum(len(block) for block in _blocks(file)))
         cut = list(windows.split(_blocks(file)))
-        compute = frontend.compute_with_map if Model(scorer.bundle).needs_map else frontend.compute
-        front = cpu_s(lambda cut=cut, compute=compute: [compute(w.samples) for w in cut])
+        model = Model(scorer.bundle)
+        front = cpu_s(lambda cut=cut, model=model: [_front_end(w.samples, model) for w in cut])
         rest = max(0.0, whole - decode - front)
         shares = (f"{100 * part / whole:.0f} %" for part in (decode, front, rest))
         rows.append((name, f"{SECONDS / whole:.0f}", *shares))
     return rows
+
+
+def _front_end(samples: audio.Samples, model: Model) -> None:
+    """Compute what a model wants of a window."""
+    spectra = frontend.analyse(samples)
+    frontend.describe(spectra)
+    if model.needs_map:
+        frontend.draw(spectra)
+    if model.needs_onsets:
+        frontend.draw_onsets(spectra)
 
 
 def _blocks(file: Path) -> Iterator[audio.Samples]:

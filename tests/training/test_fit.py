@@ -17,12 +17,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 import soundfile
 import torch
 
 import provenance
+from provenance.model import HEADS
 from tests.training import songs
 from training import card, config, dataset, evaluate, fit, nets, refit, splits, texture_net
 from training.research import repeat
@@ -370,7 +372,7 @@ def test_a_gain_is_counted_deal_by_deal() -> None:
 
 @pytest.mark.slow
 def test_a_network_is_fused_and_exported(manifest: Path, root: Path, tmp_path: Path) -> None:
-    """With a network every head is there, the graph agrees with torch, and verdicts miss nothing."""
+    """With networks every head is there that so few rows can teach, and the graph agrees with torch."""
     out = tmp_path / "fused"
     done = subprocess.run(
         command(manifest, out, network=True),
@@ -383,8 +385,11 @@ def test_a_network_is_fused_and_exported(manifest: Path, root: Path, tmp_path: P
     assert done.returncode == 0, done.stderr
     evaluation = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
     assert evaluation["parity_largest_difference"] < 1e-4
-    verdict = provenance.load(out).score(manifest.parent / "song0-vocals.flac")
-    assert "not_in_this_model" not in verdict.reasons
+    scorer = provenance.load(out)
+    assert {*scorer.bundle.heads, "strengths"} == HEADS
+    graph = onnx.load(out / "model.onnx").graph
+    assert [given.name for given in graph.input] == ["features", "map", "onsets"]
+    verdict = scorer.score(manifest.parent / "song0-vocals.flac")
     assert verdict.effects is not None
     assert verdict.layers is not None
 
