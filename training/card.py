@@ -124,7 +124,7 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "",
         f"`model.onnx`, {evaluation['model']['bytes'] / 1e6:.2f} MB, sha256 `{described['sha256'][:12]}`. Written by "
         "`python -m training.fit`; every figure below comes from `evaluation.json` beside it."
-        + _refitted(evaluation.get("refitted")),
+        + _refitted(evaluation.get("refitted"), evaluation.get("carried")),
         "",
         "**Licence.** "
         + described["licence"][0].upper()
@@ -235,7 +235,13 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _refitted(record: dict[str, Any] | None) -> str:
+def _refitted(record: dict[str, Any] | None, carried: dict[str, Any] | None) -> str:
+    if carried:
+        return (
+            f" Its heads of {' and '.join(carried['heads'])} are those of `{carried['from']}`, taken over by "
+            "`python -m training.carry` with their figures"
+            + (", as `training.refit` had fitted them there." if record else ".")
+        )
     if not record:
         return ""
     return (

@@ -130,13 +130,7 @@ def replace_heads(
     """
     model = onnx.load(source)
     old = model.graph
-    mine = ("p_processing", "p_effects", "strengths")
-    kept, gone = list(old.node), set(mine)
-    while gone:  # what nothing else asks for; heads of the networks that nothing ever asked for stay, to go on from
-        dropped = [node for node in kept if gone & set(node.output)]
-        kept = [node for node in kept if not gone & set(node.output)]
-        needed = {value for node in kept for value in node.input}
-        gone = {value for node in dropped for value in node.input} - needed
+    kept = _without(old, ("p_processing", "p_effects", "strengths"))
     unused = {value for node in old.node for value in node.input} - {value for node in kept for value in node.input}
     graph = _Graph("refitted_")
     graph.named(graph.classes(processing, "refitted_processing", len(PROCESSINGS)), "p_processing")
@@ -156,6 +150,66 @@ def replace_heads(
     old.initializer.extend([*constants, *graph.constants])
     onnx.checker.check_model(model)
     file.write_bytes(model.SerializeToString())
+
+
+def carry_heads(
+    source: Path, into: Path, outputs: Sequence[str], columns: npt.NDArray[np.int64], n_features: int, file: Path
+) -> None:
+    """Write a graph with outputs that another makes of statistics alone; every other node stays as it is.
+
+    Args:
+        source: the graph whose outputs are taken.
+        into: the graph that has outputs of the same names, or none.
+        outputs: their names.
+        columns: where each statistic that the source sees stands among those of the other.
+        n_features: how many the other sees.
+        file: where to write.
+    """
+    taken, model = onnx.load(source).graph, onnx.load(into)
+    graph = model.graph
+    left = {node.output[0] for node in _without(taken, outputs)}
+    nodes = [node for node in taken.node if node.output[0] not in left]
+    asked = {value for node in nodes for value in node.input}
+    constants = [value for value in taken.initializer if value.name in asked]
+    own = {value.name: f"carried_{value.name}" for value in constants}
+    own |= {value: f"carried_{value}" for node in nodes for value in node.output if value not in outputs}
+    for node in nodes:
+        if node.op_type == "TreeEnsembleRegressor":
+            for attribute in node.attribute:
+                if attribute.name == "nodes_featureids":
+                    attribute.ints[:] = columns[list(attribute.ints)].tolist()
+        node.input[:] = [own.get(value, value) for value in node.input]
+        node.output[:] = [own.get(value, value) for value in node.output]
+    for constant in constants:
+        constant.name = own[constant.name]
+    kept = _without(graph, outputs)
+    unused = {value for node in graph.node for value in node.input} - {value for node in kept for value in node.input}
+    remaining = [value for value in graph.initializer if value.name not in unused]
+    shown = [value for value in graph.output if value.name not in outputs]
+    shown += [value for value in taken.output if value.name in outputs]
+    for given in graph.input:
+        if given.name == "features":
+            given.type.tensor_type.shape.dim[1].dim_value = n_features
+    del graph.node[:], graph.initializer[:], graph.output[:]
+    graph.output.extend(shown)
+    graph.node.extend([*kept, *nodes])
+    graph.initializer.extend([*remaining, *constants])
+    onnx.checker.check_model(model)
+    file.write_bytes(model.SerializeToString())
+
+
+def _without(graph: onnx.GraphProto, outputs: Sequence[str]) -> list[onnx.NodeProto]:
+    """Nodes of a graph without those that make these outputs and that nothing else asks for.
+
+    Heads of the networks that nothing ever asked for stay, to go on from.
+    """
+    kept, gone = list(graph.node), set(outputs)
+    while gone:
+        dropped = [node for node in kept if gone & set(node.output)]
+        kept = [node for node in kept if not gone & set(node.output)]
+        needed = {value for node in kept for value in node.input}
+        gone = {value for node in dropped for value in node.input} - needed
+    return kept
 
 
 def note(source: Path, key: str, value: dict[str, Any], file: Path) -> None:

@@ -211,6 +211,24 @@ def write(
         publish.finish(part, out, described, evaluation)
 
 
+def inputs_of(session: onnxruntime.InferenceSession, features: heads.Array) -> dict[str, heads.Array]:
+    """Return what a graph wants beside these rows: maps of noise, the same at each call.
+
+    Args:
+        session: over the graph.
+        features: float32 (n, n_features).
+    """
+    given = {"features": features}
+    shapes = {wanted.name: wanted.shape for wanted in session.get_inputs()}
+    if "map" in shapes:
+        shape = (len(features), 2, _N_FRAMES, shapes["map"][3])
+        given["map"] = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    if "onsets" in shapes:
+        fine = (len(features), envelope.N_MAP_BANDS, envelope.n_map_frames(_N_FRAMES))
+        given["onsets"] = np.random.default_rng(1).standard_normal(fine).astype(np.float32)
+    return given
+
+
 def compare(old: Path, new: Path, features: heads.Array, trained: Outputs) -> float:
     """Return the largest difference between the new graph's heads and what was trained.
 
@@ -223,14 +241,8 @@ def compare(old: Path, new: Path, features: heads.Array, trained: Outputs) -> fl
         RefitError: any other output differs from the old graph's at all, or the new heads by more than is allowed.
     """
     before, after = (onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]) for file in (old, new))
-    shapes = {given.name: given.shape for given in before.get_inputs()}
-    given = {"features": features[:, : shapes["features"][1]]}
-    if "map" in shapes:
-        shape = (len(features), 2, _N_FRAMES, shapes["map"][3])
-        given["map"] = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    if "onsets" in shapes:
-        fine = (len(features), envelope.N_MAP_BANDS, envelope.n_map_frames(_N_FRAMES))
-        given["onsets"] = np.random.default_rng(1).standard_normal(fine).astype(np.float32)
+    n_before = next(given.shape[1] for given in before.get_inputs() if given.name == "features")
+    given = inputs_of(before, features[:, :n_before])
     names = [output.name for output in after.get_outputs()]
     found = dict(zip(names, after.run(names, given | {"features": features}), strict=True))
     kept = [name for name in names if name not in (*trained, "strengths")]

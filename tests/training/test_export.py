@@ -17,7 +17,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from provenance import envelope, frontend
 from provenance.bundle import Calibration
 from provenance.model import EFFECTS, KINDS
-from training import calibrate, export, heads, refit, texture_net
+from training import calibrate, carry, export, heads, refit, texture_net
 from training.config import Boosting
 from training.heads import Fusion, Trees
 from training.research import int8
@@ -300,3 +300,36 @@ def test_what_networks_learn_of_onsets_is_cut_alike_for_twins() -> None:
         assert hidden.max() <= 8
         some += int(hidden.sum())
     assert some
+
+
+def test_heads_are_carried_to_a_model_of_more_statistics(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
+    """Heads of an older graph say in a newer one what they said; statistics lie elsewhere, and all else stays."""
+    old, new, made = tmp_path / "old.onnx", tmp_path / "new.onnx", tmp_path / "made.onnx"
+    export.export(trees, None, Fusion(1.3, 1.0, 0.0, 0.0), N_FEATURES, old)
+    contract = {"hop": 1024, "version": 1, "n_features": N_FEATURES, "n_texture": N_SEEN}
+    newer = contract | {"version": 2, "n_features": N_FEATURES + 7, "n_texture": N_SEEN + 5, "added": 3}
+    columns = carry.places(tmp_path, contract, newer)
+    assert len(set(columns)) == N_FEATURES
+    wider = np.full((len(features), N_FEATURES + 7), 3.0, np.float32)
+    wider[:, columns] = features
+    assert np.array_equal(wider[:, : N_SEEN + 5][:, :N_SEEN], features[:, :N_SEEN])
+    other = dataclasses.replace(trees, processing=None, effects=trees.effects and trees.effects[::-1])
+    export.export(other, None, Fusion(2.0, 1.0, 0.0, 0.0), N_FEATURES + 7, new)
+    names = ("p_processing", "p_effects")
+    export.carry_heads(old, new, names, columns, N_FEATURES + 7, made)
+    before, there, after = (
+        dict(zip([o.name for o in s.get_outputs()], s.run(None, {"features": given}), strict=True))
+        for s, given in (
+            (onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]), given)
+            for file, given in ((old, features), (new, wider), (made, wider))
+        )
+    )
+    assert set(after) == set(before)
+    assert not np.array_equal(there["p_effects"], before["p_effects"])
+    for name, values in after.items():
+        expected = before if name in names else there
+        np.testing.assert_array_equal(values, expected[name], err_msg=name)
+    assert len(onnx.load(made).graph.node) < len(onnx.load(old).graph.node) + len(onnx.load(new).graph.node)
+    for changes, found in (({"hop": 512}, "another hop"), ({"n_texture": N_SEEN - 1}, "another n_features")):
+        with pytest.raises(carry.CarryError, match=found):
+            carry.places(tmp_path, contract, newer | changes)
