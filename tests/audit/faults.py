@@ -47,6 +47,7 @@ class FaultScorer:
             processing="dry",
             p_processing={"dry": 0.9, "hybrid": 0.05, "wet": 0.05},
             effects=None,
+            effect_strengths=None,
             layers=None,
             segments=(Segment(0.0, length, p),),
             evidence=None,
