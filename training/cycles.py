@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -126,12 +126,19 @@ def raised(meta: pd.DataFrame, table: pd.DataFrame) -> npt.NDArray[np.float64]:
     fold = dict(zip(meta["clip"], meta["fold"], strict=True))
     adds: dict[str, float] = {}
     folds = table["clip"].map(fold)
-    for number in sorted(folds.dropna().unique()):
-        others, own = table[folds.notna() & (folds != number)], table[folds == number]
-        if others["origin"].nunique() > 1:
-            weight = fit(others)
-            adds |= {name: weight.of(value) for name, value in zip(own["clip"], own["cycles"], strict=True)}
+    for inside, weight in _by_others(table, folds):
+        own = table[inside]
+        adds |= {name: weight.of(value) for name, value in zip(own["clip"], own["cycles"], strict=True)}
     return np.where(meta["kind"] == "clean", meta["clip"].map(adds).fillna(0.0), 0.0)
+
+
+def _by_others(table: pd.DataFrame, fold: pd.Series) -> Iterator[tuple[npt.NDArray[np.bool_], CyclesWeight]]:
+    """The rows of each fold with the weight that the other folds give, where these hold both origins."""
+    for number in sorted(fold.dropna().unique()):
+        inside = (fold == number).to_numpy()
+        others = table[fold.notna().to_numpy() & ~inside]
+        if others["origin"].nunique() > 1:
+            yield inside, fit(others)
 
 
 def _read(path: Path) -> float | None:
@@ -191,12 +198,9 @@ def judge(table: pd.DataFrame) -> dict[str, Any]:
     values = table["cycles"].to_numpy(float)
     beyond = np.zeros((len(table), len(QUANTILES)), bool)
     judged = np.zeros(len(table), bool)
-    for fold in sorted(table["fold"].unique()):
-        inside = (table["fold"] == fold).to_numpy()
-        others = table[~inside]
-        if others["origin"].nunique() > 1:
-            beyond[inside] = values[inside, None] >= np.array(fit(others).values)
-            judged |= inside
+    for inside, weight in _by_others(table, table["fold"]):
+        beyond[inside] = values[inside, None] >= np.array(weight.values)
+        judged |= inside
     table, beyond = table[judged], beyond[judged]
     separated = (table["origin"] == "separated").to_numpy()
     families = table["family"].to_numpy(str)

@@ -131,7 +131,6 @@ def replace_heads(
     model = onnx.load(source)
     old = model.graph
     kept = _without(old, ("p_processing", "p_effects", "strengths"))
-    unused = {value for node in old.node for value in node.input} - {value for node in kept for value in node.input}
     graph = _Graph("refitted_")
     graph.named(graph.classes(processing, "refitted_processing", len(PROCESSINGS)), "p_processing")
     each = [graph.node("Sigmoid", [graph.tree(tree)]) for tree in effects]
@@ -140,16 +139,7 @@ def replace_heads(
     if any(strengths):
         graph.named(graph.strengths(strengths), "strengths")
         outputs.append(helper.make_tensor_value_info("strengths", TensorProto.FLOAT, ["n", len(EFFECTS)]))
-    constants = [value for value in old.initializer if value.name not in unused]
-    for given in old.input:
-        if given.name == "features":
-            given.type.tensor_type.shape.dim[1].dim_value = n_features
-    del old.node[:], old.initializer[:], old.output[:]
-    old.output.extend(outputs)
-    old.node.extend([*kept, *graph.nodes])
-    old.initializer.extend([*constants, *graph.constants])
-    onnx.checker.check_model(model)
-    file.write_bytes(model.SerializeToString())
+    _rewrite(model, kept, graph.nodes, graph.constants, outputs, n_features, file)
 
 
 def carry_heads(
@@ -182,16 +172,29 @@ def carry_heads(
         node.output[:] = [own.get(value, value) for value in node.output]
     for constant in constants:
         constant.name = own[constant.name]
-    kept = _without(graph, outputs)
-    unused = {value for node in graph.node for value in node.input} - {value for node in kept for value in node.input}
-    remaining = [value for value in graph.initializer if value.name not in unused]
     shown = [value for value in graph.output if value.name not in outputs]
     shown += [value for value in taken.output if value.name in outputs]
+    _rewrite(model, _without(graph, outputs), nodes, constants, shown, n_features, file)
+
+
+def _rewrite(
+    model: onnx.ModelProto,
+    kept: list[onnx.NodeProto],
+    nodes: list[onnx.NodeProto],
+    constants: list[onnx.TensorProto],
+    outputs: list[onnx.ValueInfoProto],
+    n_features: int,
+    file: Path,
+) -> None:
+    """Write a model with some of its nodes, the constants that only others asked for left out, and new ones."""
+    graph = model.graph
+    unused = {value for node in graph.node for value in node.input} - {value for node in kept for value in node.input}
+    remaining = [value for value in graph.initializer if value.name not in unused]
     for given in graph.input:
         if given.name == "features":
             given.type.tensor_type.shape.dim[1].dim_value = n_features
     del graph.node[:], graph.initializer[:], graph.output[:]
-    graph.output.extend(shown)
+    graph.output.extend(outputs)
     graph.node.extend([*kept, *nodes])
     graph.initializer.extend([*remaining, *constants])
     onnx.checker.check_model(model)

@@ -280,7 +280,7 @@ def keep(folder: Path, table: dataset.Table, settings: config.Config, cache: Pat
         cache: folder of fitted heads.
     """
     folds: list[int | None] = [*range(settings.n_folds), None]
-    found = {fold: _load_networks(table, settings, fold, cache) for fold in folds}
+    found = {fold: _load_networks(table, settings, fold, "net", cache) for fold in folds}
     record = json.loads(_record_of(table, settings, cache).read_text(encoding="utf-8"))
     record["network"] = dataclasses.asdict(settings.network)
     nets.write(folder, found, record)
@@ -397,7 +397,7 @@ def _fit_one(table: dataset.Table, settings: config.Config, fold: int | None, na
         maps = table.maps if name == "net" else table.onsets
         assert maps is not None  # a recipe with a network keeps maps
         checkpoint = file.with_suffix(".epoch")
-        start = texture_net.load(_start_of(file), network) if network.begun else None
+        start = texture_net.load(_start_of(file), network, view) if network.begun else None
         net = texture_net.fit(maps, rows, table.meta, network, settings.seed, checkpoint, start, view)
         texture_net.save(net, file)
         return
@@ -430,19 +430,18 @@ def load(table: dataset.Table, settings: config.Config, fold: int | None, cache:
         cache: folder of fitted heads.
     """
     trees = Trees(**{name: load_head(table, settings, fold, name, cache) for name in _STEPS})
-    net = _load_networks(table, settings, fold, cache) if settings.network.cycles else None
-    onset_net = None
-    if settings.onsets.cycles:
-        file = _file_of(table, settings, fold, "onsets", cache)
-        onset_net = texture_net.load(file, settings.onsets, texture_net.ONSETS)
-    return Trained(trees, net, onset_net)
+    nets = [
+        _load_networks(table, settings, fold, name, cache) if network.cycles else None
+        for name, (network, _) in _networks(settings).items()
+    ]
+    return Trained(trees, *nets)
 
 
-def _load_networks(table: dataset.Table, settings: config.Config, fold: int | None, cache: Path) -> Ensemble:
-    file, network = _file_of(table, settings, fold, "net", cache), settings.network
-    net = texture_net.load(file, network)
+def _load_networks(table: dataset.Table, settings: config.Config, fold: int | None, name: str, cache: Path) -> Ensemble:
+    file, (network, view) = _file_of(table, settings, fold, name, cache), _networks(settings)[name]
+    net = texture_net.load(file, network, view)
     if network.begun:
-        net = texture_net.between(texture_net.load(_start_of(file), network), net, network.share_of_start)
+        net = texture_net.between(texture_net.load(_start_of(file), network, view), net, network.share_of_start)
     return net
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -30,18 +31,8 @@ LICENCE = (
 )
 MAX_DIFFERENCE = 1e-4
 RECORDED = (
-    "device",
-    "batch",
-    "rate",
-    "minutes",
-    "passes",
-    "n_rows",
-    "steps",
-    "held_out_windows",
-    "from",
-    "further",
-    "taken",
-)
+    "device", "batch", "rate", "minutes", "passes", "n_rows", "steps", "held_out_windows", "from", "further", "taken",
+)  # fmt: skip
 """What the evaluation keeps of networks that were fitted elsewhere."""
 N_PARITY = 2000
 
@@ -77,7 +68,8 @@ def write(
     """
     with beside(out) as part:
         file = part / "model.onnx"
-        trained.trees.strengths = heads.only(trained.trees.strengths, figures["strengths"].get("told", ()))
+        told = heads.only(trained.trees.strengths, figures["strengths"].get("told", ()))
+        trained = dataclasses.replace(trained, trees=dataclasses.replace(trained.trees, strengths=told))
         export.export(trained.trees, trained.net, fusion, frontend.N_FEATURES, file, trained.onset_net)
         difference = _parity(file, table, trained, fusion)
         if difference > MAX_DIFFERENCE:

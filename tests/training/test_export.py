@@ -75,15 +75,20 @@ def trees(features: np.ndarray) -> Trees:
     )
 
 
+def having_seen(net: Ensemble, level: float, *shape: int) -> Ensemble:
+    """Let norms see noise of that level, four maps at a time."""
+    net.train()
+    for _ in range(3):
+        net(level * torch.randn(4, *shape))
+    return net.eval()
+
+
 @pytest.fixture(scope="module")
 def net() -> Ensemble:
     """Two networks with batch norms that have seen data, in evaluation mode."""
     torch.manual_seed(0)
     net = Ensemble(TextureNet(Network(channels=(4, 8, 8, 8), width=16)) for _ in range(2))
-    net.train()
-    for _ in range(3):
-        net(torch.randn(4, 2, N_FRAMES, frontend.N_MAP_BINS))
-    return net.eval()
+    return having_seen(net, 1.0, 2, N_FRAMES, frontend.N_MAP_BINS)
 
 
 @pytest.fixture(scope="module")
@@ -91,10 +96,7 @@ def onset_net() -> Ensemble:
     """Two networks over onsets, as above."""
     torch.manual_seed(1)
     net = Ensemble(OnsetNet(Network(channels=(4, 4, 8, 8), width=8)) for _ in range(2))
-    net.train()
-    for _ in range(3):
-        net(20 * torch.randn(4, envelope.N_MAP_BANDS, envelope.n_map_frames(N_FRAMES)))
-    return net.eval()
+    return having_seen(net, 20.0, envelope.N_MAP_BANDS, envelope.n_map_frames(N_FRAMES))
 
 
 def test_trees_agree(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:

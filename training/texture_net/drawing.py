@@ -84,42 +84,43 @@ def batches(
 
 
 def crops(
-    maps: npt.NDArray[np.uint8], batch: Batch, n_frames: npt.NDArray[np.int64], rng: np.random.Generator
+    maps: npt.NDArray[np.uint8],
+    batch: Batch,
+    n_frames: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+    n_crop: int = N_CROP,
 ) -> npt.NDArray[np.uint8]:
-    """Cut two seconds out of each row's map; twins are cut at the same place, short maps are repeated.
+    """Cut so many frames out of each row's map; twins are cut at the same place, short maps are repeated.
 
     Args:
         maps: packed maps of all rows.
         batch: which.
-        n_frames: of all rows.
+        n_frames: of all rows' maps.
         rng: of the place.
-    """
-    out = np.empty((len(batch.rows), 2, N_CROP, maps.shape[3]), np.uint8)
-    lengths = n_frames[batch.rows]
-    for k, (row, n, at) in enumerate(zip(batch.rows, lengths, places(lengths, N_CROP, batch, rng), strict=True)):
-        part = maps[row, :, at : min(n, at + N_CROP)]
-        out[k] = part if part.shape[1] == N_CROP else np.take(part, np.arange(N_CROP) % part.shape[1], axis=1)
-    return out
-
-
-def places(
-    lengths: npt.NDArray[np.int64], n_crop: int, batch: Batch, rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    """Draw where each row's map is cut; twins at the same place.
-
-    Args:
-        lengths: of the maps.
         n_crop: frames that are cut out.
-        batch: which rows.
-        rng: of the draw.
     """
-    out = np.zeros(len(lengths), np.int64)
+    out = np.empty((len(batch.rows), maps.shape[1], n_crop, *maps.shape[3:]), np.uint8)
     start = 0
-    for k, n in enumerate(lengths):
+    for k, row in enumerate(batch.rows):
+        n = int(n_frames[row])
         if k >= 2 * batch.n_pairs or k % 2 == 0:
             start = int(rng.integers(0, max(1, n - n_crop + 1)))
-        out[k] = min(start, max(0, n - n_crop))
+        at = min(start, max(0, n - n_crop))
+        part = maps[row, :, at : min(n, at + n_crop)]
+        out[k] = part if part.shape[1] == n_crop else np.take(part, np.arange(n_crop) % part.shape[1], axis=1)
     return out
+
+
+def unit_of_row(n_rows: int, n_pairs: int, device: torch.device | None = None) -> torch.Tensor:
+    """Return the number of each row's unit: twins are one.
+
+    Args:
+        n_rows: of a batch.
+        n_pairs: the first ``2 * n_pairs`` are twins in turn.
+        device: where the numbers lie.
+    """
+    pairs = torch.arange(n_pairs, device=device).repeat_interleave(2)
+    return torch.cat([pairs, torch.arange(n_pairs, n_rows - n_pairs, device=device)])
 
 
 def augment(x: torch.Tensor, n_pairs: int, generator: torch.Generator) -> torch.Tensor:
@@ -132,9 +133,7 @@ def augment(x: torch.Tensor, n_pairs: int, generator: torch.Generator) -> torch.
     """
     n, _, n_frames, n_bins = x.shape
     m = n - n_pairs
-    of_row = torch.cat(
-        [torch.arange(n_pairs, device=x.device).repeat_interleave(2), torch.arange(n_pairs, m, device=x.device)]
-    )
+    of_row = unit_of_row(n, n_pairs, x.device)
 
     def uniform(low: float, high: float) -> torch.Tensor:
         return low + (high - low) * torch.rand(m, 1, generator=generator, device=x.device)

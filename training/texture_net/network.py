@@ -113,9 +113,7 @@ class TextureNet(nn.Module):
         x = self.trunk(without_mean_level(spectrum))
         n, channels, frames, bins = x.shape
         x = x.reshape(n, channels, frames, N_BANDS, bins // N_BANDS)
-        mean = x.mean(dim=(2, 4))
-        deviation = torch.sqrt(nn.functional.relu((x * x).mean(dim=(2, 4)) - mean * mean) + SPREAD_FLOOR)
-        pooled = torch.cat([mean, deviation], dim=1).transpose(1, 2)
+        pooled = torch.cat(mean_and_spread(x, (2, 4)), dim=1).transpose(1, 2)
         bands = nn.functional.relu(self.band(self.dropout(pooled)) + self.place)
         hidden = self.hidden(torch.cat([bands.mean(dim=1), bands.amax(dim=1)], dim=1))
         return tuple(head(hidden) for head in self.heads.values())
@@ -129,6 +127,17 @@ def without_mean_level(spectrum: torch.Tensor) -> torch.Tensor:
     """
     level = spectrum[:, 1:]
     return torch.cat([spectrum[:, :1], level - level.mean(dim=2, keepdim=True)], dim=1)
+
+
+def mean_and_spread(x: torch.Tensor, dims: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and standard deviation over some dimensions, as the exported graph computes them.
+
+    Args:
+        x: any.
+        dims: to pool over.
+    """
+    mean = x.mean(dim=dims)
+    return mean, torch.sqrt(nn.functional.relu((x * x).mean(dim=dims) - mean * mean) + SPREAD_FLOOR)
 
 
 def convolution(a: int, b: int, kernel: tuple[int, int], stride: tuple[int, int]) -> list[nn.Module]:

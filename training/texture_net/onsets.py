@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from provenance import envelope
-from training.texture_net.drawing import Batch, places
-from training.texture_net.network import SPREAD_FLOOR, Network, convolution
+from training.texture_net.drawing import Batch, crops, unit_of_row
+from training.texture_net.network import Network, convolution, mean_and_spread
 
 SCALE_DB = 15.0
 N_ONSETS_CROP = 1031
@@ -55,9 +55,8 @@ class OnsetNet(nn.Module):
         """
         moved = (levels - levels.mean(dim=2, keepdim=True)) * (1 / SCALE_DB)
         x = self.trunk(moved[:, None])
-        mean = x.mean(dim=3)
-        deviation = torch.sqrt(nn.functional.relu((x * x).mean(dim=3) - mean * mean) + SPREAD_FLOOR)
-        hidden = self.hidden(self.dropout(torch.cat([mean.flatten(1), deviation.flatten(1)], dim=1)))
+        pooled = torch.cat([each.flatten(1) for each in mean_and_spread(x, (3,))], dim=1)
+        hidden = self.hidden(self.dropout(pooled))
         return tuple(head(hidden) for head in self.heads.values())
 
 
@@ -90,18 +89,11 @@ def draw(
     Returns:
         float32 dB (n, n_bands, N_ONSETS_CROP).
     """
-    out = np.empty((len(batch.rows), maps.shape[1], N_ONSETS_CROP), np.uint8)
-    lengths = envelope.n_map_frames(n_frames[batch.rows])
-    for k, (row, n, start) in enumerate(
-        zip(batch.rows, lengths, places(lengths, N_ONSETS_CROP, batch, rng), strict=True)
-    ):
-        part = maps[row, :, start : min(n, start + N_ONSETS_CROP)]
-        out[k] = part if part.shape[1] == N_ONSETS_CROP else np.resize(part.T, (N_ONSETS_CROP, len(part))).T
-    levels = unpack(out)
+    levels = unpack(crops(maps, batch, envelope.n_map_frames(n_frames), rng, N_ONSETS_CROP))
     m = len(batch.rows) - batch.n_pairs
-    of_row = torch.cat([torch.arange(batch.n_pairs).repeat_interleave(2), torch.arange(batch.n_pairs, m)])
     width = torch.randint(1, MOST_HIDDEN + 1, (m, 1), generator=generator)
     first = (torch.rand(m, 1, generator=generator) * (maps.shape[1] - width)).long()
     band = torch.arange(maps.shape[1])
     hidden = (band >= first) & (band < first + width) & (torch.rand(m, 1, generator=generator) < 0.3)
-    return torch.where(hidden[of_row, :, None], levels.new_tensor(envelope.MAP_RANGE_DB[0]), levels)
+    hidden = hidden[unit_of_row(len(batch.rows), batch.n_pairs), :, None]
+    return torch.where(hidden, levels.new_tensor(envelope.MAP_RANGE_DB[0]), levels)
