@@ -4,6 +4,7 @@ A list is a manifest whose clips are not there yet: the columns ``source_repo``,
 say where each lies, ``offset_s`` and ``duration_s`` which passage is meant. `training/sources/` holds the lists of what
 the shipped model learnt from. Clips become FLAC files and a ``manifest.csv`` beside them; what is there already is
 kept, what cannot be had is named, and the run goes on. Licences are those of the repositories: see each row.
+A column ``coded``, as :mod:`training.catalogue.counterweight` writes it, has a clip coded and decoded after the cut.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tqdm import tqdm
 from provenance import audio
 from provenance.audio import AudioInfo, Samples
 from provenance.errors import UnreadableAudio
+from training import augment
 from training.catalogue import mirrors
 from training.catalogue.clips import CatalogueError, read_rows
 from training.catalogue.mirrors import MissingFileError, MissingMirrorError
@@ -29,6 +31,10 @@ from training.catalogue.table import COLUMNS, Table, write
 
 NEEDED = ("clip", "song_id", "stem", "origin", "source_repo", "source_commit", "source_path")
 """Columns a list must have."""
+CODED = "coded"
+"""Column of how a clip is coded after it was cut, such as ``vorbis@160``; empty for none."""
+_CODECS = {"vorbis": "OGG/VORBIS", "aac": "aac@{}k"}
+"""What manifests call files that come so coded."""
 LONGEST_S = 60.0
 """Of a row that gives no length so much is taken."""
 
@@ -71,6 +77,9 @@ def collect(lists: list[Path], folder: Path, out: Path, source: str = "") -> Tab
             there = str((out / _named(reference)).resolve()) if reference in rows else ""
             known = {column: row.get(column) or "" for column in COLUMNS}
             known["offset_s"] = known["offset_s"] or "0"
+            if row.get(CODED):
+                codec, rate_kbps = _coding(row)
+                known["source_codec"] = _CODECS[codec].format(rate_kbps)
             made.append(known | {"clip": str(target.resolve()), "reference": there})
         except MissingFileError as error:
             problems.append(str(error))
@@ -95,10 +104,35 @@ def _cut(data: bytes, row: dict[str, str], target: Path) -> None:
     peak = float(np.abs(samples).max())
     if peak > 1:
         samples = samples * np.float32(0.999 / peak)
+    subtype = _subtype(info, samples)
+    if row.get(CODED):
+        samples, subtype = coded(samples, *_coding(row)), "PCM_24"
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(f".{os.getpid()}.part")
-    soundfile.write(part, samples, audio.SAMPLE_RATE_HZ, format="FLAC", subtype=_subtype(info, samples))
+    soundfile.write(part, samples, audio.SAMPLE_RATE_HZ, format="FLAC", subtype=subtype)
     os.replace(part, target)
+
+
+def coded(samples: Samples, codec: str, rate_kbps: int) -> Samples:
+    """Return samples as they come out of a lossy coding, of the same length and level.
+
+    Args:
+        samples: float32 (n, 1 or 2) at 44.1 kHz.
+        codec: ``vorbis`` or ``aac``.
+        rate_kbps: of stereo.
+    """
+    gain = np.float32(min(1.0, 0.9 / (float(np.abs(samples).max()) + 1e-9)))  # coders overshoot a full scale
+    heard = augment.code(samples * gain, codec, rate_kbps)[: len(samples)]
+    out = np.zeros_like(samples)
+    out[: len(heard)] = heard
+    return np.asarray(np.clip(out / gain, -1, 1), np.float32)
+
+
+def _coding(row: dict[str, str]) -> tuple[str, int]:
+    codec, _, rate_kbps = row[CODED].partition("@")
+    if codec not in _CODECS or not rate_kbps.isdigit():
+        raise CatalogueError(f"{row['clip']}: found coded {row[CODED]!r}; needed: vorbis@RATE or aac@RATE, or nothing")
+    return codec, int(rate_kbps)
 
 
 def _subtype(info: AudioInfo, samples: Samples) -> str:

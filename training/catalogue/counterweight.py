@@ -1,0 +1,90 @@
+"""Code a share of the extractions as only true stems were: ``python -m training.catalogue.counterweight LIST...``.
+
+Who gathers stems finds the true ones in games and mixers, as Vorbis and AAC, and the extractions on demo pages, as WAV:
+then the coding alone tells them apart, and a model may learn it. This command writes a column ``coded`` into lists, by
+a lot of each clip's name; :mod:`training.catalogue.collect` codes those clips after it has cut them.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training.catalogue.clips import CatalogueError, read_rows
+from training.catalogue.collect import CODED, NEEDED
+
+KINDS = ("vorbis",) * 7 + ("aac",)
+"""True stems of the lists are so many times as often Vorbis as AAC."""
+RATES_KBPS = (96, 128, 160, 192, 224, 256)
+LOSSLESS = ("PCM", "FLOAT")
+
+
+def lot(name: str, purpose: str) -> float:
+    """Return a number of 0 to 1 that depends on a name alone.
+
+    Args:
+        name: of a clip, without folder and ending, which change when lists are cut.
+        purpose: what is drawn.
+    """
+    return int(hashlib.sha256(f"{purpose}/{Path(name).stem}".encode()).hexdigest()[:12], 16) / 16**12
+
+
+def coding_of(row: Mapping[str, str], share: float) -> str:
+    """Return how a clip is to be coded, such as ``vorbis@160``; nothing for most.
+
+    Args:
+        row: of a list.
+        share: of the extractions out of lossless files that are coded.
+    """
+    lossless = any(word in (row.get("source_codec") or "") for word in LOSSLESS)
+    if row["origin"] != "separated" or not lossless or lot(row["clip"], "coded") >= share:
+        return ""
+    kind = KINDS[int(lot(row["clip"], "kind") * len(KINDS))]
+    return f"{kind}@{RATES_KBPS[int(lot(row['clip'], 'rate') * len(RATES_KBPS))]}"
+
+
+def weigh(file: Path, share: float) -> int:
+    """Write the column into a list, by write-then-rename, and return how many clips are to be coded.
+
+    Args:
+        file: CSV file with the columns of :data:`training.catalogue.collect.NEEDED`.
+        share: as for :func:`coding_of`.
+
+    Raises:
+        CatalogueError: no list.
+    """
+    rows = [row for _, row in read_rows(file, NEEDED)]
+    if not rows:
+        raise CatalogueError(f"{file}: found no row; needed: a list of clips")
+    coded = [row | {CODED: coding_of(row, share)} for row in rows]
+    part = file.with_suffix(f".{os.getpid()}.part")
+    with part.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, coded[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(coded)
+    os.replace(part, file)
+    return sum(bool(row[CODED]) for row in coded)
+
+
+def main(
+    lists: Annotated[list[Path], typer.Argument(help="CSV files for training.catalogue.collect.")],
+    share: Annotated[float, typer.Option(min=0, max=1, help="Of the extractions out of lossless files.")] = 0.15,
+) -> None:
+    """Say in lists which extractions are to be coded; 0 done, 2 a list that is none."""
+    for file in lists:
+        try:
+            n = weigh(file, share)
+        except CatalogueError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(2) from None
+        typer.echo(f"{file}: {n} clips are to be coded")
+
+
+if __name__ == "__main__":
+    typer.run(main)
