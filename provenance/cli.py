@@ -148,6 +148,9 @@ def serve(
 ) -> None:
     """Start the HTTP service (needs the extra 'service')."""
     try:
+        import uvicorn  # noqa: F401
+
+        import service.app  # noqa: F401 - service.run imports both later, past this line
         from service import run
     except ImportError as error:
         _say(f"the service needs its extra ({error.name} is missing): pip install 'stem-provenance[service]'")

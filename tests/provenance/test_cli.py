@@ -310,6 +310,18 @@ def test_help_names_every_command() -> None:
         assert name in done.stdout
 
 
+@pytest.mark.parametrize("package", ["fastapi", "uvicorn"])
+def test_serve_without_its_extra_names_it(package: str) -> None:
+    """Status 2 and one line that says what to install, whichever package of the extra is missing."""
+    without = f"import sys; sys.modules[{package!r}] = None; from provenance.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", without, "serve"], capture_output=True, text=True, env=ENV, timeout=120, check=False
+    )
+    assert done.returncode == 2
+    assert "pip install 'stem-provenance[service]'" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.corpus
 def test_the_whole_field_is_scored_without_a_crash(corpus: Path, tmp_path: Path) -> None:
     """Every tenth clip of the field set gets a verdict or an error row, one for each file."""
