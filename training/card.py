@@ -367,8 +367,11 @@ def _sdr(sdr: dict[str, Any]) -> str:
 def _degraded(degraded: dict[str, Any]) -> list[str]:
     if not degraded:
         return ["Not measured for this model."]
-    return ["Thresholds as above; pitch shift by a semitone and time stretch go through a phase vocoder.", "",
-            *_table(degraded)]  # fmt: skip
+    said = (
+        "Thresholds as above, the first sounding window of each clip; pitch shift by a semitone and time stretch go "
+        "through a phase vocoder."
+    )
+    return [said, "", *_table(degraded)]
 
 
 def _sums(sums: dict[str, Any]) -> list[str]:

@@ -177,14 +177,19 @@ def metadata_probe(scored: pd.DataFrame) -> float | None:
 
 
 def _degraded(meta: pd.DataFrame, held: Outputs, config: Config, of_fold: dict[int, evaluate.Limits]) -> dict[str, Any]:
-    """Figures after each degradation, beside the same clips as they are."""
+    """Figures after each degradation, beside the same clips as they are.
+
+    Of these the first sounding window too, and without the cue ``cycles``: no more is known of what was made here.
+    """
+    held = {name: values for name, values in held.items() if name != "raised"}
     unseen = evaluate.unseen_rows(meta, config.n_folds)
     kinds = sorted(k for k in meta["kind"].unique() if str(k).startswith(DEGRADED))
     if not kinds:
         return {}
     clips = set(meta[meta["kind"].isin(kinds)]["clip"])
     same = (meta["kind"] == "clean").to_numpy() & meta["clip"].isin(clips).to_numpy() & unseen
-    out = {"as they are": evaluate.figures(evaluate.decisions(evaluate.files(meta, held, same), of_fold))}
+    first = meta.index.isin(meta[same].sort_values("window", kind="stable").drop_duplicates("clip").index)
+    out = {"as they are": evaluate.figures(evaluate.decisions(evaluate.files(meta, held, same & first), of_fold))}
     for kind in kinds:
         rows = (meta["kind"] == kind).to_numpy() & unseen
         name = kind.removeprefix(DEGRADED)
