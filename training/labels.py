@@ -16,6 +16,9 @@ MIN_SDR_DB, MAX_SDR_DB = -5.0, 25.0
 def weights(meta: pd.DataFrame, positive: npt.NDArray[np.bool_], family_power: float = 0.0) -> npt.NDArray[np.float64]:
     """Return row weights: both classes alike, and within each no repository by its size alone.
 
+    Reworked true stems count as much as reworked extractions, of which there are more: else a phase vocoder's traces
+    would speak for an extraction.
+
     Args:
         meta: rows with columns ``clip``, ``repo``, ``kind`` and ``family``.
         positive: shape (n_rows,), the class.
@@ -26,9 +29,13 @@ def weights(meta: pd.DataFrame, positive: npt.NDArray[np.bool_], family_power: f
     if family_power:
         size = meta.groupby("family")["clip"].transform("size").to_numpy(float)
         out = np.where(positive, out / size**family_power, out)
+    reworked = (meta["kind"] == "reworked").to_numpy()
     for side in (positive, ~positive):
         if side.any():
             out[side] *= 0.5 * len(out) / out[side].sum()
+    if reworked[positive].any() and reworked[~positive].any():
+        out[reworked & ~positive] *= out[reworked & positive].sum() / out[reworked & ~positive].sum()
+        out[~positive] *= 0.5 * len(out) / out[~positive].sum()
     return np.asarray(out, np.float64)
 
 

@@ -23,6 +23,22 @@ def table(**columns: list[object]) -> pd.DataFrame:
     return pd.DataFrame(plain | columns, index=range(n))
 
 
+def test_a_heavy_hand_speaks_for_neither_class() -> None:
+    """Reworked true stems, of which there are fewer, weigh as much as reworked extractions, and classes stay alike."""
+    rows = (
+        [("reworked", "separated")] * 6 + [("reworked", "studio")] * 2 + [("clean", "separated"), ("clean", "studio")]
+    )
+    meta = pd.DataFrame(rows, columns=["kind", "origin"]).assign(clip=[f"{n}" for n in range(10)], repo="r", family="")
+    separated = (meta["origin"] == "separated").to_numpy()
+    found = labels.weights(meta, separated)
+    reworked = (meta["kind"] == "reworked").to_numpy()
+    assert found[separated].sum() == pytest.approx(found[~separated].sum())
+    ratio = found[reworked & ~separated].sum() / found[reworked & separated].sum()
+    assert ratio == pytest.approx(1.0, abs=0.2)
+    one = labels.weights(meta[separated], separated[separated])
+    assert np.isfinite(one).all()
+
+
 def test_weights_balance_classes_and_spare_small_repositories() -> None:
     """Both classes weigh the same, and a repository of a hundred clips weighs ten times one of one, not a hundred."""
     origin = ["studio"] * 101 + ["separated"] * 10
