@@ -193,8 +193,8 @@ def _degraded(meta: pd.DataFrame, held: Outputs, config: Config, of_fold: dict[i
         return {}
     clips = set(meta[meta["kind"].isin(kinds)]["clip"])
     same = (meta["kind"] == "clean").to_numpy() & meta["clip"].isin(clips).to_numpy() & unseen
-    first = meta.index.isin(meta[same].sort_values("window", kind="stable").drop_duplicates("clip").index)
-    out = {"as they are": evaluate.figures(evaluate.decisions(evaluate.files(meta, held, same & first), of_fold))}
+    first = meta.index.isin(meta[same].groupby("clip")["window"].idxmin())
+    out = {"as they are": evaluate.figures(evaluate.decisions(evaluate.files(meta, held, first), of_fold))}
     for kind in kinds:
         rows = (meta["kind"] == kind).to_numpy() & unseen
         name = kind.removeprefix(DEGRADED)

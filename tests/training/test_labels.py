@@ -25,10 +25,8 @@ def table(**columns: list[object]) -> pd.DataFrame:
 
 def test_a_heavy_hand_speaks_for_neither_class() -> None:
     """Reworked true stems, of which there are fewer, weigh as much as reworked extractions, and classes stay alike."""
-    rows = (
-        [("reworked", "separated")] * 6 + [("reworked", "studio")] * 2 + [("clean", "separated"), ("clean", "studio")]
-    )
-    meta = pd.DataFrame(rows, columns=["kind", "origin"]).assign(clip=[f"{n}" for n in range(10)], repo="r", family="")
+    kind = ["reworked"] * 8 + ["clean"] * 2
+    meta = table(kind=kind, origin=["separated"] * 6 + ["studio"] * 2 + ["separated", "studio"])
     separated = (meta["origin"] == "separated").to_numpy()
     found = labels.weights(meta, separated)
     reworked = (meta["kind"] == "reworked").to_numpy()

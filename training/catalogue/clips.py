@@ -154,6 +154,15 @@ def song_key(song_id: str) -> str:
     return re.sub(r"[^a-z0-9]+", "", text) or hashlib.sha256(song_id.encode()).hexdigest()[:12]
 
 
+def lot(name: str) -> float:
+    """Return a number from 0 to 1 that hangs on a name alone: which of many are taken for a share.
+
+    Args:
+        name: any.
+    """
+    return int(hashlib.sha256(name.encode()).hexdigest()[:6], 16) / 16**6
+
+
 def _why_not(row: dict[str, str], folder: Path, flags: set[str]) -> str:
     if row["origin"] not in ("studio", "separated"):
         return f"origin is {row['origin'] or 'empty'}"

@@ -8,7 +8,6 @@ a lot of each clip's name; :mod:`training.catalogue.collect` codes those clips a
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,23 +15,13 @@ from typing import Annotated
 
 import typer
 
-from training.catalogue.clips import CatalogueError, read_rows
+from training.catalogue.clips import CatalogueError, lot, read_rows
 from training.catalogue.collect import CODED, NEEDED
 
 KINDS = ("vorbis",) * 7 + ("aac",)
 """True stems of the lists are so many times as often Vorbis as AAC."""
 RATES_KBPS = (96, 128, 160, 192, 224, 256)
 LOSSLESS = ("PCM", "FLOAT")
-
-
-def lot(name: str, purpose: str) -> float:
-    """Return a number of 0 to 1 that depends on a name alone.
-
-    Args:
-        name: of a clip, without folder and ending, which change when lists are cut.
-        purpose: what is drawn.
-    """
-    return int(hashlib.sha256(f"{purpose}/{Path(name).stem}".encode()).hexdigest()[:12], 16) / 16**12
 
 
 def coding_of(row: Mapping[str, str], share: float) -> str:
@@ -43,10 +32,11 @@ def coding_of(row: Mapping[str, str], share: float) -> str:
         share: of the extractions out of lossless files that are coded.
     """
     lossless = any(word in (row.get("source_codec") or "") for word in LOSSLESS)
-    if row["origin"] != "separated" or not lossless or lot(row["clip"], "coded") >= share:
+    name = Path(row["clip"]).stem  # folder and ending change when lists are cut
+    if row["origin"] != "separated" or not lossless or lot(f"coded/{name}") >= share:
         return ""
-    kind = KINDS[int(lot(row["clip"], "kind") * len(KINDS))]
-    return f"{kind}@{RATES_KBPS[int(lot(row['clip'], 'rate') * len(RATES_KBPS))]}"
+    kind = KINDS[int(lot(f"kind/{name}") * len(KINDS))]
+    return f"{kind}@{RATES_KBPS[int(lot(f'rate/{name}') * len(RATES_KBPS))]}"
 
 
 def weigh(file: Path, share: float) -> int:

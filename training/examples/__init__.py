@@ -13,6 +13,7 @@ import numpy as np
 
 from provenance import audio
 from training.catalogue import Clip
+from training.catalogue.clips import lot
 from training.examples.mixing import SEPARABLE, read_rooms
 from training.examples.plain import DEGRADED, augmented, clean, degraded, processed
 from training.examples.recipe import Recipe
@@ -26,7 +27,6 @@ from training.examples.rows import (
     Rows,
     Wave,
     is_silent,
-    lot,
     pair_of,
 )
 from training.examples.separated import by_classical, by_demucs, by_networks, easy, reworked, surrogates

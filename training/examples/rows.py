@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -149,15 +148,6 @@ def pair_of(clip: Clip) -> str:
     if clip.set_name != "pairs":
         return ""
     return clip.reference if clip.origin == "separated" else clip.name
-
-
-def lot(name: str) -> float:
-    """Return a number from 0 to 1 that hangs on a name alone: which of many are taken for a share.
-
-    Args:
-        name: any.
-    """
-    return int(hashlib.sha256(name.encode()).hexdigest()[:6], 16) / 16**6
 
 
 def add(
