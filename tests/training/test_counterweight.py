@@ -87,6 +87,27 @@ def test_a_coded_clip_is_as_long_and_loud_and_lacks_what_the_codec_drops(how: st
     assert np.abs(after - before).max() > 1e-3
 
 
+def test_a_clip_whose_coding_changed_is_cut_anew(tmp_path: Path) -> None:
+    """What lies there was cut before its list said how it is coded: the clip follows the list; nothing else is cut."""
+    commit = gits.mirror(tmp_path, "someone/outputs", {"v.wav": gits.encoded(2.0, 1), "w.wav": gits.encoded(2.0, 2)})
+    before: dict[str, bytes] = {}
+    for coding in ("", "vorbis@96", "aac@96", "aac@96", ""):
+        rows = [
+            (name, "s", "vocals", "separated", "someone/outputs", commit, name, "WAV/PCM_16", how)
+            for name, how in (("v.wav", coding), ("w.wav", ""))
+        ]
+        file = gits.listing(tmp_path / "l.csv", (*HEAD, collect.CODED), rows)
+        table = collect.collect([file], tmp_path / "mirrors", tmp_path / "clips")
+        after = {f"{name}{coding}": (tmp_path / "clips" / f"{name}.flac").read_bytes() for name in "vw"}
+        assert [row["source_codec"] for row in table.rows if row["clip"].endswith("v.flac")] == [
+            {"": "WAV/PCM_16", "vorbis@96": "OGG/VORBIS", "aac@96": "aac@96k"}[coding]
+        ]
+        assert before.get(f"v{coding}", after[f"v{coding}"]) == after[f"v{coding}"]
+        assert before.get("w", after[f"w{coding}"]) == after[f"w{coding}"]
+        before |= after | {"w": after[f"w{coding}"]}
+    assert len({before[f"v{coding}"] for coding in ("", "vorbis@96", "aac@96")}) == 3
+
+
 def test_a_coding_that_is_none_is_refused(tmp_path: Path) -> None:
     """The clip and what is needed are named."""
     commit = gits.mirror(tmp_path, "someone/outputs", {"v.wav": gits.encoded(1.0, 1)})

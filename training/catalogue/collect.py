@@ -68,18 +68,18 @@ def collect(lists: list[Path], folder: Path, out: Path, source: str = "") -> Tab
             continue
         target = out / _named(row["clip"])
         try:
-            if not target.is_file():
+            coding = _coding(row)
+            if not _is_cut(target, row):
                 if source:
                     mirrors.clone_missing(folder, row["source_repo"], source)
                 data = mirrors.read(folder, row["source_repo"], row["source_commit"], row["source_path"])
-                _cut(data, row, target)
+                _cut(data, row, coding, target)
             reference = row.get("reference")
             there = str((out / _named(reference)).resolve()) if reference in rows else ""
             known = {column: row.get(column) or "" for column in COLUMNS}
             known["offset_s"] = known["offset_s"] or "0"
-            if row.get(CODED):
-                codec, rate_kbps = _coding(row)
-                known["source_codec"] = _CODECS[codec].format(rate_kbps)
+            if coding:
+                known["source_codec"] = _CODECS[coding[0]].format(coding[1])
             made.append(known | {"clip": str(target.resolve()), "reference": there})
         except MissingFileError as error:
             problems.append(str(error))
@@ -94,8 +94,17 @@ def _named(clip: str) -> str:
     return str(Path(clip).with_suffix(".flac"))
 
 
-def _cut(data: bytes, row: dict[str, str], target: Path) -> None:
-    """Decode a passage as the product decodes it, and write it by write-then-rename."""
+def _is_cut(target: Path, row: dict[str, str]) -> bool:
+    """Whether a clip is there already, coded as its row has it now."""
+    try:
+        with soundfile.SoundFile(target) as file:
+            return str(file.comment) == (row.get(CODED) or "")
+    except soundfile.LibsndfileError:  # none, or a damaged one
+        return False
+
+
+def _cut(data: bytes, row: dict[str, str], coding: tuple[str, int] | None, target: Path) -> None:
+    """Decode a passage as the product decodes it, and write it by write-then-rename; its comment is its coding."""
     start_s, length_s = float(row.get("offset_s") or 0), float(row.get("duration_s") or LONGEST_S)
     info, samples = audio.read(io.BytesIO(data), max_s=start_s + length_s)
     samples = samples[int(start_s * audio.SAMPLE_RATE_HZ) :]
@@ -105,11 +114,14 @@ def _cut(data: bytes, row: dict[str, str], target: Path) -> None:
     if peak > 1:
         samples = samples * np.float32(0.999 / peak)
     subtype = _subtype(info, samples)
-    if row.get(CODED):
-        samples, subtype = coded(samples, *_coding(row)), "PCM_24"
+    if coding:
+        samples, subtype = coded(samples, *coding), "PCM_24"
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(f".{os.getpid()}.part")
-    soundfile.write(part, samples, audio.SAMPLE_RATE_HZ, format="FLAC", subtype=subtype)
+    with soundfile.SoundFile(part, "w", audio.SAMPLE_RATE_HZ, samples.shape[1], subtype, format="FLAC") as file:
+        if coding:
+            file.comment = row[CODED]
+        file.write(samples)
     os.replace(part, target)
 
 
@@ -128,7 +140,9 @@ def coded(samples: Samples, codec: str, rate_kbps: int) -> Samples:
     return np.asarray(np.clip(out / gain, -1, 1), np.float32)
 
 
-def _coding(row: dict[str, str]) -> tuple[str, int]:
+def _coding(row: dict[str, str]) -> tuple[str, int] | None:
+    if not row.get(CODED):
+        return None
     codec, _, rate_kbps = row[CODED].partition("@")
     if codec not in _CODECS or not rate_kbps.isdigit():
         raise CatalogueError(f"{row['clip']}: found coded {row[CODED]!r}; needed: vorbis@RATE or aac@RATE, or nothing")
