@@ -27,6 +27,7 @@ from provenance import audio, frontend
 from provenance.errors import UnreadableAudio
 from training import examples
 from training.catalogue import Clip
+from training.catalogue.clips import shown
 from training.examples import Recipe
 from training.splits import unit_of
 
@@ -236,7 +237,7 @@ def make(clip: Clip, parts: list[str], pool: list[Clip], recipe: Recipe, cache: 
     try:
         _, samples = audio.read(clip.path, max_s=MAX_READ_S)
     except UnreadableAudio as error:
-        return str(error).replace(str(clip.path), clip.name)  # it goes into the evaluation: no machine's path
+        return str(error).replace(str(clip.path), shown(clip.name))  # it goes into the evaluation
     for part in parts:
         rows = examples.make(clip, samples, part, pool, recipe, tuple(rooms))
         file = file_of(clip, part, recipe, cache)

@@ -17,6 +17,7 @@ from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
 from provenance.model import EFFECTS, KINDS, PROCESSINGS
 from training import calibrate as fitting
 from training import evaluate, labels
+from training.catalogue.clips import shown
 from training.config import Config
 from training.dataset import Table
 from training.examples import DEGRADED, OUT_OF_MIXES
@@ -64,7 +65,7 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
         "by_family": {k: v for k, v in _by(scored, "family").items() if k},
         "by_repository": _by(scored, "repo", least=3),
         "by_sdr": _by_sdr(scored),
-        "accused": [_named(c) for c in scored[~scored["separated"] & (scored["called"] == "separated")]["clip"]],
+        "accused": [shown(c) for c in scored[~scored["separated"] & (scored["called"] == "separated")]["clip"]],
         "reliability": fitting.reliability(scored["p_separated"], scored["separated"]),
         "risk": _risk(scored),
         "metadata_only_auc": metadata_probe(scored),
@@ -87,11 +88,6 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
     out["sdr"] = _sdr(scored)
     out["sdr_seen_family"] = _sdr(known)
     return out
-
-
-def _named(clip: str) -> str:
-    """A clip as its manifest names it, or with its folder alone where that is a path of the machine it lay on."""
-    return "/".join(Path(clip).parts[-2:]) if Path(clip).is_absolute() else clip
 
 
 def _by(scored: pd.DataFrame, column: str, least: int = MIN_GROUP) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from provenance.model import EFFECTS
 from tests import sounds
 from tests.training import songs
 from tests.training.test_augment import PLAIN
-from training import augment, catalogue, config, evaluate, report
+from training import augment, catalogue, config, dataset, evaluate, report
 from training.examples import Recipe, Rows
 from training.examples.rows import Context, add
 
@@ -54,6 +54,20 @@ def test_what_a_row_says_is_what_is_heard(
     row = made(clip, CHAIN, mono, chain)
     assert [name for name, _ in json.loads(str(row["effects"]))] == names
     assert row["processing"] == "wet"
+
+
+def test_a_clip_that_cannot_be_read_is_named_without_the_path_of_a_machine(
+    clip: catalogue.Clip, tmp_path: Path
+) -> None:
+    """A manifest may hold paths of the machine it lies on; the line goes into the evaluation that is published."""
+    broken = tmp_path / "songs" / "broken.flac"
+    broken.parent.mkdir()
+    broken.write_bytes(b"fLaC")
+    for name, shown in ((str(broken), "songs/broken.flac"), ("later/broken.flac", "later/broken.flac")):
+        bad = dataclasses.replace(clip, path=broken, name=name)
+        said = dataset.make(bad, ["clean"], [], Recipe(), tmp_path, [])
+        assert said.startswith(f"{shown}: ")
+        assert str(tmp_path) not in said
 
 
 def test_a_dry_take_that_a_chain_filtered_is_no_longer_dry(clip: catalogue.Clip) -> None:

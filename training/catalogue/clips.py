@@ -154,6 +154,15 @@ def song_key(song_id: str) -> str:
     return re.sub(r"[^a-z0-9]+", "", text) or hashlib.sha256(song_id.encode()).hexdigest()[:12]
 
 
+def shown(name: str) -> str:
+    """Return a clip's name as records may hold it: of a path of a machine the last folder and the file.
+
+    Args:
+        name: of a clip, as its manifest has it.
+    """
+    return "/".join(Path(name).parts[-2:]) if Path(name).is_absolute() else name
+
+
 def lot(name: str) -> float:
     """Return a number from 0 to 1 that hangs on a name alone: which of many are taken for a share.
 
