@@ -25,7 +25,7 @@ from training.heads import Fusion, Outputs, Trees
 from training.texture_net import N_BANDS, SDR_SCALE_DB, SPREAD_FLOOR, Ensemble, TextureNet
 from training.texture_net.onsets import SCALE_DB
 
-OPSET, ML_OPSET = 18, 3
+OPSET, ML_OPSET = 18, 5
 Array = npt.NDArray[np.float32]
 
 
@@ -128,7 +128,7 @@ def replace_heads(
         n_features: width of the input they learnt from.
         file: where to write.
     """
-    model = onnx.load(source)
+    model = load(source)
     old = model.graph
     kept = _without(old, ("p_processing", "p_effects", "strengths"))
     graph = _Graph("refitted_")
@@ -155,7 +155,7 @@ def carry_heads(
         n_features: how many the other sees.
         file: where to write.
     """
-    taken, model = onnx.load(source).graph, onnx.load(into)
+    taken, model = load(source).graph, load(into)
     graph = model.graph
     left = {node.output[0] for node in _without(taken, outputs)}
     nodes = [node for node in taken.node if node.output[0] not in left]
@@ -164,7 +164,7 @@ def carry_heads(
     own = {value.name: f"carried_{value.name}" for value in constants}
     own |= {value: f"carried_{value}" for node in nodes for value in node.output if value not in outputs}
     for node in nodes:
-        if node.op_type == "TreeEnsembleRegressor":
+        if node.op_type == "TreeEnsemble":
             for attribute in node.attribute:
                 if attribute.name == "nodes_featureids":
                     attribute.ints[:] = columns[list(attribute.ints)].tolist()
@@ -261,6 +261,93 @@ def parity(file: Path, trained: Outputs, features: Array, maps: Array | None, on
     return worst
 
 
+class _Forest:
+    """Trees as ``TreeEnsemble`` wants them: all nodes that branch in one list, all leaves in another."""
+
+    def __init__(self) -> None:
+        self._roots: list[int] = []
+        self._branches: list[list[npt.NDArray[Any]]] = []
+        self._leaves: list[list[npt.NDArray[Any]]] = []
+        self._n_branches = self._n_leaves = 0
+
+    def add(
+        self,
+        features: npt.ArrayLike,
+        splits: npt.ArrayLike,
+        left: npt.ArrayLike,
+        right: npt.ArrayLike,
+        is_leaf: npt.ArrayLike,
+        values: npt.ArrayLike,
+        target: int,
+    ) -> None:
+        """Add a tree, its root first: of each node feature, split, the nodes below and above it, and its value."""
+        leaf = np.asarray(is_leaf, bool)
+        if leaf[0]:  # a tree of one leaf: a branch that leads to it either way
+            features, splits, left, right, leaf, values = [0, 0], [0, 0], [1, 0], [1, 0], np.array([False, True]), [
+                0.0, np.asarray(values)[0]
+            ]  # fmt: skip
+        at = np.where(leaf, self._n_leaves + np.cumsum(leaf) - 1, self._n_branches + np.cumsum(~leaf) - 1)
+        ends = [np.asarray(end, np.int64)[~leaf] for end in (left, right)]
+        self._roots.append(int(at[0]))
+        self._branches.append([
+            np.asarray(features, np.int64)[~leaf], np.asarray(splits, np.float32)[~leaf],
+            *(at[end] for end in ends), *(leaf[end].astype(np.int64) for end in ends),
+        ])  # fmt: skip
+        self._leaves.append([np.asarray(values, np.float32)[leaf], np.full(int(leaf.sum()), target, np.int64)])
+        self._n_branches += int((~leaf).sum())
+        self._n_leaves += int(leaf.sum())
+
+    def node(self, output: str, n_targets: int) -> onnx.NodeProto:
+        """The node that sums the trees' values, (n, n_targets)."""
+        features, splits, true, false, true_leaf, false_leaf = map(np.concatenate, zip(*self._branches, strict=True))
+        values, targets = map(np.concatenate, zip(*self._leaves, strict=True))
+        at_most = np.zeros(len(splits), np.uint8)  # BRANCH_LEQ
+        return helper.make_node(
+            "TreeEnsemble", ["features"], [output], domain="ai.onnx.ml", n_targets=n_targets, aggregate_function=1,
+            post_transform=0, tree_roots=self._roots, nodes_featureids=features.tolist(),
+            nodes_splits=numpy_helper.from_array(splits, "splits"),
+            nodes_modes=numpy_helper.from_array(at_most, "modes"),
+            nodes_truenodeids=true.tolist(), nodes_falsenodeids=false.tolist(), nodes_trueleafs=true_leaf.tolist(),
+            nodes_falseleafs=false_leaf.tolist(), leaf_targetids=targets.tolist(),
+            leaf_weights=numpy_helper.from_array(values, "weights"),
+        )  # fmt: skip
+
+
+def load(file: Path) -> onnx.ModelProto:
+    """Read a graph; trees as older models have them, each node with a name for what it is, are written as now.
+
+    Args:
+        file: of a model, as this module wrote it at any time.
+
+    Returns:
+        A graph that says bit for bit what the file's says, in a third less.
+    """
+    model = onnx.load(file)
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        if node.op_type != "TreeEnsembleRegressor":
+            model.graph.node.append(node)
+            continue
+        old = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+        leaf = np.array([mode == b"LEAF" for mode in old["nodes_modes"]])
+        values, targets = np.zeros(len(leaf), np.float32), np.zeros(len(leaf), np.int64)
+        values[leaf], targets[leaf] = old["target_weights"], old["target_ids"]  # leaves in the order of the nodes
+        forest = _Forest()
+        names = ("nodes_featureids", "nodes_values", "nodes_truenodeids", "nodes_falsenodeids")
+        for tree in np.split(np.arange(len(leaf)), np.flatnonzero(np.diff(old["nodes_treeids"])) + 1):
+            own = [np.asarray(old[name])[tree] for name in names]
+            forest.add(*own, leaf[tree], values[tree], int(targets[tree][leaf[tree]][0]))
+        summed, base = (f"{node.output[0]}_{what}" for what in ("trees", "base"))
+        model.graph.node.append(forest.node(summed, old["n_targets"]))
+        model.graph.initializer.append(numpy_helper.from_array(np.array(old["base_values"], np.float32), base))
+        model.graph.node.append(helper.make_node("Add", [summed, base], [node.output[0]]))
+    for opset in model.opset_import:
+        if opset.domain == "ai.onnx.ml":
+            opset.version = ML_OPSET
+    return model
+
+
 class _Graph:
     """A graph under construction: nodes, constants, and names that do not clash."""
 
@@ -303,29 +390,18 @@ class _Graph:
         ONNX wants integers).
         """
         columns = range(len(estimator._predictors[0]))
-        nodes: dict[str, list[Any]] = {k: [] for k in ("tree", "id", "feature", "value", "mode", "true", "false")}
-        leaves: dict[str, list[Any]] = {k: [] for k in ("tree", "node", "target", "weight")}
-        for number, (stage, column) in enumerate((s, c) for s in estimator._predictors for c in columns):
-            for k, node in enumerate(stage[column].nodes):
-                leaf = bool(node["is_leaf"])
-                nodes["tree"].append(number)
-                nodes["id"].append(k)
-                nodes["feature"].append(0 if leaf else int(node["feature_idx"]))
-                nodes["value"].append(0.0 if leaf else float(node["num_threshold"]))
-                nodes["mode"].append("LEAF" if leaf else "BRANCH_LEQ")
-                nodes["true"].append(0 if leaf else int(node["left"]))
-                nodes["false"].append(0 if leaf else int(node["right"]))
-                if leaf:
-                    for key, value in zip(leaves, (number, k, column, float(node["value"])), strict=True):
-                        leaves[key].append(value)
-        base = np.ravel(estimator._baseline_prediction).astype(float).tolist()
-        value = self.node(
-            "TreeEnsembleRegressor", ["features"], domain="ai.onnx.ml", n_targets=len(columns), base_values=base,
-            nodes_treeids=nodes["tree"], nodes_nodeids=nodes["id"], nodes_featureids=nodes["feature"],
-            nodes_values=nodes["value"], nodes_modes=nodes["mode"], nodes_truenodeids=nodes["true"],
-            nodes_falsenodeids=nodes["false"], target_treeids=leaves["tree"], target_nodeids=leaves["node"],
-            target_ids=leaves["target"], target_weights=leaves["weight"],
-        )  # fmt: skip
+        forest = _Forest()
+        for stage, column in ((s, c) for s in estimator._predictors for c in columns):
+            nodes = stage[column].nodes
+            forest.add(
+                nodes["feature_idx"], nodes["num_threshold"], nodes["left"], nodes["right"], nodes["is_leaf"] > 0,
+                nodes["value"], column,
+            )  # fmt: skip
+        self._count += 1
+        summed = f"{self._own}trees_{self._count}"
+        self.nodes.append(forest.node(summed, len(columns)))
+        base = self.constant(f"{summed}_base", np.ravel(estimator._baseline_prediction).astype(np.float32))
+        value = self.node("Add", [summed, base])
         return self.node("Softmax", [value], axis=1) if is_classifier(estimator) and len(columns) > 1 else value
 
     def classes(self, estimator: Any, name: str, n: int) -> str:
