@@ -11,11 +11,12 @@ from typing import Any
 
 from training.dataset import without_repo
 from training.examples import PARTS, Recipe
+from training.perceptron import Perceptron
 from training.texture_net import Network
 
 NO_NETWORK = Network(cycles=())
 HEADS = ("origin", "processing", "sdr", "effects", "kind", "layers")
-"""Heads with trees; each has a table of settings."""
+"""Heads on statistics; each has a table of settings."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Config:
     Args:
         name: of the model folder.
         recipe: examples each clip gives.
-        origin, processing, sdr, effects, kind, layers: the heads' boosting.
+        origin, processing, effects, kind, layers: the heads' boosting.
+        sdr: its boosting, or its perceptron: a table with ``n_steps`` is one.
         strengths: of how strong each effect is; only what is better than a guess goes into the model.
         network: over the map; fused with the trees.
         onsets: network over the map of onsets, likewise; only its ``share`` of the origin counts.
@@ -69,7 +71,7 @@ class Config:
     recipe: Recipe
     origin: Boosting
     processing: Boosting
-    sdr: Boosting
+    sdr: Boosting | Perceptron
     effects: Boosting
     kind: Boosting
     layers: Boosting
@@ -125,11 +127,15 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
             recipe=Recipe(**recipe),
             network=_network(data.pop("network", {})),
             onsets=_network(data.pop("onsets", {"cycles": ()})),
-            **{head: Boosting(**data.pop(head)) for head in HEADS},
+            **{head: _statistics(head, data.pop(head)) for head in HEADS},
             **data,
         )
     except (TypeError, KeyError) as error:
         raise ValueError(f"{path}: {error}; needed: the keys of training.config.Config") from error
+
+
+def _statistics(head: str, data: dict[str, Any]) -> Boosting | Perceptron:
+    return Perceptron(**data) if head == "sdr" and "n_steps" in data else Boosting(**data)
 
 
 def _network(data: dict[str, Any]) -> Network:

@@ -22,6 +22,7 @@ from provenance.frontend import N_MAP_BINS
 from provenance.model import EFFECTS, KINDS, PROCESSINGS
 from training.calibrate import Distance
 from training.heads import Fusion, Outputs, Trees
+from training.perceptron import Regressor
 from training.texture_net import N_BANDS, SDR_SCALE_DB, SPREAD_FLOOR, Ensemble, TextureNet
 from training.texture_net.onsets import SCALE_DB
 
@@ -53,7 +54,8 @@ def export(
     if trees.processing is not None:
         said["p_processing"] = graph.classes(trees.processing, "processing", len(PROCESSINGS))
     if trees.sdr is not None:
-        said["sdr_db"] = graph.flat(graph.tree(trees.sdr))
+        by_trees = not isinstance(trees.sdr, Regressor)
+        said["sdr_db"] = graph.flat(graph.tree(trees.sdr)) if by_trees else graph.perceptron(trees.sdr, "sdr_")
     if trees.effects is not None:
         each = [graph.node("Sigmoid", [graph.tree(tree)]) for tree in trees.effects]
         said["p_effects"] = graph.node("Concat", each, axis=1)
@@ -403,6 +405,24 @@ class _Graph:
         base = self.constant(f"{summed}_base", np.ravel(estimator._baseline_prediction).astype(np.float32))
         value = self.node("Add", [summed, base])
         return self.node("Softmax", [value], axis=1) if is_classifier(estimator) and len(columns) > 1 else value
+
+    def perceptron(self, model: Regressor, own: str) -> str:
+        """Add a perceptron over the first statistics; names of its constants begin with ``own``."""
+        quantiles = model.quantiles
+        ends = {"start": 0, "stop": model.n_features_in_, "axis": 1}
+        seen = [self.constant(f"{own}{end}_seen", np.array([k], np.int64)) for end, k in ends.items()]
+        last = self.constant(f"{own}knots_axis", np.array([2], np.int64))
+        value = self.node("Unsqueeze", [self.node("Slice", ["features", *seen]), last])
+        value = self.node("Sub", [value, self.constant(f"{own}low", quantiles.low)])
+        value = self.node("Div", [value, self.constant(f"{own}span", quantiles.span)])
+        bounds = [self.constant(f"{own}{name}", np.float32(bound)) for name, bound in (("least", 0), ("most", 1))]
+        value = self.node("Mul", [self.node("Clip", [value, *bounds]), self.constant(f"{own}rise", quantiles.rise)])
+        value = self.node("ReduceSum", [value, last], keepdims=0)
+        value = self.node("Add", [value, self.constant(f"{own}lowest", quantiles.start)])
+        for k, layer in enumerate(model.layers):
+            value = self._linear(self.node("Relu", [value]) if k else value, layer, f"{own}layer{k}")
+        value = self.scaled(self.flat(value), model.scale)
+        return self.node("Add", [value, self.constant(f"{own}middle", np.float32(model.middle))])
 
     def classes(self, estimator: Any, name: str, n: int) -> str:
         """Add the trees of a classifier of class numbers below n; columns of classes that were not learnt are zero."""

@@ -347,7 +347,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-HEADS_ON_ALL = ("processing", "effects", "strengths", "sdr")
+HEADS_ON_ALL = ("processing", "effects", "strengths")
 """The heads that see statistics of production too: timbre is in them, and the others did no better with it."""
 _Fit = Callable[[np.ndarray[Any, Any], pd.DataFrame, config.Config], Any]
 _STEPS: dict[str, _Fit] = {

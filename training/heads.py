@@ -12,9 +12,10 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from provenance.model import EFFECTS, KINDS, PROCESSINGS
-from training import labels, texture_net
+from training import labels, perceptron, texture_net
 from training.calibrate import Distance
 from training.config import Boosting
+from training.perceptron import Perceptron, Regressor
 from training.texture_net import Ensemble, Network
 
 LEAST_STRENGTHS = 40
@@ -30,7 +31,7 @@ class Trees:
     Args:
         origin: classifiers whose log odds are averaged.
         processing: classifier over dry, hybrid, wet.
-        sdr: regressor.
+        sdr: regressor, of trees or a perceptron.
         effects: a classifier for each of EFFECTS, in order.
         strengths: a regressor for each of EFFECTS, in order, or None for one whose strength nobody learnt or can tell.
         kind: classifier over KINDS.
@@ -44,7 +45,7 @@ class Trees:
 
     origin: list[HistGradientBoostingClassifier]
     processing: HistGradientBoostingClassifier | None
-    sdr: HistGradientBoostingRegressor | None
+    sdr: HistGradientBoostingRegressor | Regressor | None
     effects: list[HistGradientBoostingClassifier] | None
     kind: HistGradientBoostingClassifier | None
     layers: HistGradientBoostingClassifier | None
@@ -278,15 +279,17 @@ def fit_processing(
     return _fitted(features[known], y, w, boosting, seed)
 
 
-def fit_sdr(features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int) -> HistGradientBoostingRegressor | None:
+def fit_sdr(
+    features: Array, meta: pd.DataFrame, settings: Boosting | Perceptron, seed: int
+) -> HistGradientBoostingRegressor | Regressor | None:
     """Fit the SDR head on extractions of known SDR, cut to -5..25 dB; no family of separators counts by its size alone.
 
     None where no SDR is known.
 
     Args:
         features, meta: the rows.
-        boosting: settings.
-        seed: of the trees.
+        settings: of trees or of a perceptron.
+        seed: of either.
     """
     y = labels.sdr(meta)
     known = np.isfinite(y)
@@ -294,7 +297,9 @@ def fit_sdr(features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int) 
         return None
     family = meta["family"][known]
     w = 1 / np.sqrt(family.map(family.value_counts()).to_numpy(float))
-    model = _Regressor(**_settings(boosting, seed), loss="absolute_error")
+    if isinstance(settings, Perceptron):
+        return perceptron.fit(features[known], y[known], w, settings, seed)
+    model = _Regressor(**_settings(settings, seed), loss="absolute_error")
     model.fit(features[known], y[known], sample_weight=w)
     _floor_thresholds(model)
     return model

@@ -17,9 +17,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from provenance import envelope, frontend
 from provenance.bundle import Calibration
 from provenance.model import EFFECTS, KINDS
-from training import calibrate, carry, export, heads, refit, texture_net
+from training import calibrate, carry, export, heads, perceptron, refit, texture_net
 from training.config import Boosting
 from training.heads import Fusion, Trees
+from training.perceptron import Perceptron
 from training.research import int8
 from training.texture_net import Ensemble, Network, OnsetNet, TextureNet
 
@@ -168,6 +169,20 @@ def test_trees_of_one_leaf_are_written_too(trees: Trees, features: np.ndarray, t
     lone = dataclasses.replace(trees, sdr=flat)
     export.export(lone, None, fusion, N_FEATURES, file)
     assert export.parity(file, heads.fuse(lone.run(features), fusion), features, None) < 1e-5
+
+
+def test_a_perceptron_of_sdr_agrees(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
+    """The map by quantiles and the layers in ONNX are those of training, on plateaus and far beyond the knots too."""
+    values = np.clip(features[:, 1] / 4 + 8, -5, 25).astype(float)
+    model = perceptron.fit(features[:, :N_SEEN], values, np.ones(len(values)), Perceptron(200, width=24, batch=64), 0)
+    fusion, file = Fusion(1.0, 1.0, 0.0, 0.0), tmp_path / "m.onnx"
+    smooth = dataclasses.replace(trees, sdr=model)
+    export.export(smooth, None, fusion, N_FEATURES, file)
+    rows = np.concatenate([features, 50 * features[:50], features[:50] * 0])
+    said = heads.fuse(smooth.run(rows), fusion)
+    assert np.ptp(said["sdr_db"]) > 5
+    assert export.parity(file, said, rows, None) < 1e-5
+    assert export.parity(file, said | {"sdr_db": said["sdr_db"] + 0.01}, rows, None) > 1e-4
 
 
 def test_two_heads_are_replaced_and_nothing_else(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:

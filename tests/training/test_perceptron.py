@@ -1,0 +1,98 @@
+"""The perceptron on statistics: how they are mapped, what it learns, and how a configuration asks for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from training import config, heads, perceptron
+from training.config import Boosting
+from training.perceptron import Perceptron, Quantiles, Regressor
+
+SMALL = Perceptron(n_steps=300, width=32, batch=64)
+CONFIG = Path(__file__).parents[2] / "training" / "stem-v1.toml"
+
+
+def skewed(n: int, seed: int) -> perceptron.Array:
+    """Statistics of all sorts: with far values, a plateau, two values alone, none but one, and a narrow one far out."""
+    rng = np.random.default_rng(seed)
+    normal = rng.standard_normal((n, 5))
+    return np.stack(
+        [np.exp(3 * normal[:, 0]), np.maximum(normal[:, 1], 0), normal[:, 2] > 0, np.full(n, -200.0),
+         1e4 + 1e-2 * normal[:, 3], normal[:, 4]], axis=1,
+    ).astype(np.float32)  # fmt: skip
+
+
+def test_statistics_come_out_nearly_normal_and_in_order() -> None:
+    """Each keeps its order and none runs away, however far or narrow its values; a constant one says nothing."""
+    quantiles = Quantiles(skewed(4000, 0), 16)
+    rows = skewed(1500, 1)
+    found = quantiles.of(rows)
+    assert found.dtype == np.float32
+    assert np.abs(found).max() < 2.0
+    for k in (0, 4, 5):
+        assert np.abs(found[:, k].mean()) < 0.1
+        assert found[:, k].std() == pytest.approx(0.95, abs=0.1)
+        order = np.argsort(rows[:, k])
+        assert (np.diff(found[order, k]) >= -1e-5).all()
+    assert len(np.unique(found[:, 1][rows[:, 1] == 0])) == 1, "what many share stays one value"
+    assert np.unique(found[:, 2]).size == 2
+    assert np.allclose(found[:, 3], 0, atol=1e-6)
+    beyond = np.stack([rows.max(0) * 100, rows.max(0)]).astype(np.float32)
+    assert quantiles.of(beyond)[0, 0] == quantiles.of(skewed(4000, 0)).max(0)[0]
+
+
+def test_it_learns_what_is_smooth_and_leaves_other_draws_alone() -> None:
+    """Half of the error of the median is gone, twice alike, and draws of others come as they would have."""
+    rng = np.random.default_rng(0)
+    rows = skewed(3000, 2)
+    values = 8 + 6 * np.tanh(np.log(rows[:, 0]) / 3) + 2 * rows[:, 5] + rng.normal(0, 0.5, len(rows))
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    models = [perceptron.fit(rows[:2000], values[:2000], np.ones(2000), SMALL, 3) for _ in range(2)]
+    assert torch.equal(torch.rand(3), expected)
+    said = [model.predict(rows[2000:]) for model in models]
+    assert np.array_equal(said[0], said[1])
+    error, constant = (np.abs(values[2000:] - found).mean() for found in (said[0], np.median(values[:2000])))
+    assert error < 0.5 * constant
+
+
+def test_rows_of_no_weight_teach_nothing() -> None:
+    """Where two halves contradict each other the weighted one is believed."""
+    rows = skewed(2000, 4)
+    first = np.arange(2000) < 1000
+    values = np.where(first, 20.0, 0.0)
+    for believed in (first, ~first):
+        model = perceptron.fit(rows, values, believed.astype(float), SMALL, 0)
+        assert np.median(model.predict(rows)) == pytest.approx(values[believed][0], abs=1.5)
+
+
+def test_the_sdr_head_may_be_one(tmp_path: Path) -> None:
+    """Rows of unknown SDR are passed over, none known gives no head, and a configuration says which it is."""
+    rows = skewed(800, 5)
+    known = np.arange(800) % 2 == 0
+    meta = pd.DataFrame({
+        "origin": "separated", "family": np.where(np.arange(800) % 4 == 0, "a", "b"),
+        "sdr_db": np.where(known, 8 + 4 * rows[:, 5], np.nan),
+    })  # fmt: skip
+    model = heads.fit_sdr(rows, meta, SMALL, 0)
+    assert isinstance(model, Regressor)
+    assert model.n_features_in_ == rows.shape[1]
+    assert np.corrcoef(model.predict(rows[known]), meta["sdr_db"][known])[0, 1] > 0.8
+    assert heads.fit_sdr(rows, meta.assign(sdr_db=np.nan), SMALL, 0) is None
+    assert not isinstance(heads.fit_sdr(rows, meta, Boosting(rounds=3), 0), Regressor)
+    text = CONFIG.read_text(encoding="utf-8")
+    start = text.index("[sdr]")
+    rest = text[text.index("\n[", start + 1) :]
+    file = tmp_path / "c.toml"
+    for table, kind in (("n_steps = 10\nwidth = 8\n", Perceptron), ("rounds = 10\n", Boosting)):
+        file.write_text(text[:start] + "[sdr]\n" + table + rest, encoding="utf-8")
+        assert isinstance(config.load(file).sdr, kind)
+    file.write_text(text[:start] + "[sdr]\nn_steps = 10\nleaves = 3\n" + rest, encoding="utf-8")
+    with pytest.raises(ValueError, match="leaves"):
+        config.load(file)
