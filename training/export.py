@@ -22,7 +22,7 @@ from provenance.frontend import N_MAP_BINS
 from provenance.model import EFFECTS, KINDS, PROCESSINGS
 from training.calibrate import Distance
 from training.heads import Fusion, Outputs, Trees
-from training.perceptron import Regressor
+from training.perceptron import MOST, Regressor
 from training.texture_net import N_BANDS, SDR_SCALE_DB, SPREAD_FLOOR, Ensemble, TextureNet
 from training.texture_net.onsets import SCALE_DB
 
@@ -408,21 +408,19 @@ class _Graph:
 
     def perceptron(self, model: Regressor, own: str) -> str:
         """Add a perceptron over the first statistics; names of its constants begin with ``own``."""
-        quantiles = model.quantiles
-        ends = {"start": 0, "stop": model.n_features_in_, "axis": 1}
-        seen = [self.constant(f"{own}{end}_seen", np.array([k], np.int64)) for end, k in ends.items()]
-        last = self.constant(f"{own}knots_axis", np.array([2], np.int64))
-        value = self.node("Unsqueeze", [self.node("Slice", ["features", *seen]), last])
-        value = self.node("Sub", [value, self.constant(f"{own}low", quantiles.low)])
-        value = self.node("Div", [value, self.constant(f"{own}span", quantiles.span)])
-        bounds = [self.constant(f"{own}{name}", np.float32(bound)) for name, bound in (("least", 0), ("most", 1))]
-        value = self.node("Mul", [self.node("Clip", [value, *bounds]), self.constant(f"{own}rise", quantiles.rise)])
-        value = self.node("ReduceSum", [value, last], keepdims=0)
-        value = self.node("Add", [value, self.constant(f"{own}lowest", quantiles.start)])
+        places = {"start": 0, "stop": model.n_features_in_, "axis": 1}
+        seen = [self.constant(f"{own}{name}_seen", np.array([k], np.int64)) for name, k in places.items()]
+        value = self.node("Slice", ["features", *seen])
+        value = self.node("Sub", [value, self.constant(f"{own}middle", model.squash.middle)])
+        value = self.node("Asinh", [self.node("Div", [value, self.constant(f"{own}spread", model.squash.spread)])])
+        bounds = [self.constant(f"{own}{name}", np.float32(MOST * sign)) for name, sign in (("low", -1), ("high", 1))]
+        value = self.node("Clip", [value, *bounds])
         for k, layer in enumerate(model.layers):
             value = self._linear(self.node("Relu", [value]) if k else value, layer, f"{own}layer{k}")
         value = self.scaled(self.flat(value), model.scale)
-        return self.node("Add", [value, self.constant(f"{own}middle", np.float32(model.middle))])
+        value = self.node("Add", [value, self.constant(f"{own}median", np.float32(model.middle))])
+        ends = zip(("least", "most"), model.bounds, strict=True)
+        return self.node("Clip", [value, *(self.constant(f"{own}{name}", np.float32(bound)) for name, bound in ends)])
 
     def classes(self, estimator: Any, name: str, n: int) -> str:
         """Add the trees of a classifier of class numbers below n; columns of classes that were not learnt are zero."""

@@ -1,7 +1,7 @@
 """A perceptron on statistics: a smooth regressor, where boosted trees repeat the values of what they learnt from.
 
-Each statistic is mapped to a normal distribution by its quantiles first, in straight lines between a few knots, so that
-the graph can compute it; what lies beyond the outer knots counts as they do.
+Statistics have far values of all sizes; each is bent first, so that near its middle differences count as they are and
+far out as their logarithm.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.special import ndtri
 from torch import nn
 from torch.nn.functional import smooth_l1_loss
 
 Array = npt.NDArray[np.float32]
+MOST = 4.0
+"""Where bent statistics are cut: 27 spreads from the median."""
+_LEAST_SPREAD = 1e-6
 _N_DRAWN = 8000
-"""Rows that quantiles are measured on, at most."""
-_N_AT_ONCE = 1000
+"""Rows that medians and spreads are measured on, at most."""
 _SCALE = 10.0
 """What targets are divided by: decibels come near one."""
 _BEND = 0.1
@@ -31,81 +32,62 @@ class Perceptron:
 
     Args:
         n_steps: of the fit.
-        n_knots: of each statistic's map.
         width: of both hidden layers.
         batch: rows a step.
         rate: highest learning rate of the one cycle.
         weight_decay: of AdamW.
         dropout: of the hidden layers.
-        input_dropout: of the mapped statistics.
-        noise: standard deviation of what is added to the mapped statistics.
+        input_dropout: of the bent statistics.
+        noise: standard deviation of what is added to them.
     """
 
     n_steps: int
-    n_knots: int = 16
     width: int = 128
     batch: int = 256
     rate: float = 2e-3
     weight_decay: float = 0.05
-    dropout: float = 0.4
+    dropout: float = 0.2
     input_dropout: float = 0.1
     noise: float = 0.05
 
 
-class Quantiles:
-    """The map of each statistic to a normal distribution.
+class Squash:
+    """Each statistic less its median, over its spread, bent by the inverse hyperbolic sine and cut.
 
     Args:
-        rows: what quantiles are measured on, float32 (n, n_features).
-        n_knots: of each, at least 2.
+        rows: what median and spread are measured on, float32 (n, n_features).
     """
 
-    def __init__(self, rows: Array, n_knots: int) -> None:
-        shares = np.linspace(0, 1, n_knots)
-        normal = ndtri(np.clip(shares, 0.5 / n_knots, 1 - 0.5 / n_knots))
-        knots = np.quantile(rows, shares, axis=0).astype(np.float32)
-        n = rows.shape[1]
-        self.low = np.zeros((n, n_knots - 1), np.float32)
-        self.span = np.ones((n, n_knots - 1), np.float32)
-        self.rise = np.zeros((n, n_knots - 1), np.float32)
-        self.start = np.zeros(n, np.float32)
-        for k in range(n):
-            values, first = np.unique(knots[:, k], return_index=True)
-            last = np.append(first[1:], n_knots) - 1
-            height = (normal[first] + normal[last]) / 2  # what many rows share lies in the middle of its ranks
-            used = len(values) - 1
-            self.start[k] = height[0]
-            self.low[k, :used], self.span[k, :used] = values[:-1], np.diff(values)
-            self.rise[k, :used] = np.diff(height)
+    def __init__(self, rows: Array) -> None:
+        low, middle, high = np.quantile(rows, (0.16, 0.5, 0.84), axis=0)
+        spread = (high - low) / 2
+        spread = np.where(spread > _LEAST_SPREAD, spread, rows.std(axis=0, dtype=np.float64) + _LEAST_SPREAD)
+        self.middle, self.spread = middle.astype(np.float32), spread.astype(np.float32)
 
     def of(self, features: Array) -> Array:
-        """Return mapped rows, float32 (n, n_features).
+        """Return bent rows, float32 (n, n_features), within MOST.
 
         Args:
             features: float32, as many statistics.
         """
-        out = np.empty(features.shape, np.float32)
-        for at in range(0, len(features), _N_AT_ONCE):
-            part = features[at : at + _N_AT_ONCE, :, None]
-            above = np.clip((part - self.low) / self.span, 0, 1)
-            out[at : at + _N_AT_ONCE] = (above * self.rise).sum(axis=2) + self.start
-        return out
+        return np.clip(np.arcsinh((features - self.middle) / self.spread), -MOST, MOST)
 
 
 class Regressor:
     """A fitted perceptron.
 
     Args:
-        quantiles: the map of its input.
+        squash: how its input is bent.
         net: layers, in evaluation mode.
         middle: what is added to its outputs once they are scaled.
+        bounds: the least and the most it learnt; no more is ever said.
     """
 
     scale = _SCALE
 
-    def __init__(self, quantiles: Quantiles, net: nn.Sequential, middle: float) -> None:
-        self.quantiles, self.net, self.middle = quantiles, net, middle
-        self.n_features_in_ = len(quantiles.start)
+    def __init__(self, squash: Squash, net: nn.Sequential, middle: float, bounds: tuple[float, float]) -> None:
+        self.squash, self.net, self.middle, self.bounds = squash, net, middle, bounds
+        self.n_features_in_ = len(squash.middle)
 
     @property
     def layers(self) -> list[nn.Linear]:
@@ -119,8 +101,8 @@ class Regressor:
             features: float32 (n, n_features_in_).
         """
         with torch.no_grad():
-            found = self.net(torch.from_numpy(self.quantiles.of(np.asarray(features, np.float32))))[:, 0].numpy()
-        return np.asarray(found * self.scale + self.middle, np.float64)
+            found = self.net(torch.from_numpy(self.squash.of(np.asarray(features, np.float32))))[:, 0].numpy()
+        return np.clip(np.asarray(found * self.scale + self.middle, np.float64), *self.bounds)
 
 
 def fit(
@@ -137,8 +119,8 @@ def fit(
     """
     rng = np.random.default_rng(seed)
     drawn = rng.choice(len(features), min(_N_DRAWN, len(features)), replace=False)
-    quantiles = Quantiles(features[drawn], settings.n_knots)
-    x = torch.from_numpy(quantiles.of(features))
+    squash = Squash(features[drawn])
+    x = torch.from_numpy(squash.of(features))
     middle = float(np.median(values))
     y = torch.from_numpy(((values - middle) / _SCALE).astype(np.float32))
     with torch.random.fork_rng([]):
@@ -162,4 +144,4 @@ def fit(
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
-    return Regressor(quantiles, net.eval(), middle)
+    return Regressor(squash, net.eval(), middle, (float(values.min()), float(values.max())))

@@ -1,4 +1,4 @@
-"""The perceptron on statistics: how they are mapped, what it learns, and how a configuration asks for it."""
+"""The perceptron on statistics: how they are bent, what it learns, and how a configuration asks for it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 
 from training import config, heads, perceptron
 from training.config import Boosting
-from training.perceptron import Perceptron, Quantiles, Regressor
+from training.perceptron import Perceptron, Regressor, Squash
 
-SMALL = Perceptron(n_steps=300, width=32, batch=64)
+SMALL = Perceptron(n_steps=400, width=32, batch=64, dropout=0.1, input_dropout=0.0)
 CONFIG = Path(__file__).parents[2] / "training" / "stem-v1.toml"
 
 
@@ -27,23 +27,20 @@ def skewed(n: int, seed: int) -> perceptron.Array:
     ).astype(np.float32)  # fmt: skip
 
 
-def test_statistics_come_out_nearly_normal_and_in_order() -> None:
+def test_statistics_come_out_alike_and_in_order() -> None:
     """Each keeps its order and none runs away, however far or narrow its values; a constant one says nothing."""
-    quantiles = Quantiles(skewed(4000, 0), 16)
-    rows = skewed(1500, 1)
-    found = quantiles.of(rows)
+    rows = skewed(4000, 1)
+    squash = Squash(skewed(4000, 0))
+    found = squash.of(rows)
     assert found.dtype == np.float32
-    assert np.abs(found).max() < 2.0
-    for k in (0, 4, 5):
-        assert np.abs(found[:, k].mean()) < 0.1
-        assert found[:, k].std() == pytest.approx(0.95, abs=0.1)
-        order = np.argsort(rows[:, k])
-        assert (np.diff(found[order, k]) >= -1e-5).all()
-    assert len(np.unique(found[:, 1][rows[:, 1] == 0])) == 1, "what many share stays one value"
+    assert np.abs(found).max() <= perceptron.MOST
+    for k in (0, 1, 4, 5):
+        assert np.abs(np.median(found[:, k])) < 0.1
+        assert 0.3 < found[:, k].std() < 2.0
+        assert (np.diff(found[np.argsort(rows[:, k]), k]) >= 0).all()
     assert np.unique(found[:, 2]).size == 2
-    assert np.allclose(found[:, 3], 0, atol=1e-6)
-    beyond = np.stack([rows.max(0) * 100, rows.max(0)]).astype(np.float32)
-    assert quantiles.of(beyond)[0, 0] == quantiles.of(skewed(4000, 0)).max(0)[0]
+    assert np.allclose(found[:, 3], 0)
+    assert (np.abs(squash.of(rows * 1e6 + 1e9)) <= perceptron.MOST).all()
 
 
 def test_it_learns_what_is_smooth_and_leaves_other_draws_alone() -> None:
@@ -60,6 +57,8 @@ def test_it_learns_what_is_smooth_and_leaves_other_draws_alone() -> None:
     assert np.array_equal(said[0], said[1])
     error, constant = (np.abs(values[2000:] - found).mean() for found in (said[0], np.median(values[:2000])))
     assert error < 0.5 * constant
+    wild = models[0].predict(rows * 1e3)
+    assert values[:2000].min() <= wild.min() < wild.max() <= values[:2000].max(), "no more than it learnt"
 
 
 def test_rows_of_no_weight_teach_nothing() -> None:

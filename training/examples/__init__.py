@@ -29,7 +29,7 @@ from training.examples.rows import (
     is_silent,
     pair_of,
 )
-from training.examples.separated import apart, by_classical, by_demucs, by_networks, easy, reworked, surrogates
+from training.examples.separated import by_classical, by_demucs, by_networks, easy, reworked, surrogates
 from training.examples.sums import bundles, submixes
 from training.examples.wholes import MOST_SDR_DB, OUT_OF_MIXES, WHOLE_S, masked_mixes, whole_mixes
 
@@ -94,8 +94,6 @@ def gives(clip: Clip, part: str, recipe: Recipe) -> bool:
         return bool(recipe.whole_names) and lot(clip.name) < recipe.whole_share * more
     if part == "remask":
         return bool(recipe.remask_name) and lot(f"{clip.name}/{part}") < recipe.remask_share * more
-    if part == "apart":
-        return recipe.n_apart > 0 and lot(f"{clip.name}/{part}") < recipe.apart_share
     if part == "degraded":
         return not clip.oracle and lot(pair_of(clip) or clip.name) < recipe.degraded_share
     return True
@@ -109,7 +107,6 @@ PARTS: dict[str, Part] = {
     "demucs": Part(by_demucs, ("n_demucs", "demucs_models", *_COMMON)),
     "classical": Part(by_classical, ("n_classical", *_COMMON)),
     "network": Part(by_networks, ("n_networks", "network_names", "script_names", *_COMMON)),
-    "apart": Part(apart, ("n_apart", *_COMMON)),
     "whole": Part(whole_mixes, ("whole_names", *_COMMON)),
     "remask": Part(masked_mixes, ("remask_name", *_COMMON)),
     "easy": Part(easy, ("n_easy", "demucs_models", "network_names", "script_names", *_COMMON)),

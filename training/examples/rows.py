@@ -189,11 +189,11 @@ def _heard(
     return found
 
 
-def extracted(family: str, sdr: float | None) -> dict[str, object]:
+def extracted(family: str, sdr: float) -> dict[str, object]:
     """Return what is known of an estimate that was made here.
 
     Args:
         family: of its separator.
-        sdr: against its true stem, in dB; None where it has none.
+        sdr: against its true stem, in dB.
     """
     return {"origin": "separated", "family": family, "sdr_db": sdr}

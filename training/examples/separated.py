@@ -10,17 +10,15 @@ from typing import TypeAlias
 import numpy as np
 
 from training import augment, rework
-from training.examples.mixing import SEPARABLE, crop, read_rooms, stereo, target_of
+from training.examples.mixing import SEPARABLE, crop, read_rooms, target_of
 from training.examples.recipe import Recipe
-from training.examples.rows import STUDIO, Context, Wave, add, extracted, is_silent
+from training.examples.rows import STUDIO, Context, Wave, add, extracted
 from training.families import Family, family_of
-from training.separators import classical, demucs, networks, notes, script, surrogate
+from training.separators import classical, demucs, networks, script, surrogate
 
 LEAST_NETWORK_GAIN_DB = 2.0
 """By how much an output of a small network must be nearer to its target than the mix was."""
 EASY_LEVEL_DB = (5.0, 18.0)
-APART = ("masks", "masks", "templates", "notes", "notes")
-"""Ways in which a stem is parted from its own kind: corrupted masks, templates of notes, groups of its own notes."""
 MOST_LIKE_MIX_DB = 30.0
 """An output nearer to the mix than this has not been separated."""
 
@@ -40,38 +38,6 @@ def surrogates(c: Context) -> None:
         chain = augment.draw(c.rng) if c.rng.random() < 0.7 else None
         pair = f"{c.clip.name}#{number}"
         add(c, estimate, "surrogate", number, pair, mono, chain, {**known, **extracted("surrogate", sdr)})
-        add(c, target, "twin", number, pair, mono, chain, {**known, **STUDIO})
-
-
-def apart(c: Context) -> None:
-    """What is taken out of its own kind: a stem out of a sum with like ones, or notes and hits out of the stem itself.
-
-    Single strings of a guitar, voices of a choir and drums of a kit are parted so; no other mix here holds two alike.
-    """
-    if c.clip.origin != "studio" or c.clip.oracle:
-        return
-    for number in range(c.recipe.n_apart):
-        how = str(c.rng.choice(APART))
-        made: tuple[Wave, float | None] | None
-        if how == "notes":
-            target = stereo(crop(c.samples, c.rng))
-            known: dict[str, object] = {"processing": c.clip.wetness, "effects": ""}
-            estimate = None if is_silent(target) else notes.some_of(target, c.rng)
-            made = None if estimate is None else (estimate, None)
-        else:
-            found = target_of(c, beside=c.clip.stem)
-            if found is None:
-                continue
-            target, other, known = found
-            made = (surrogate if how == "masks" else notes).separate(target, other, c.rng)
-        if made is None:
-            continue
-        estimate, sdr = made
-        mono = c.samples.shape[1] == 1 and c.rng.random() < 0.5
-        chain = augment.draw(c.rng) if c.rng.random() < 0.6 else None
-        pair = f"{c.clip.name}#apart{number}"
-        about = extracted("surrogate" if how == "masks" else "classical", sdr)
-        add(c, estimate, "apart", number, pair, mono, chain, {**known, **about})
         add(c, target, "twin", number, pair, mono, chain, {**known, **STUDIO})
 
 
