@@ -59,8 +59,9 @@ rounds = 6
 leaves = 7
 
 [sdr]
-rounds = 6
-leaves = 7
+n_steps = 60
+width = 8
+batch = 32
 
 [effects]
 rounds = 4
