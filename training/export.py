@@ -285,9 +285,9 @@ class _Forest:
         """Add a tree, its root first: of each node feature, split, the nodes below and above it, and its value."""
         leaf = np.asarray(is_leaf, bool)
         if leaf[0]:  # a tree of one leaf: a branch that leads to it either way
-            features, splits, left, right, leaf, values = [0, 0], [0, 0], [1, 0], [1, 0], np.array([False, True]), [
-                0.0, np.asarray(values)[0]
-            ]  # fmt: skip
+            lone = float(np.asarray(values)[0])
+            self.add([0, 0], [0, 0], [1, 0], [1, 0], [False, True], [0, lone], target)
+            return
         at = np.where(leaf, self._n_leaves + np.cumsum(leaf) - 1, self._n_branches + np.cumsum(~leaf) - 1)
         ends = [np.asarray(end, np.int64)[~leaf] for end in (left, right)]
         self._roots.append(int(at[0]))
@@ -299,20 +299,22 @@ class _Forest:
         self._n_branches += int((~leaf).sum())
         self._n_leaves += int(leaf.sum())
 
-    def node(self, output: str, n_targets: int) -> onnx.NodeProto:
-        """The node that sums the trees' values, (n, n_targets)."""
+    def written(self, output: str, base: npt.ArrayLike) -> tuple[list[onnx.NodeProto], onnx.TensorProto]:
+        """The nodes that sum the trees' values over a base, (n, len(base)), and the constant that the base is."""
         features, splits, true, false, true_leaf, false_leaf = map(np.concatenate, zip(*self._branches, strict=True))
         values, targets = map(np.concatenate, zip(*self._leaves, strict=True))
         at_most = np.zeros(len(splits), np.uint8)  # BRANCH_LEQ
-        return helper.make_node(
-            "TreeEnsemble", ["features"], [output], domain="ai.onnx.ml", n_targets=n_targets, aggregate_function=1,
-            post_transform=0, tree_roots=self._roots, nodes_featureids=features.tolist(),
+        begun = numpy_helper.from_array(np.asarray(base, np.float32), f"{output}_base")
+        trees = helper.make_node(
+            "TreeEnsemble", ["features"], [f"{output}_trees"], domain="ai.onnx.ml", n_targets=begun.dims[0],
+            aggregate_function=1, post_transform=0, tree_roots=self._roots, nodes_featureids=features.tolist(),
             nodes_splits=numpy_helper.from_array(splits, "splits"),
             nodes_modes=numpy_helper.from_array(at_most, "modes"),
             nodes_truenodeids=true.tolist(), nodes_falsenodeids=false.tolist(), nodes_trueleafs=true_leaf.tolist(),
             nodes_falseleafs=false_leaf.tolist(), leaf_targetids=targets.tolist(),
             leaf_weights=numpy_helper.from_array(values, "weights"),
         )  # fmt: skip
+        return [trees, helper.make_node("Add", [trees.output[0], begun.name], [output])], begun
 
 
 def load(file: Path) -> onnx.ModelProto:
@@ -340,10 +342,9 @@ def load(file: Path) -> onnx.ModelProto:
         for tree in np.split(np.arange(len(leaf)), np.flatnonzero(np.diff(old["nodes_treeids"])) + 1):
             own = [np.asarray(old[name])[tree] for name in names]
             forest.add(*own, leaf[tree], values[tree], int(targets[tree][leaf[tree]][0]))
-        summed, base = (f"{node.output[0]}_{what}" for what in ("trees", "base"))
-        model.graph.node.append(forest.node(summed, old["n_targets"]))
-        model.graph.initializer.append(numpy_helper.from_array(np.array(old["base_values"], np.float32), base))
-        model.graph.node.append(helper.make_node("Add", [summed, base], [node.output[0]]))
+        written, base = forest.written(node.output[0], old["base_values"])
+        model.graph.node.extend(written)
+        model.graph.initializer.append(base)
     for opset in model.opset_import:
         if opset.domain == "ai.onnx.ml":
             opset.version = ML_OPSET
@@ -400,10 +401,10 @@ class _Graph:
                 nodes["value"], column,
             )  # fmt: skip
         self._count += 1
-        summed = f"{self._own}trees_{self._count}"
-        self.nodes.append(forest.node(summed, len(columns)))
-        base = self.constant(f"{summed}_base", np.ravel(estimator._baseline_prediction).astype(np.float32))
-        value = self.node("Add", [summed, base])
+        value = f"{self._own}boosted_{self._count}"
+        written, base = forest.written(value, np.ravel(estimator._baseline_prediction))
+        self.nodes.extend(written)
+        self.constants.append(base)
         return self.node("Softmax", [value], axis=1) if is_classifier(estimator) and len(columns) > 1 else value
 
     def perceptron(self, model: Regressor, own: str) -> str:
