@@ -53,6 +53,7 @@ class Config:
         recipe: examples each clip gives.
         origin, processing, effects, kind, layers: the heads' boosting.
         sdr: its boosting, or its perceptron: a table with ``n_steps`` is one.
+        origin_perceptron: which speaks of the origin beside the trees by its ``share``, or None.
         strengths: of how strong each effect is; only what is better than a guess goes into the model.
         network: over the map; fused with the trees.
         onsets: network over the map of onsets, likewise; only its ``share`` of the origin counts.
@@ -77,6 +78,7 @@ class Config:
     layers: Boosting
     network: Network
     onsets: Network = NO_NETWORK
+    origin_perceptron: Perceptron | None = None
     strengths: Boosting = Boosting(rounds=40, learning_rate=0.1, leaves=8, separated_weight=0.2)
     n_folds: int = 3
     max_accused: float = 0.01
@@ -115,6 +117,8 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
         recipe["whole_names"] = [name for name in recipe.get("whole_names", []) if scripts or name in by_demucs]
         remask_name = recipe.get("remask_name", "")
         recipe["remask_name"] = remask_name if scripts or remask_name in by_demucs else ""
+    if "origin_perceptron" in data:
+        data["origin_perceptron"] = Perceptron(**data["origin_perceptron"])
     if "strengths" in data:
         data["strengths"] = Boosting(**data["strengths"])
     for names in ("demucs_models", "network_names", "script_names", "whole_names", "further_parts"):
@@ -123,7 +127,7 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
     if unknown:
         raise ValueError(f"{path}: found further_parts {sorted(unknown)}; needed: some of {', '.join(PARTS)}")
     try:
-        return Config(
+        read = Config(
             recipe=Recipe(**recipe),
             network=_network(data.pop("network", {})),
             onsets=_network(data.pop("onsets", {"cycles": ()})),
@@ -132,6 +136,10 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
         )
     except (TypeError, KeyError) as error:
         raise ValueError(f"{path}: {error}; needed: the keys of training.config.Config") from error
+    for table, network, kept in (("network", read.network, "keep_maps"), ("onsets", read.onsets, "keep_onsets")):
+        if network.cycles and not getattr(read.recipe, kept):
+            raise ValueError(f"{path}: found cycles in [{table}]; needed: {kept} = true in [recipe]")
+    return read
 
 
 def _statistics(head: str, data: dict[str, Any]) -> Boosting | Perceptron:

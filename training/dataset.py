@@ -167,6 +167,7 @@ def _gather(
     table = Table(np.concatenate(features), pd.concat(metas, ignore_index=True), failures=failures)
     if recipe.keep_maps:
         table.maps = _join(sources, ".npy", (len(table.meta), *examples.MAP_SHAPE), cache / "maps")
+    if recipe.keep_onsets:
         table.onsets = _join(sources, ONSETS, (len(table.meta), *examples.ONSETS_SHAPE), cache / "onsets")
     return table
 
@@ -223,7 +224,8 @@ def file_of(clip: Clip, part: str, recipe: Recipe, cache: Path) -> Path:
     """
     settings = {name: getattr(recipe, name) for name in examples.PARTS[part].settings}
     key = json.dumps(
-        [RECIPE, frontend.contract(), clip.name, part, recipe.seed, recipe.keep_maps, settings], default=str
+        [RECIPE, frontend.contract(), clip.name, part, recipe.seed, recipe.keep_maps, recipe.keep_onsets, settings],
+        default=str,
     )
     return cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
 
@@ -244,11 +246,11 @@ def make(clip: Clip, parts: list[str], pool: list[Clip], recipe: Recipe, cache: 
         temporary = file.with_suffix(f".{os.getpid()}.part.npz")
         features = np.stack(rows.features) if rows.features else np.zeros((0, frontend.N_FEATURES), np.float32)
         np.savez(temporary, features=features, meta=np.array(json.dumps(rows.meta)))
-        if recipe.keep_maps:
-            for suffix, kept, shape in (
-                (".npy", rows.maps, examples.MAP_SHAPE),
-                (ONSETS, rows.onsets, examples.ONSETS_SHAPE),
-            ):
+        for suffix, wanted, kept, shape in (
+            (".npy", recipe.keep_maps, rows.maps, examples.MAP_SHAPE),
+            (ONSETS, recipe.keep_onsets, rows.onsets, examples.ONSETS_SHAPE),
+        ):
+            if wanted:
                 np.save(file.with_suffix(suffix), np.stack(kept) if kept else np.zeros((0, *shape), np.uint8))
         os.replace(temporary, file)
     return ""

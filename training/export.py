@@ -22,7 +22,7 @@ from provenance.frontend import N_MAP_BINS
 from provenance.model import EFFECTS, KINDS, PROCESSINGS
 from training.calibrate import Distance
 from training.heads import Fusion, Outputs, Trees
-from training.perceptron import MOST, Regressor
+from training.perceptron import MOST, Fitted
 from training.texture_net import N_BANDS, SDR_SCALE_DB, SPREAD_FLOOR, Ensemble, TextureNet
 from training.texture_net.onsets import SCALE_DB
 
@@ -50,11 +50,14 @@ def export(
     """
     graph = _Graph()
     logit = graph.scaled(graph.mean([graph.tree(tree) for tree in trees.origin]), fusion.tree_factor)
+    if trees.origin_perceptron is not None:
+        smooth = graph.perceptron(trees.origin_perceptron, "origin_")
+        logit = graph.node("Add", [logit, graph.scaled(smooth, fusion.perceptron_factor)])
     said: dict[str, str] = {}
     if trees.processing is not None:
         said["p_processing"] = graph.classes(trees.processing, "processing", len(PROCESSINGS))
     if trees.sdr is not None:
-        by_trees = not isinstance(trees.sdr, Regressor)
+        by_trees = not isinstance(trees.sdr, Fitted)
         said["sdr_db"] = graph.flat(graph.tree(trees.sdr)) if by_trees else graph.perceptron(trees.sdr, "sdr_")
     if trees.effects is not None:
         each = [graph.node("Sigmoid", [graph.tree(tree)]) for tree in trees.effects]
@@ -407,7 +410,7 @@ class _Graph:
         self.constants.append(base)
         return self.node("Softmax", [value], axis=1) if is_classifier(estimator) and len(columns) > 1 else value
 
-    def perceptron(self, model: Regressor, own: str) -> str:
+    def perceptron(self, model: Fitted, own: str) -> str:
         """Add a perceptron over the first statistics; names of its constants begin with ``own``."""
         places = {"start": 0, "stop": model.n_features_in_, "axis": 1}
         seen = [self.constant(f"{own}{name}_seen", np.array([k], np.int64)) for name, k in places.items()]

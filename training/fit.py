@@ -45,6 +45,7 @@ from training import (
 from training.examples import DEGRADED, OUT_OF_MIXES
 from training.heads import Outputs, Trees
 from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Work, Workers
+from training.perceptron import Perceptron
 from training.separators.errors import SeparatorError
 from training.texture_net import Ensemble, Network, View
 
@@ -363,6 +364,9 @@ _STEPS: dict[str, _Fit] = {
     "kind": lambda features, meta, settings: heads.fit_kind(features, meta, settings.kind, settings.seed),
     "layers": lambda features, meta, settings: heads.fit_layers(features, meta, settings.layers, settings.seed),
     "origin": lambda features, meta, settings: heads.fit_origin(features, meta, settings.origin, settings.seed),
+    "origin_perceptron": lambda features, meta, settings: heads.fit_origin_perceptron(
+        features, meta, settings.origin_perceptron, settings.origin.family_power, settings.seed
+    ),
 }
 
 _KNOWN = [
@@ -379,6 +383,8 @@ def _file_of(table: dataset.Table, settings: config.Config, fold: int | None, na
     own, networks = getattr(settings, name, None), _networks(settings)
     if name in networks:  # the shares of the fusion do not change the fit
         own = [value for key, value in sorted(vars(networks[name][0]).items()) if not key.startswith("share")]
+    if isinstance(own, Perceptron):
+        own = dataclasses.replace(own, share=0.0)
     digest.update(repr((name, own, fold, settings.seed, name in HEADS_ON_ALL)).encode())
     return cache / f"{digest.hexdigest()[:20]}-{name}{'.pt' if name in networks else '.joblib'}"
 
@@ -474,7 +480,7 @@ def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> t
                 whole = held.setdefault(name, np.full((len(table.meta), *values.shape[1:]), np.nan))
                 whole[rows] = values
     judged = evaluate.unseen_rows(table.meta, settings.n_folds)
-    fusion = heads.spread_of(held, settings.network, settings.onsets, judged)
+    fusion = heads.spread_of(held, settings.network, settings.onsets, settings.origin_perceptron, judged)
     return heads.fuse(held, fusion), fusion
 
 

@@ -1,4 +1,4 @@
-"""The heads: boosted trees over the window's texture statistics, and the network over its map, fused."""
+"""The heads: boosted trees and perceptrons over the window's texture statistics, and networks over its maps, fused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from provenance.model import EFFECTS, KINDS, PROCESSINGS
 from training import labels, perceptron, texture_net
 from training.calibrate import Distance
 from training.config import Boosting
-from training.perceptron import Perceptron, Regressor
+from training.perceptron import Fitted, Perceptron
 from training.texture_net import Ensemble, Network
 
 LEAST_STRENGTHS = 40
@@ -30,6 +30,7 @@ class Trees:
 
     Args:
         origin: classifiers whose log odds are averaged.
+        origin_perceptron: which speaks of the origin beside them, or None.
         processing: classifier over dry, hybrid, wet.
         sdr: regressor, of trees or a perceptron.
         effects: a classifier for each of EFFECTS, in order.
@@ -45,12 +46,13 @@ class Trees:
 
     origin: list[HistGradientBoostingClassifier]
     processing: HistGradientBoostingClassifier | None
-    sdr: HistGradientBoostingRegressor | Regressor | None
+    sdr: HistGradientBoostingRegressor | Fitted | None
     effects: list[HistGradientBoostingClassifier] | None
     kind: HistGradientBoostingClassifier | None
     layers: HistGradientBoostingClassifier | None
     distance: Distance
     strengths: list[HistGradientBoostingRegressor | None] | None = None
+    origin_perceptron: Fitted | None = None
 
     @property
     def complete(self) -> bool:
@@ -64,6 +66,8 @@ class Trees:
             "tree_logit": np.mean([t.decision_function(seen(t)) for t in self.origin], axis=0),
             "distance": np.asarray(self.distance.of(features[:, : len(self.distance.mean)]), np.float64),
         }
+        if self.origin_perceptron is not None:
+            out["perceptron_logit"] = self.origin_perceptron.predict(seen(self.origin_perceptron))
         if self.processing is not None:
             out["tree_processing"] = all_classes(self.processing, seen(self.processing), len(PROCESSINGS))
         if self.sdr is not None:
@@ -127,6 +131,7 @@ class Fusion:
         share: weight of the network; 0 without one.
         net_share_of_rest: weight of the network in the other heads.
         onset_spread, onset_share: the same of the network over onsets.
+        perceptron_spread, perceptron_share: the same of the perceptron.
     """
 
     tree_spread: float
@@ -135,11 +140,13 @@ class Fusion:
     net_share_of_rest: float = 0.5
     onset_spread: float = 1.0
     onset_share: float = 0.0
+    perceptron_spread: float = 1.0
+    perceptron_share: float = 0.0
 
     @property
     def tree_factor(self) -> float:
         """What tree log odds are multiplied by."""
-        return (1 - self.share - self.onset_share) / self.tree_spread
+        return (1 - self.share - self.onset_share - self.perceptron_share) / self.tree_spread
 
     @property
     def net_factor(self) -> float:
@@ -151,23 +158,32 @@ class Fusion:
         """What log odds of the network over onsets are multiplied by."""
         return self.onset_share / self.onset_spread
 
+    @property
+    def perceptron_factor(self) -> float:
+        """What log odds of the perceptron are multiplied by."""
+        return self.perceptron_share / self.perceptron_spread
 
-def spread_of(outputs: Outputs, network: Network, onsets: Network, rows: npt.NDArray[np.bool_]) -> Fusion:
+
+def spread_of(
+    outputs: Outputs, network: Network, onsets: Network, perceptron: Perceptron | None, rows: npt.NDArray[np.bool_]
+) -> Fusion:
     """Measure the spread of held-out log odds; no label is looked at.
 
     Args:
-        outputs: of trees and network.
-        network, onsets: their shares.
+        outputs: of trees, perceptron and networks.
+        network, onsets, perceptron: their shares.
         rows: held-out rows to measure on.
     """
-    has_net, has_onsets = "net_logit" in outputs, "onset_logit" in outputs
+    spread = {name: float(np.nanstd(outputs[name][rows])) for name in outputs if name.endswith("_logit")}
     return Fusion(
-        float(np.nanstd(outputs["tree_logit"][rows])),
-        float(np.nanstd(outputs["net_logit"][rows])) if has_net else 1.0,
-        network.share if has_net else 0.0,
-        network.share_of_rest if has_net else 0.0,
-        float(np.nanstd(outputs["onset_logit"][rows])) if has_onsets else 1.0,
-        onsets.share if has_onsets else 0.0,
+        spread["tree_logit"],
+        spread.get("net_logit", 1.0),
+        network.share if "net_logit" in spread else 0.0,
+        network.share_of_rest if "net_logit" in spread else 0.0,
+        spread.get("onset_logit", 1.0),
+        onsets.share if "onset_logit" in spread else 0.0,
+        spread.get("perceptron_logit", 1.0),
+        perceptron.share if perceptron is not None else 0.0,
     )
 
 
@@ -180,7 +196,11 @@ def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
         fusion: weights.
     """
     fused = {"logit": fusion.tree_factor * outputs["tree_logit"], "distance": outputs["distance"]}
-    for name, factor in (("net_logit", fusion.net_factor), ("onset_logit", fusion.onset_factor)):
+    for name, factor in (
+        ("net_logit", fusion.net_factor),
+        ("onset_logit", fusion.onset_factor),
+        ("perceptron_logit", fusion.perceptron_factor),
+    ):
         if name in outputs:
             fused["logit"] = fused["logit"] + factor * outputs[name]
     names = {"p_processing": "processing", "sdr_db": "sdr_db", "p_effects": "effects", "p_kind": "kind",
@@ -252,6 +272,23 @@ def fit_origin(
     return [_fitted(features, y, w, boosting, seed + k) for k in range(boosting.n_seeds)]
 
 
+def fit_origin_perceptron(
+    features: Array, meta: pd.DataFrame, settings: Perceptron | None, power: float, seed: int
+) -> Fitted | None:
+    """Fit the perceptron that speaks of the origin beside the trees; None without settings.
+
+    Args:
+        features, meta: as for :func:`fit_origin`.
+        settings: of it.
+        power: as the trees' ``family_power``.
+        seed: of it.
+    """
+    if settings is None:
+        return None
+    y = (meta["origin"] == "separated").to_numpy()
+    return perceptron.fit_log_odds(features, y, labels.weights(meta, y, power), settings, seed)
+
+
 def fit_processing(
     features: Array, meta: pd.DataFrame, boosting: Boosting, seed: int
 ) -> HistGradientBoostingClassifier | None:
@@ -281,7 +318,7 @@ def fit_processing(
 
 def fit_sdr(
     features: Array, meta: pd.DataFrame, settings: Boosting | Perceptron, seed: int
-) -> HistGradientBoostingRegressor | Regressor | None:
+) -> HistGradientBoostingRegressor | Fitted | None:
     """Fit the SDR head on extractions of known SDR, cut to -5..25 dB; no family of separators counts by its size alone.
 
     None where no SDR is known.

@@ -1,4 +1,4 @@
-"""A perceptron on statistics: a smooth regressor, where boosted trees repeat the values of what they learnt from.
+"""A perceptron on statistics: smooth, where boosted trees repeat the values of what they learnt from.
 
 Statistics have far values of all sizes; each is bent first, so that near its middle differences count as they are and
 far out as their logarithm.
@@ -6,17 +6,20 @@ far out as their logarithm.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from torch.nn.functional import smooth_l1_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 
 Array = npt.NDArray[np.float32]
 MOST = 4.0
 """Where bent statistics are cut: 27 spreads from the median."""
+MOST_LOG_ODDS = 20.0
 _LEAST_SPREAD = 1e-6
 _N_DRAWN = 8000
 """Rows that medians and spreads are measured on, at most."""
@@ -39,6 +42,7 @@ class Perceptron:
         dropout: of the hidden layers.
         input_dropout: of the bent statistics.
         noise: standard deviation of what is added to them.
+        share: of the origin alone: weight of its log odds beside those of trees and networks.
     """
 
     n_steps: int
@@ -49,6 +53,7 @@ class Perceptron:
     dropout: float = 0.2
     input_dropout: float = 0.1
     noise: float = 0.05
+    share: float = 0.0
 
 
 class Squash:
@@ -73,20 +78,21 @@ class Squash:
         return np.clip(np.arcsinh((features - self.middle) / self.spread), -MOST, MOST)
 
 
-class Regressor:
-    """A fitted perceptron.
+class Fitted:
+    """A fitted perceptron of one output.
 
     Args:
         squash: how its input is bent.
         net: layers, in evaluation mode.
-        middle: what is added to its outputs once they are scaled.
-        bounds: the least and the most it learnt; no more is ever said.
+        scale: what its outputs are multiplied by.
+        middle: what is then added to them.
+        bounds: the least and the most it may say.
     """
 
-    scale = _SCALE
-
-    def __init__(self, squash: Squash, net: nn.Sequential, middle: float, bounds: tuple[float, float]) -> None:
-        self.squash, self.net, self.middle, self.bounds = squash, net, middle, bounds
+    def __init__(
+        self, squash: Squash, net: nn.Sequential, scale: float, middle: float, bounds: tuple[float, float]
+    ) -> None:
+        self.squash, self.net, self.scale, self.middle, self.bounds = squash, net, scale, middle, bounds
         self.n_features_in_ = len(squash.middle)
 
     @property
@@ -107,8 +113,8 @@ class Regressor:
 
 def fit(
     features: Array, values: npt.NDArray[np.float64], weight: npt.NDArray[np.float64], settings: Perceptron, seed: int
-) -> Regressor:
-    """Fit a perceptron to the weighted median.
+) -> Fitted:
+    """Fit a perceptron to the weighted median; it never says more or less than it learnt.
 
     Args:
         features: float32 (n, n_features).
@@ -117,12 +123,43 @@ def fit(
         settings: of it.
         seed: of weights, order and noise.
     """
+    middle = float(np.median(values))
+    squash, net = _fit(features, (values - middle) / _SCALE, weight, settings, seed, _absolute)
+    return Fitted(squash, net, _SCALE, middle, (float(values.min()), float(values.max())))
+
+
+def fit_log_odds(
+    features: Array, is_so: npt.NDArray[np.bool_], weight: npt.NDArray[np.float64], settings: Perceptron, seed: int
+) -> Fitted:
+    """Fit a perceptron whose output is log odds, within MOST_LOG_ODDS.
+
+    Args:
+        features: float32 (n, n_features).
+        is_so: (n,), the class of each row.
+        weight, settings, seed: as for :func:`fit`.
+    """
+    squash, net = _fit(features, is_so, weight, settings, seed, binary_cross_entropy_with_logits)
+    return Fitted(squash, net, 1.0, 0.0, (-MOST_LOG_ODDS, MOST_LOG_ODDS))
+
+
+def _absolute(said: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    return smooth_l1_loss(said, wanted, beta=_BEND)
+
+
+def _fit(
+    features: Array,
+    values: npt.NDArray[Any],
+    weight: npt.NDArray[np.float64],
+    settings: Perceptron,
+    seed: int,
+    loss_of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+) -> tuple[Squash, nn.Sequential]:
+    """Bend the rows and fit layers to values of about one."""
     rng = np.random.default_rng(seed)
     drawn = rng.choice(len(features), min(_N_DRAWN, len(features)), replace=False)
     squash = Squash(features[drawn])
     x = torch.from_numpy(squash.of(features))
-    middle = float(np.median(values))
-    y = torch.from_numpy(((values - middle) / _SCALE).astype(np.float32))
+    y = torch.from_numpy(values.astype(np.float32))
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         net = nn.Sequential(
@@ -139,9 +176,9 @@ def fit(
             chosen = torch.from_numpy(rng.choice(len(values), settings.batch, p=chance))
             given = x[chosen]
             said = net(given + settings.noise * torch.randn_like(given))[:, 0]
-            loss = smooth_l1_loss(said, y[chosen], beta=_BEND)
+            loss = loss_of(said, y[chosen])
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
-    return Regressor(squash, net.eval(), middle, (float(values.min()), float(values.max())))
+    return squash, net.eval()

@@ -277,6 +277,25 @@ def test_values_on_a_threshold_take_the_same_branch(trees: Trees, tmp_path: Path
     assert export.parity(file, heads.fuse(trees.run(rows), fusion), rows, None) < 1e-5
 
 
+def test_a_perceptron_of_the_origin_agrees(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
+    """Its log odds are added by its share, in the graph as in training; without settings there is none."""
+    meta = pd.DataFrame({
+        "origin": np.where(features[:, 0] > np.median(features[:, 0]), "separated", "studio"),
+        "family": "a", "clip": [f"c{k}" for k in range(len(features))], "repo": "r", "kind": "clean",
+    })  # fmt: skip
+    seen = features[:, :N_SEEN]
+    assert heads.fit_origin_perceptron(seen, meta, None, 0.5, 0) is None
+    smooth = heads.fit_origin_perceptron(seen, meta, Perceptron(n_steps=30, width=8, batch=32), 0.5, 0)
+    both = dataclasses.replace(trees, origin_perceptron=smooth)
+    fusion = Fusion(1.3, 1.0, 0.0, 0.0, perceptron_spread=0.8, perceptron_share=0.3)
+    file = tmp_path / "m.onnx"
+    export.export(both, None, fusion, N_FEATURES, file)
+    said = both.run(features)
+    assert export.parity(file, heads.fuse(said, fusion), features, None) < 1e-5
+    alone = {name: value for name, value in said.items() if name != "perceptron_logit"}
+    assert export.parity(file, heads.fuse(alone, fusion), features, None) > 1e-3
+
+
 @pytest.mark.parametrize("share_of_rest", [0.0, 0.5])
 def test_trees_and_network_agree(
     trees: Trees, net: Ensemble, onset_net: Ensemble, features: np.ndarray, tmp_path: Path, share_of_rest: float

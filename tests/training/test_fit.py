@@ -49,10 +49,17 @@ n_bundles = 1
 n_reworked = 1
 degraded_share = 0.0
 keep_maps = {maps}
+keep_onsets = {maps}
 
 [origin]
 rounds = 12
 leaves = 7
+
+[origin_perceptron]
+n_steps = 40
+width = 8
+batch = 32
+share = 0.25
 
 [processing]
 rounds = 6

@@ -11,7 +11,7 @@ import torch
 
 from training import config, heads, perceptron
 from training.config import Boosting
-from training.perceptron import Perceptron, Regressor, Squash
+from training.perceptron import Fitted, Perceptron, Squash
 
 SMALL = Perceptron(n_steps=400, width=32, batch=64, dropout=0.1, input_dropout=0.0)
 CONFIG = Path(__file__).parents[2] / "training" / "stem-v1.toml"
@@ -71,6 +71,23 @@ def test_rows_of_no_weight_teach_nothing() -> None:
         assert np.median(model.predict(rows)) == pytest.approx(values[believed][0], abs=1.5)
 
 
+def test_it_may_tell_classes_apart() -> None:
+    """Its output is log odds: calibrated where it knows, bounded where it does not, and rows count by their weight."""
+    rng = np.random.default_rng(6)
+    rows = skewed(4000, 7)
+    chance = 1 / (1 + np.exp(-2 * rows[:, 5]))
+    is_so = rng.random(4000) < chance
+    model = perceptron.fit_log_odds(rows[:3000], is_so[:3000], np.ones(3000), SMALL, 0)
+    said = model.predict(rows[3000:])
+    for low, high in ((-2.5, -0.8), (-0.8, 0.8), (0.8, 2.5)):
+        here = (said > low) & (said < high)
+        assert here.sum() > 100
+        assert is_so[3000:][here].mean() == pytest.approx(1 / (1 + np.exp(-said[here].mean())), abs=0.1)
+    assert np.abs(model.predict(rows * 1e6)).max() <= perceptron.MOST_LOG_ODDS
+    heavy = perceptron.fit_log_odds(rows, is_so, np.where(is_so, 20.0, 1.0), SMALL, 0)
+    assert heavy.predict(rows).mean() > model.predict(rows).mean() + 1.5
+
+
 def test_the_sdr_head_may_be_one(tmp_path: Path) -> None:
     """Rows of unknown SDR are passed over, none known gives no head, and a configuration says which it is."""
     rows = skewed(800, 5)
@@ -80,11 +97,11 @@ def test_the_sdr_head_may_be_one(tmp_path: Path) -> None:
         "sdr_db": np.where(known, 8 + 4 * rows[:, 5], np.nan),
     })  # fmt: skip
     model = heads.fit_sdr(rows, meta, SMALL, 0)
-    assert isinstance(model, Regressor)
+    assert isinstance(model, Fitted)
     assert model.n_features_in_ == rows.shape[1]
     assert np.corrcoef(model.predict(rows[known]), meta["sdr_db"][known])[0, 1] > 0.8
     assert heads.fit_sdr(rows, meta.assign(sdr_db=np.nan), SMALL, 0) is None
-    assert not isinstance(heads.fit_sdr(rows, meta, Boosting(rounds=3), 0), Regressor)
+    assert not isinstance(heads.fit_sdr(rows, meta, Boosting(rounds=3), 0), Fitted)
     text = CONFIG.read_text(encoding="utf-8")
     start = text.index("[sdr]")
     rest = text[text.index("\n[", start + 1) :]

@@ -31,7 +31,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> catalogue.Clip:
 
 def made(clip: catalogue.Clip, known: dict[str, object], mono: bool, chain: augment.Chain | None) -> dict[str, object]:
     """Columns of one row."""
-    rows = Rows(clip, keep_maps=False)
+    rows = Rows(clip)
     context = Context(rows, clip, sounds.music(2.0), [], Recipe(), (), np.random.default_rng(0))
     add(context, sounds.music(2.0), "processed", 0, "", mono, chain, known)
     return rows.meta[0]

@@ -72,7 +72,7 @@ def make(clip: Clip, samples: Wave, part: str, pool: list[Clip], recipe: Recipe,
         recipe: how many.
         rooms: files of measured impulse responses.
     """
-    rows = Rows(clip, recipe.keep_maps)
+    rows = Rows(clip, recipe.keep_maps, recipe.keep_onsets)
     if len(samples) < int(0.4 * audio.SAMPLE_RATE_HZ) or is_silent(samples):
         return rows
     if len(samples) < N_LEAST:

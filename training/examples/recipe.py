@@ -42,7 +42,8 @@ class Recipe:
         further_parts: keys of :data:`PARTS`: the only rows that clips of the second manifest and those after it give;
             empty for all.
         seed: of everything drawn.
-        keep_maps: store each example's map too, for the network (350 kB each).
+        keep_maps: store each example's map too, for the network over the spectrum (350 kB each).
+        keep_onsets: store each example's map of onsets, for the network over those (45 kB each).
     """
 
     n_windows: int = 3
@@ -71,3 +72,4 @@ class Recipe:
     further_parts: tuple[str, ...] = ()
     seed: int = 0
     keep_maps: bool = False
+    keep_onsets: bool = False

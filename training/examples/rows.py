@@ -35,12 +35,13 @@ class Rows:
 
     Args:
         clip: whose rows they are.
-        keep_maps: keep each row's maps too.
+        keep_maps: keep each row's map too.
+        keep_onsets: keep each row's map of onsets too.
     """
 
-    def __init__(self, clip: Clip, keep_maps: bool) -> None:
+    def __init__(self, clip: Clip, keep_maps: bool = False, keep_onsets: bool = False) -> None:
         self.clip = clip
-        self.keep_maps = keep_maps
+        self.keep_maps, self.keep_onsets = keep_maps, keep_onsets
         self.features: list[npt.NDArray[np.float32]] = []
         self.maps: list[npt.NDArray[np.uint8]] = []
         self.onsets: list[npt.NDArray[np.uint8]] = []
@@ -82,6 +83,7 @@ class Rows:
             packed = np.zeros(MAP_SHAPE, np.uint8)
             packed[:, :n_frames] = frontend.to_bytes(frontend.draw(spectra))
             self.maps.append(packed)
+        if self.keep_onsets:
             onsets = np.zeros(ONSETS_SHAPE, np.uint8)
             onsets[:, : envelope.n_map_frames(n_frames)] = envelope.to_bytes(frontend.draw_onsets(spectra))
             self.onsets.append(onsets)
