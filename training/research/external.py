@@ -1,8 +1,8 @@
 """What the shipped model makes of files gathered after it was fixed: ``python -m training.research.external MIRRORS``.
 
-`external.csv` beside this file lists files of public repositories of which nothing was trained on, calibrated on or
-looked at before: outputs of named separators, and recordings. MIRRORS is a folder with a bare git directory of each
-repository in ``OWNER+NAME/``. Nothing of them is kept.
+`external.csv` and `external-later.csv` beside this file list files of public repositories of which nothing was trained
+on, calibrated on or looked at before: outputs of separators, and recordings. MIRRORS is a folder with a bare git
+directory of each repository in ``OWNER+NAME/``. Nothing of them is kept.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from training.catalogue import mirrors
 from training.catalogue.mirrors import MissingFileError
 
 LIST = Path(__file__).with_name("external.csv")
+LATER = Path(__file__).with_name("external-later.csv")
 _PAGE = """# Files gathered after the model was fixed
 
-Made by `python -m training.research.external MIRRORS --out docs/external-check.md` with `{model}`: nothing of these
+Made by `python -m training.research.external MIRRORS --list {listed}` with `{model}`: nothing of these
 repositories is among what it was trained or calibrated on; relatives of the separators, from other repositories, are.
-The list, with commits, is `training/research/external.csv`. Files are few, most recordings are single voices, and all
+The list, with commits, is `{listed}`. Files are few, of the recordings {n_voices} are dry voices alone, and all
 were taken where they could be found: a check, no benchmark.
 
 - {n_true} recordings from {n_true_repos} repositories, of which {n_judged_true} could be judged: {accused} called
@@ -137,12 +138,13 @@ def judge(entries: list[Entry], folder: Path, scorer: provenance.Scorer) -> pd.D
     return pd.DataFrame(rows)
 
 
-def page(found: pd.DataFrame, model: str) -> str:
+def page(found: pd.DataFrame, model: str, listed: Path = LIST) -> str:
     """Return the page.
 
     Args:
         found: rows of :func:`judge`, with both origins.
         model: name and checksum.
+        listed: file of the list.
     """
     judged = found[found["p_separated"].notna()]
     true, fake = judged[judged["origin"] == "studio"], judged[judged["origin"] == "separated"]
@@ -164,6 +166,8 @@ def page(found: pd.DataFrame, model: str) -> str:
         )  # fmt: skip
     return _PAGE.format(
         model=model,
+        listed=f"training/research/{listed.name}" if listed.parent == LIST.parent else listed.name,
+        n_voices=int((true["dry_voice"]).sum()),
         n_true=int((found["origin"] == "studio").sum()),
         n_true_repos=found[found["origin"] == "studio"]["repository"].nunique(),
         n_judged_true=len(true),
@@ -225,7 +229,7 @@ def main(
     if found.empty or found.dropna(subset="p_separated")["origin"].nunique() < 2:
         typer.echo(f"{folder}: found no files of both origins that can be judged; needed: the listed mirrors", err=True)
         raise typer.Exit(2)
-    give(page(found, scorer.bundle.reference), out)
+    give(page(found, scorer.bundle.reference, listed.resolve()), out)
 
 
 if __name__ == "__main__":
