@@ -20,6 +20,7 @@ Array = npt.NDArray[np.float32]
 MOST = 4.0
 """Where bent statistics are cut: 27 spreads from the median."""
 MOST_LOG_ODDS = 20.0
+"""Where log odds are cut, either way."""
 _LEAST_SPREAD = 1e-6
 _N_DRAWN = 8000
 """Rows that medians and spreads are measured on, at most."""

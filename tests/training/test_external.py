@@ -41,7 +41,7 @@ def listed(tmp_path: Path) -> Path:
 def test_nothing_on_the_list_was_trained_on(root: Path) -> None:
     """No repository of the list is among the shipped model's sources."""
     sources = json.loads((root / "models" / "stem-v1" / "evaluation.json").read_text(encoding="utf-8"))["sources"]
-    entries = [entry for file in (external.LIST, external.LATER) for entry in external.read_list(file)]
+    entries = [entry for file in external.LISTS for entry in external.read_list(file)]
     assert {entry.origin for entry in entries} == {"studio", "separated"}
     assert not {entry.repository for entry in entries} & {source["repository"] for source in sources}
     assert all(len(entry.commit) == 40 for entry in entries)

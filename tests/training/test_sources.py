@@ -47,5 +47,5 @@ def test_the_lists_hold_what_the_card_names_and_nothing_of_the_external_check(ro
     learnt = {source["repository"] for source in evaluation["sources"]}
     listed = {row["source_repo"] for row in ROWS if row["stem"] != "rir"}
     assert listed <= learnt, listed - learnt
-    for file in (external.LIST, external.LATER):
+    for file in external.LISTS:
         assert not listed & {entry.repository for entry in external.read_list(file)}

@@ -28,7 +28,8 @@ from training.catalogue import mirrors
 from training.catalogue.mirrors import MissingFileError
 
 LIST = Path(__file__).with_name("external.csv")
-LATER = Path(__file__).with_name("external-later.csv")
+LISTS = (LIST, LIST.with_name("external-later.csv"))
+"""Every list; the pages of `docs/` are made from them."""
 _PAGE = """# Files gathered after the model was fixed
 
 Made by `python -m training.research.external MIRRORS --list {listed}` with `{model}`: nothing of these
@@ -167,7 +168,7 @@ def page(found: pd.DataFrame, model: str, listed: Path = LIST) -> str:
     return _PAGE.format(
         model=model,
         listed=f"training/research/{listed.name}" if listed.parent == LIST.parent else listed.name,
-        n_voices=int((true["dry_voice"]).sum()),
+        n_voices=len(true) - len(music),
         n_true=int((found["origin"] == "studio").sum()),
         n_true_repos=found[found["origin"] == "studio"]["repository"].nunique(),
         n_judged_true=len(true),
