@@ -28,6 +28,8 @@ from training.texture_net.onsets import SCALE_DB
 
 OPSET, ML_OPSET = 18, 5
 Array = npt.NDArray[np.float32]
+_LEAST_HALVED = 1024
+"""Fewer weights than these are not worth a node."""
 
 
 def export(
@@ -367,6 +369,14 @@ class _Graph:
         self.constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
+    def weights(self, name: str, value: Array) -> str:
+        """Add weights, in half precision where that loses nothing: they are read back to single once, at load."""
+        with np.errstate(over="ignore"):
+            half = value.astype(np.float16)
+        if value.size < _LEAST_HALVED or not np.array_equal(half.astype(np.float32), value):
+            return self.constant(name, value)
+        return self.node("Cast", [self.constant(name, half)], to=TensorProto.FLOAT)
+
     def node(self, op: str, inputs: list[str], **attributes: Any) -> str:
         self._count += 1
         name = f"{self._own}{op.lower()}_{self._count}"
@@ -522,7 +532,7 @@ class _Graph:
         return [mean, self.node("Sqrt", [spread])]
 
     def _linear(self, value: str, layer: Any, name: str) -> str:
-        weight = self.constant(f"{name}_weight", layer.weight.detach().numpy())
+        weight = self.weights(f"{name}_weight", layer.weight.detach().numpy())
         return self.node("Gemm", [value, weight, self.constant(f"{name}_bias", layer.bias.detach().numpy())], transB=1)
 
     def distance(self, distance: Distance) -> None:

@@ -16,6 +16,8 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 
+from training.precision import round_weights
+
 Array = npt.NDArray[np.float32]
 MOST = 4.0
 """Where bent statistics are cut: 27 spreads from the median."""
@@ -182,4 +184,5 @@ def _fit(
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
+    round_weights(net)
     return squash, net.eval()

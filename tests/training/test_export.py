@@ -296,6 +296,29 @@ def test_a_perceptron_of_the_origin_agrees(trees: Trees, features: np.ndarray, t
     assert export.parity(file, heads.fuse(alone, fusion), features, None) > 1e-3
 
 
+def test_weights_are_halved_only_where_that_loses_nothing(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
+    """A fitted perceptron's layers take two bytes a weight and compute the same; one weight off and it takes four."""
+    is_so, settings = features[:, 0] > 0, Perceptron(30, width=64, batch=32)
+    smooth = perceptron.fit_log_odds(features[:, :N_SEEN], is_so, np.ones(len(is_so)), settings, 0)
+    fusion = Fusion(1.3, 1.0, 0.0, 0.0, perceptron_spread=0.8, perceptron_share=0.3)
+    file = tmp_path / "m.onnx"
+
+    def stored() -> dict[str, int]:
+        both = dataclasses.replace(trees, origin_perceptron=smooth)
+        export.export(both, None, fusion, N_FEATURES, file)
+        assert export.parity(file, heads.fuse(both.run(features), fusion), features, None) < 1e-5
+        return {value.name: value.data_type for value in onnx.load(file).graph.initializer}
+
+    types = stored()
+    assert types["origin_layer0_weight"] == types["origin_layer1_weight"] == onnx.TensorProto.FLOAT16
+    assert types["origin_layer0_bias"] == onnx.TensorProto.FLOAT
+    with torch.no_grad():
+        smooth.layers[0].weight[0, 0] += 2.0**-20
+    types = stored()
+    assert types["origin_layer0_weight"] == onnx.TensorProto.FLOAT
+    assert types["origin_layer1_weight"] == onnx.TensorProto.FLOAT16
+
+
 @pytest.mark.parametrize("share_of_rest", [0.0, 0.5])
 def test_trees_and_network_agree(
     trees: Trees, net: Ensemble, onset_net: Ensemble, features: np.ndarray, tmp_path: Path, share_of_rest: float

@@ -18,6 +18,7 @@ from torch import nn
 from tqdm import tqdm
 
 from training import labels
+from training.precision import round_weights
 from training.texture_net.drawing import batches
 from training.texture_net.network import Ensemble, Network
 from training.texture_net.views import SPECTRUM, View
@@ -114,11 +115,12 @@ class Learner:
         return {name: loss.detach() for name, loss in losses.items()}
 
     def fitted(self) -> nn.Module:
-        """Return the running mean of the weights, in evaluation mode, on the CPU."""
+        """Return the running mean of the weights, linear layers rounded, in evaluation mode, on the CPU."""
         fitted = self.view.net(self.settings)
         fitted.load_state_dict(self.mean.state_dict())
         for ours, theirs in zip(fitted.buffers(), self.net.buffers(), strict=True):  # batch norms are running means
             ours.copy_(theirs)
+        round_weights(fitted)
         return fitted.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
 
 
