@@ -51,10 +51,10 @@ def export(
         onset_net: the networks over onsets, or None.
     """
     graph = _Graph()
-    logit = graph.scaled(graph.mean([graph.tree(tree) for tree in trees.origin]), fusion.tree_factor)
+    logit = graph.scaled(graph.mean([graph.tree(tree) for tree in trees.origin]), fusion.tree.factor)
     if trees.origin_perceptron is not None:
         smooth = graph.perceptron(trees.origin_perceptron, "origin_")
-        logit = graph.node("Add", [logit, graph.scaled(smooth, fusion.perceptron_factor)])
+        logit = graph.node("Add", [logit, graph.scaled(smooth, fusion.perceptron.factor)])
     said: dict[str, str] = {}
     if trees.processing is not None:
         said["p_processing"] = graph.classes(trees.processing, "processing", len(PROCESSINGS))
@@ -74,7 +74,7 @@ def export(
     if net is not None:
         inputs.append(helper.make_tensor_value_info("map", TensorProto.FLOAT, ["n", 2, "n_frames", N_MAP_BINS]))
         found = graph.networks(net)
-        logit = graph.node("Add", [logit, graph.scaled(graph.flat(found["logit"]), fusion.net_factor)])
+        logit = graph.node("Add", [logit, graph.scaled(graph.flat(found["logit"]), fusion.net.factor)])
         mine = {
             "p_processing": graph.node("Softmax", [found["processing"]], axis=1),
             "sdr_db": graph.scaled(graph.flat(found["sdr"]), SDR_SCALE_DB),
@@ -92,7 +92,7 @@ def export(
         shape = ["n", envelope.N_MAP_BANDS, "n_fine_frames"]
         inputs.append(helper.make_tensor_value_info("onsets", TensorProto.FLOAT, shape))
         heard = graph.onset_networks(onset_net)
-        logit = graph.node("Add", [logit, graph.scaled(graph.flat(heard), fusion.onset_factor)])
+        logit = graph.node("Add", [logit, graph.scaled(graph.flat(heard), fusion.onset.factor)])
     for name, value in {"logit": logit, **said}.items():
         graph.named(value, name)
     graph.distance(trees.distance)

@@ -239,7 +239,7 @@ class OtherNetworks:
 
     def fused(self, fusion: heads.Fusion) -> heads.Fusion:
         """Return a fusion with their spread."""
-        return dataclasses.replace(fusion, net_spread=self.spread)
+        return dataclasses.replace(fusion, net=dataclasses.replace(fusion.net, spread=self.spread))
 
 
 def other_networks(model: Path, table: dataset.Table, settings: config.Config) -> OtherNetworks:

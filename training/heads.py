@@ -123,45 +123,40 @@ def all_classes(model: HistGradientBoostingClassifier, features: Array, n: int) 
 
 
 @dataclass(frozen=True)
-class Fusion:
-    """How trees and network are put together: log odds over their spread on held-out windows, then a weighted mean.
+class Voice:
+    """One of those that speak of the origin.
 
     Args:
-        tree_spread, net_spread: standard deviation of held-out log odds.
-        share: weight of the network; 0 without one.
-        net_share_of_rest: weight of the network in the other heads.
-        onset_spread, onset_share: the same of the network over onsets.
-        perceptron_spread, perceptron_share: the same of the perceptron.
+        spread: standard deviation of its held-out log odds.
+        share: its weight beside the others.
     """
 
-    tree_spread: float
-    net_spread: float
-    share: float
-    net_share_of_rest: float = 0.5
-    onset_spread: float = 1.0
-    onset_share: float = 0.0
-    perceptron_spread: float = 1.0
-    perceptron_share: float = 0.0
+    spread: float = 1.0
+    share: float = 0.0
 
     @property
-    def tree_factor(self) -> float:
-        """What tree log odds are multiplied by."""
-        return (1 - self.share - self.onset_share - self.perceptron_share) / self.tree_spread
+    def factor(self) -> float:
+        """What its log odds are multiplied by."""
+        return self.share / self.spread
 
-    @property
-    def net_factor(self) -> float:
-        """What network log odds are multiplied by."""
-        return self.share / self.net_spread
 
-    @property
-    def onset_factor(self) -> float:
-        """What log odds of the network over onsets are multiplied by."""
-        return self.onset_share / self.onset_spread
+@dataclass(frozen=True)
+class Fusion:
+    """How trees, perceptron and networks are put together: log odds over their spread, then a weighted mean.
 
-    @property
-    def perceptron_factor(self) -> float:
-        """What log odds of the perceptron are multiplied by."""
-        return self.perceptron_share / self.perceptron_spread
+    Args:
+        tree, net, onset, perceptron: each voice, named as its log odds are: ``tree_logit`` and so on.
+        net_share_of_rest: weight of the network over the spectrum in the other heads.
+    """
+
+    tree: Voice = Voice(share=1.0)
+    net: Voice = Voice()
+    onset: Voice = Voice()
+    perceptron: Voice = Voice()
+    net_share_of_rest: float = 0.0
+
+
+VOICES = ("tree", "net", "onset", "perceptron")
 
 
 def spread_of(
@@ -174,17 +169,12 @@ def spread_of(
         network, onsets, perceptron: their shares.
         rows: held-out rows to measure on.
     """
-    spread = {name: float(np.nanstd(outputs[name][rows])) for name in outputs if name.endswith("_logit")}
-    return Fusion(
-        spread["tree_logit"],
-        spread.get("net_logit", 1.0),
-        network.share if "net_logit" in spread else 0.0,
-        network.share_of_rest if "net_logit" in spread else 0.0,
-        spread.get("onset_logit", 1.0),
-        onsets.share if "onset_logit" in spread else 0.0,
-        spread.get("perceptron_logit", 1.0),
-        perceptron.share if perceptron is not None else 0.0,
-    )
+    spread = {v: float(np.nanstd(outputs[f"{v}_logit"][rows])) for v in VOICES if f"{v}_logit" in outputs}
+    share = {"net": network.share, "onset": onsets.share, "perceptron": perceptron.share if perceptron else 0.0}
+    share = {name: share[name] for name in spread if name != "tree"}
+    share["tree"] = 1 - sum(share.values())
+    voices = {name: Voice(spread[name], share[name]) for name in spread}
+    return Fusion(**voices, net_share_of_rest=network.share_of_rest if "net" in spread else 0.0)
 
 
 def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
@@ -195,14 +185,8 @@ def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
         outputs: what trees and network said.
         fusion: weights.
     """
-    fused = {"logit": fusion.tree_factor * outputs["tree_logit"], "distance": outputs["distance"]}
-    for name, factor in (
-        ("net_logit", fusion.net_factor),
-        ("onset_logit", fusion.onset_factor),
-        ("perceptron_logit", fusion.perceptron_factor),
-    ):
-        if name in outputs:
-            fused["logit"] = fused["logit"] + factor * outputs[name]
+    heard = [getattr(fusion, v).factor * outputs[f"{v}_logit"] for v in VOICES if f"{v}_logit" in outputs]
+    fused = {"logit": sum(heard[1:], heard[0]), "distance": outputs["distance"]}
     names = {"p_processing": "processing", "sdr_db": "sdr_db", "p_effects": "effects", "p_kind": "kind",
              "p_submix": "submix", "strengths": "strengths"}  # fmt: skip
     for name, head in names.items():

@@ -19,7 +19,7 @@ from provenance.bundle import Calibration
 from provenance.model import EFFECTS, KINDS
 from training import calibrate, carry, export, heads, perceptron, refit, texture_net
 from training.config import Boosting
-from training.heads import Fusion, Trees
+from training.heads import Fusion, Trees, Voice
 from training.perceptron import Perceptron
 from training.research import int8
 from training.texture_net import Ensemble, Network, OnsetNet, TextureNet
@@ -103,7 +103,7 @@ def onset_net() -> Ensemble:
 def test_trees_agree(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
     """Boosted trees, softmax and distance in ONNX are those of scikit-learn, on every row, thresholds included."""
     file = tmp_path / "m.onnx"
-    fusion = Fusion(tree_spread=1.3, net_spread=1.0, share=0.0, net_share_of_rest=0.0)
+    fusion = Fusion(Voice(1.3, 1.0))
     export.export(trees, None, fusion, N_FEATURES, file)
     said = heads.fuse(trees.run(features), fusion)
     assert export.parity(file, said, features, None) < 1e-5
@@ -165,7 +165,7 @@ def test_trees_of_one_leaf_are_written_too(trees: Trees, features: np.ndarray, t
     """Where nothing can be learnt trees have no branch; the graph says what they say."""
     flat = HistGradientBoostingRegressor(max_iter=3).fit(features, np.full(len(features), 7.5))
     assert all(len(stage[0].nodes) == 1 for stage in flat._predictors)
-    fusion, file = Fusion(1.0, 1.0, 0.0, 0.0), tmp_path / "m.onnx"
+    fusion, file = Fusion(), tmp_path / "m.onnx"
     lone = dataclasses.replace(trees, sdr=flat)
     export.export(lone, None, fusion, N_FEATURES, file)
     assert export.parity(file, heads.fuse(lone.run(features), fusion), features, None) < 1e-5
@@ -175,7 +175,7 @@ def test_a_perceptron_of_sdr_agrees(trees: Trees, features: np.ndarray, tmp_path
     """Bent statistics and the layers in ONNX are those of training, on plateaus and far out too."""
     values = np.clip(features[:, 1] / 4 + 8, -5, 25).astype(float)
     model = perceptron.fit(features[:, :N_SEEN], values, np.ones(len(values)), Perceptron(200, width=24, batch=64), 0)
-    fusion, file = Fusion(1.0, 1.0, 0.0, 0.0), tmp_path / "m.onnx"
+    fusion, file = Fusion(), tmp_path / "m.onnx"
     smooth = dataclasses.replace(trees, sdr=model)
     export.export(smooth, None, fusion, N_FEATURES, file)
     rows = np.concatenate([features, 50 * features[:50], features[:50] * 0])
@@ -189,7 +189,7 @@ def test_a_perceptron_of_sdr_agrees(trees: Trees, features: np.ndarray, tmp_path
 def test_two_heads_are_replaced_and_nothing_else(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
     """A graph with other trees for processing and effects, of more features, says of the rest what it said, exactly."""
     old, new = tmp_path / "old.onnx", tmp_path / "new.onnx"
-    export.export(trees, None, Fusion(1.3, 1.0, 0.0, 0.0), N_FEATURES, old)
+    export.export(trees, None, Fusion(Voice(1.3, 1.0)), N_FEATURES, old)
     wider = np.concatenate([features, features[:, :5] * 2 + 1], axis=1)
     rng = np.random.default_rng(1)
     processing = HistGradientBoostingClassifier(max_iter=4, random_state=0).fit(wider, (wider[:, -1] > 3) + 0)
@@ -222,7 +222,7 @@ def test_two_heads_are_replaced_and_nothing_else(trees: Trees, features: np.ndar
     with pytest.raises(refit.RefitError, match="differs by"):
         refit.compare(old, new, wider, said | {"p_effects": 1 - said["p_effects"]})
     other = tmp_path / "other.onnx"
-    export.export(trees, None, Fusion(1.4, 1.0, 0.0, 0.0), N_FEATURES, other)
+    export.export(trees, None, Fusion(Voice(1.4, 1.0)), N_FEATURES, other)
     with pytest.raises(refit.RefitError, match="logit changed"):
         refit.compare(other, new, wider, said)
 
@@ -244,7 +244,7 @@ def test_heads_that_rows_cannot_teach_are_left_out(trees: Trees, features: np.nd
     }
     assert set(fitted.values()) == {None}
     bare = dataclasses.replace(trees, **fitted)
-    fusion = Fusion(1.0, 1.0, 0.0, 0.0)
+    fusion = Fusion()
     file = tmp_path / "m.onnx"
     export.export(bare, None, fusion, N_FEATURES, file)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
@@ -260,7 +260,7 @@ def test_two_kinds_of_separator_keep_their_columns(trees: Trees, features: np.nd
     found = two.run(features)["tree_kind"]
     assert (found.argmax(1) == np.where(features[:, 0] > 0, 1, 4)).mean() > 0.95
     assert not found[:, [0, 2, 3, 5]].any()
-    fusion = Fusion(1.0, 1.0, 0.0, 0.0)
+    fusion = Fusion()
     export.export(two, None, fusion, N_FEATURES, tmp_path / "m.onnx")
     assert export.parity(tmp_path / "m.onnx", heads.fuse(two.run(features), fusion), features, None) < 1e-5
 
@@ -272,7 +272,7 @@ def test_values_on_a_threshold_take_the_same_branch(trees: Trees, tmp_path: Path
     rng = np.random.default_rng(2)
     rows = rng.choice(values, (400, N_FEATURES)).astype(np.float32)
     file = tmp_path / "m.onnx"
-    fusion = Fusion(1.0, 1.0, 0.0, 0.0)
+    fusion = Fusion()
     export.export(trees, None, fusion, N_FEATURES, file)
     assert export.parity(file, heads.fuse(trees.run(rows), fusion), rows, None) < 1e-5
 
@@ -287,7 +287,7 @@ def test_a_perceptron_of_the_origin_agrees(trees: Trees, features: np.ndarray, t
     assert heads.fit_origin_perceptron(seen, meta, None, 0.5, 0) is None
     smooth = heads.fit_origin_perceptron(seen, meta, Perceptron(n_steps=30, width=8, batch=32), 0.5, 0)
     both = dataclasses.replace(trees, origin_perceptron=smooth)
-    fusion = Fusion(1.3, 1.0, 0.0, 0.0, perceptron_spread=0.8, perceptron_share=0.3)
+    fusion = Fusion(Voice(1.3, 0.7), perceptron=Voice(0.8, 0.3))
     file = tmp_path / "m.onnx"
     export.export(both, None, fusion, N_FEATURES, file)
     said = both.run(features)
@@ -300,7 +300,7 @@ def test_weights_are_halved_only_where_that_loses_nothing(trees: Trees, features
     """A fitted perceptron's layers take two bytes a weight and compute the same; one weight off and it takes four."""
     is_so, settings = features[:, 0] > 0, Perceptron(30, width=64, batch=32)
     smooth = perceptron.fit_log_odds(features[:, :N_SEEN], is_so, np.ones(len(is_so)), settings, 0)
-    fusion = Fusion(1.3, 1.0, 0.0, 0.0, perceptron_spread=0.8, perceptron_share=0.3)
+    fusion = Fusion(Voice(1.3, 0.7), perceptron=Voice(0.8, 0.3))
     file = tmp_path / "m.onnx"
 
     def stored() -> dict[str, int]:
@@ -324,7 +324,7 @@ def test_trees_and_network_agree(
     trees: Trees, net: Ensemble, onset_net: Ensemble, features: np.ndarray, tmp_path: Path, share_of_rest: float
 ) -> None:
     """The fused graph is torch and scikit-learn put together, for windows of any length."""
-    fusion = Fusion(1.3, 0.7, 0.4, share_of_rest, onset_spread=0.9, onset_share=0.2)
+    fusion = Fusion(Voice(1.3, 0.4), Voice(0.7, 0.4), Voice(0.9, 0.2), net_share_of_rest=share_of_rest)
     file = tmp_path / "m.onnx"
     export.export(trees, net, fusion, N_FEATURES, file, onset_net)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
@@ -341,7 +341,7 @@ def test_trees_and_network_agree(
         said["onset_logit"] = heads.run_onset_network(onset_net, fine, rows, np.full(5, n_frames))
         onsets = texture_net.ONSETS.whole(fine, rows, n_frames).numpy()
         assert export.parity(file, heads.fuse(said, fusion), features[:5], maps, onsets) < 1e-4
-        other = dataclasses.replace(fusion, onset_share=0.1)
+        other = dataclasses.replace(fusion, onset=Voice(0.9, 0.1))
         assert export.parity(file, heads.fuse(said, other), features[:5], maps, onsets) > 1e-3
 
 
@@ -349,7 +349,7 @@ def test_eight_bits_are_compared_with_the_float_model(
     trees: Trees, net: Ensemble, features: np.ndarray, tmp_path: Path
 ) -> None:
     """The int8 form is close on windows it was not calibrated on; a model without a network is refused."""
-    fusion = Fusion(tree_spread=1.3, net_spread=0.7, share=0.4)
+    fusion = Fusion(Voice(1.3, 0.6), Voice(0.7, 0.4))
     file = tmp_path / "m.onnx"
     export.export(trees, net, fusion, N_FEATURES, file)
     rng = np.random.default_rng(4)
@@ -362,7 +362,7 @@ def test_eight_bits_are_compared_with_the_float_model(
     assert found["mean_change_of_p"] < 0.1
     assert found["window_auc"]["int8"] > 0.8
     assert found["ms_per_window"]["int8"] > 0
-    export.export(trees, None, Fusion(1.0, 1.0, 0.0, 0.0), N_FEATURES, tmp_path / "trees.onnx")
+    export.export(trees, None, Fusion(), N_FEATURES, tmp_path / "trees.onnx")
     with pytest.raises(ValueError, match="network"):
         int8.compare(tmp_path / "trees.onnx", rows, truth, seen, Calibration(1.0, 0.0))
 
@@ -370,11 +370,11 @@ def test_eight_bits_are_compared_with_the_float_model(
 def test_parity_finds_a_difference(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
     """The check is no formality: another fusion, or one shifted output, is found."""
     file = tmp_path / "m.onnx"
-    fusion = Fusion(1.3, 1.0, 0.0, 0.0)
+    fusion = Fusion(Voice(1.3, 1.0))
     export.export(trees, None, fusion, N_FEATURES, file)
     said = heads.fuse(trees.run(features), fusion)
     assert export.parity(file, said | {"sdr_db": said["sdr_db"] + 0.1}, features, None) > 1e-3
-    assert export.parity(file, heads.fuse(trees.run(features), Fusion(2.0, 1.0, 0.0, 0.0)), features, None) > 1e-2
+    assert export.parity(file, heads.fuse(trees.run(features), Fusion(Voice(2.0, 1.0))), features, None) > 1e-2
 
 
 def test_the_map_means_the_same_to_training_and_serving() -> None:
@@ -424,7 +424,7 @@ def test_what_networks_learn_of_onsets_is_cut_alike_for_twins() -> None:
 def test_heads_are_carried_to_a_model_of_more_statistics(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
     """Heads of an older graph say in a newer one what they said; statistics lie elsewhere, and all else stays."""
     old, new, made = tmp_path / "old.onnx", tmp_path / "new.onnx", tmp_path / "made.onnx"
-    export.export(trees, None, Fusion(1.3, 1.0, 0.0, 0.0), N_FEATURES, old)
+    export.export(trees, None, Fusion(Voice(1.3, 1.0)), N_FEATURES, old)
     contract = {"hop": 1024, "version": 1, "n_features": N_FEATURES, "n_texture": N_SEEN}
     newer = contract | {"version": 2, "n_features": N_FEATURES + 7, "n_texture": N_SEEN + 5, "added": 3}
     columns = carry.places(tmp_path, contract, newer)
@@ -433,7 +433,7 @@ def test_heads_are_carried_to_a_model_of_more_statistics(trees: Trees, features:
     wider[:, columns] = features
     assert np.array_equal(wider[:, : N_SEEN + 5][:, :N_SEEN], features[:, :N_SEEN])
     other = dataclasses.replace(trees, processing=None, effects=trees.effects and trees.effects[::-1])
-    export.export(other, None, Fusion(2.0, 1.0, 0.0, 0.0), N_FEATURES + 7, new)
+    export.export(other, None, Fusion(Voice(2.0, 1.0)), N_FEATURES + 7, new)
     names = ("p_processing", "p_effects")
     export.carry_heads(old, new, names, columns, N_FEATURES + 7, made)
     before, there, after = (
