@@ -560,3 +560,12 @@ def test_a_changed_label_fits_a_head_again(column: str, value: object, tmp_path:
 
     assert file_of(row) == file_of(dict(row))
     assert file_of(row) != file_of(row | {column: value})
+
+
+def test_the_shipped_configuration_is_the_one_it_was_made_with(root: Path) -> None:
+    """What a researcher copies is what the model's evaluation says it was made with, but for local folders."""
+    told = json.loads(config.to_json(config.load(evaluate.CONFIG_FILE)))
+    made = json.loads((root / "models" / "stem-v1" / "evaluation.json").read_text(encoding="utf-8"))["training"]
+    for name in ("demucs_repo", "networks", "scripts"):
+        del told["recipe"][name], made["recipe"][name]
+    assert made == told
