@@ -164,8 +164,7 @@ def _rising(band: npt.NDArray[np.complexfloating]) -> Array | None:
     """Power of a band beside its mean over 93 ms, less 1 or so; pauses and onsets are 0."""
     power = band.real**2 + band.imag**2
     total = np.concatenate([[0.0], np.cumsum(power, dtype=np.float64)])
-    first, last = around(len(power), _steps(MEAN_S / 2))
-    mean = (total[last] - total[first]) / (last - first)
+    mean = _sums(total, _steps(MEAN_S / 2)) / _counts(len(power), _steps(MEAN_S / 2))
     sounds = (mean > max(1e-7 * float(mean.max()), 1e-18)) & ~_onsets(total)
     if sounds.mean() < LEAST_SHARE:
         return None
@@ -175,12 +174,29 @@ def _rising(band: npt.NDArray[np.complexfloating]) -> Array | None:
     return out
 
 
+def _sums(total: npt.NDArray[np.float64], half: int) -> npt.NDArray[np.float64]:
+    """Sums of what lies up to so many places to either side of each, from the running sum; fewer at the ends."""
+    n = len(total) - 1
+    out = np.empty(n)
+    np.subtract(total[2 * half + 1 :], total[: n - 2 * half], out=out[half : n - half])
+    np.subtract(total[half + 1 : 2 * half + 1], total[0], out=out[:half])
+    np.subtract(total[n], total[n - 2 * half : n - half], out=out[n - half :])
+    return out
+
+
+@lru_cache(maxsize=8)
+def _counts(n: int, half: int) -> npt.NDArray[np.int64]:
+    """Of how many places :func:`_sums` makes each sum."""
+    first, last = around(n, half)
+    return last - first
+
+
 def _onsets(total: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """Which moments lie around an onset, from the running sum of a band's power."""
     n, span = len(total) - 1, _steps(ONSET_S)
-    at = np.arange(n)
-    before = total[at] - total[np.maximum(at - span, 0)]
-    after = total[np.minimum(at + span, n)] - total[at]
+    before, after = total[:-1].copy(), total[n] - total[:-1]
+    before[span:] -= total[: n - span]
+    np.subtract(total[span:], total[: n - span + 1], out=after[: n - span + 1])
     found = np.flatnonzero(after > ONSET_RATIO * before)
     edges = np.zeros(n + 1, np.int64)
     np.add.at(edges, np.maximum(found - _steps(BEFORE_ONSET_S), 0), 1)
