@@ -4,9 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORPUS ?= ../shared/corpus
 MANIFESTS ?= $(CORPUS)/manifest.csv
-NETS ?= spleeter-a roformer-a wave-u-net-b openunmix-a tfc-tdf-a
 DEMUCS_REPO ?= ../shared/separators/demucs-v3-tiny
-SCRIPTS ?=
+# HTDemucs takes part where HTDEMUCS_ONNX names its file (training/separators/scripts/htdemucs.py)
+SCRIPTS ?= $(if $(HTDEMUCS_ONNX),training/separators/scripts)
 
 .PHONY: demo test check golden bench bench-service bench-audit model serve examples image-check
 
@@ -48,9 +48,8 @@ image-check: $(VENV)/.dev  ## the Dockerfile's steps in a virtual environment, w
 bench-audit: $(VENV)/.dev  ## what an audit must reach: rates, memory, report, coverage
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.audit.bench
 
-model: $(VENV)/.dev  ## train the shipped model again from manifests: small separators first, then the heads
-	$(BIN)/python -m training.separators.train $(MANIFESTS) --out work/nets --nets $(NETS)
-	$(BIN)/python -m training.fit $(MANIFESTS) --demucs-repo $(DEMUCS_REPO) --networks work/nets --scripts '$(SCRIPTS)' --out models/stem-v1
+model: $(VENV)/.dev  ## train the shipped model again from manifests
+	$(BIN)/python -m training.fit $(MANIFESTS) --demucs-repo $(DEMUCS_REPO) --scripts '$(SCRIPTS)' --out models/stem-v1
 
 serve: $(VENV)/.dev  ## the HTTP service on loopback
 	$(BIN)/stem-provenance serve

@@ -100,7 +100,7 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
         scripts: replaces the folder of separators in Python files; an empty one leaves them out.
 
     Raises:
-        ValueError: an unknown or missing key, named.
+        ValueError: an unknown or missing key, named, or networks of which the configuration names none.
     """
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     recipe = dict(data.pop("recipe", {}))
@@ -108,6 +108,8 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
         recipe["demucs_repo"] = demucs_repo
         recipe["demucs_models"] = recipe.get("demucs_models", []) if demucs_repo else []
     if networks is not None:
+        if networks and not recipe.get("network_names"):
+            raise ValueError(f"{path}: found no network_names for {networks}; needed: names of networks in [recipe]")
         recipe["networks"] = networks
         recipe["network_names"] = recipe.get("network_names", []) if networks else []
     if scripts is not None:

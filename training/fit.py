@@ -112,6 +112,8 @@ def main(
             raise ValueError("found --from beside --nets; needed: one of them to begin with")
         if nets_out is not None and not further and shipped_model is None:
             raise ValueError("found --nets-out without --further; needed: networks that are fitted on")
+        if nets_folder is not None and not further and not settings.network.cycles:
+            raise ValueError("found --nets with a configuration without networks; needed: cycles in its [network]")
         if further or shipped_model is not None:
             settings = _further(settings)
         clips, left_out = catalogue.load(manifest, flags)

@@ -460,6 +460,9 @@ def test_networks_fitted_elsewhere_are_taken(manifest: Path, root: Path, tmp_pat
     again = run([*line, "--nets-out", str(tmp_path / "on")])
     assert again.returncode == 2
     assert "needed: networks that are fitted on" in again.stderr
+    again = run([*line, "--nets", str(tmp_path / "on"), "--config", str(evaluate.CONFIG_FILE)])
+    assert again.returncode == 2
+    assert "needed: cycles in its [network]" in again.stderr
     settings = config.load(tmp_path / "config.toml", "", "", "").network
     folds = splits.deal([manifest], 3, 3)
     two = nets.load(fitted, 0, folds, settings)
@@ -569,3 +572,16 @@ def test_the_shipped_configuration_is_the_one_it_was_made_with(root: Path) -> No
     for name in ("demucs_repo", "networks", "scripts"):
         del told["recipe"][name], made["recipe"][name]
     assert made == told
+
+
+def test_the_full_configuration_adds_to_the_shipped_one(root: Path) -> None:
+    """It has small networks and one over the spectrum, which the shipped one lacks; all else but shares is the same."""
+    full, plain = config.load(root / "training" / "full.toml", None, "nets"), config.load(evaluate.CONFIG_FILE)
+    assert full.recipe.network_names
+    assert full.origin_perceptron is not None
+    assert full.network.cycles
+    assert not plain.network.cycles
+    assert 0 < full.network.share + full.onsets.share + full.origin_perceptron.share < 1
+    assert dataclasses.replace(full, recipe=plain.recipe, network=plain.network, onsets=plain.onsets) == plain
+    with pytest.raises(ValueError, match="found no network_names for nets"):
+        config.load(evaluate.CONFIG_FILE, None, "nets")
