@@ -122,8 +122,7 @@ def _echoes(power: _Array, low_hz: float, high_hz: float) -> list[float]:
     level = np.log(power[_bins(low_hz, high_hz)] + np.float32(1e-12 * float(power.max()) + 1e-30))
     n = len(level)
     total = np.concatenate([[0.0], np.cumsum(level, dtype=np.float64)])
-    first, last = around(n, ECHO_SMOOTHING)
-    level -= ((total[last] - total[first]) / (last - first)).astype(np.float32)
+    level -= local_mean(total, ECHO_SMOOTHING).astype(np.float32)
     size = 1 << (n - 1).bit_length()
     cepstrum = np.abs(np.fft.rfft(level, size, norm="forward")) * np.float32(size / n)
     out: list[float] = []
@@ -135,16 +134,27 @@ def _echoes(power: _Array, low_hz: float, high_hz: float) -> list[float]:
     return out
 
 
-@lru_cache(maxsize=8)
-def around(n: int, half: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return where the local mean around each of n places begins and ends, the end not included.
+def local_mean(total: npt.NDArray[np.float64], half: int) -> npt.NDArray[np.float64]:
+    """Return the mean around each of n places.
 
     Args:
-        n: places.
+        total: float64 (n + 1,), the running sum of n values, from 0 on; n at least twice ``half`` and one.
         half: how many to either side belong to it, fewer at the ends.
     """
+    n = len(total) - 1
+    out = np.empty(n)
+    np.subtract(total[2 * half + 1 :], total[: n - 2 * half], out=out[half : n - half])
+    np.subtract(total[half + 1 : 2 * half + 1], total[0], out=out[:half])
+    np.subtract(total[n], total[n - 2 * half : n - half], out=out[n - half :])
+    out /= _counts(n, half)
+    return out
+
+
+@lru_cache(maxsize=8)
+def _counts(n: int, half: int) -> npt.NDArray[np.int64]:
+    """Of how many values each mean of :func:`local_mean` is."""
     k = np.arange(n)
-    return np.maximum(k - half, 0), np.minimum(k + half + 1, n)
+    return np.minimum(k + half + 1, n) - np.maximum(k - half, 0)
 
 
 def _low_end(power: _Array) -> list[float]:

@@ -482,7 +482,7 @@ class _Graph:
         value = self.node("Reshape", [value, bands])
         pooled = self.node("Concat", self._mean_and_spread(value, [2, 4], own), axis=1)
         pooled = self.node("Transpose", [pooled], perm=[0, 2, 1])
-        weight = self.constant(f"{own}band_weight", net.band.weight.detach().numpy().T.copy())
+        weight = self.weights(f"{own}band_weight", net.band.weight.detach().numpy().T.copy())
         place = self.constant(f"{own}band_place", (net.place + net.band.bias).detach().numpy())
         judged = self.node("Relu", [self.node("Add", [self.node("MatMul", [pooled, weight]), place])])
         axis = self.constant(f"{own}band_axis", np.array([1], np.int64))

@@ -24,7 +24,7 @@ from provenance.audio import SAMPLE_RATE_HZ, Samples
 from provenance.evidence.conclude import conclude
 from provenance.evidence.view import Array, Clip, Reading
 from provenance.verdict import Cue
-from provenance.waveform import around
+from provenance.waveform import local_mean
 
 NAME, UNIT = "cycles", "times chance"
 VERSION = 2
@@ -164,7 +164,7 @@ def _rising(band: npt.NDArray[np.complexfloating]) -> Array | None:
     """Power of a band beside its mean over 93 ms, less 1 or so; pauses and onsets are 0."""
     power = band.real**2 + band.imag**2
     total = np.concatenate([[0.0], np.cumsum(power, dtype=np.float64)])
-    mean = _sums(total, _steps(MEAN_S / 2)) / _counts(len(power), _steps(MEAN_S / 2))
+    mean = local_mean(total, _steps(MEAN_S / 2))
     sounds = (mean > max(1e-7 * float(mean.max()), 1e-18)) & ~_onsets(total)
     if sounds.mean() < LEAST_SHARE:
         return None
@@ -172,23 +172,6 @@ def _rising(band: npt.NDArray[np.complexfloating]) -> Array | None:
     out[sounds] -= out[sounds].mean()
     out[~sounds] = 0
     return out
-
-
-def _sums(total: npt.NDArray[np.float64], half: int) -> npt.NDArray[np.float64]:
-    """Sums of what lies up to so many places to either side of each, from the running sum; fewer at the ends."""
-    n = len(total) - 1
-    out = np.empty(n)
-    np.subtract(total[2 * half + 1 :], total[: n - 2 * half], out=out[half : n - half])
-    np.subtract(total[half + 1 : 2 * half + 1], total[0], out=out[:half])
-    np.subtract(total[n], total[n - 2 * half : n - half], out=out[n - half :])
-    return out
-
-
-@lru_cache(maxsize=8)
-def _counts(n: int, half: int) -> npt.NDArray[np.int64]:
-    """Of how many places :func:`_sums` makes each sum."""
-    first, last = around(n, half)
-    return last - first
 
 
 def _onsets(total: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
