@@ -55,7 +55,7 @@ def separators(recipe: Recipe) -> list[dict[str, str]]:
         recipe: of the rows.
     """
     rows = []
-    of_mixes = (*recipe.whole_names, recipe.remask_name)
+    of_mixes = (*recipe.whole_names, recipe.remask_name, *recipe.drawn_names)
     wholes = [name for name in of_mixes if name and name not in recipe.demucs_models]
     for name in dict.fromkeys((*recipe.script_names, *wholes)):
         found = script.load(Path(recipe.scripts) / f"{name}.py")

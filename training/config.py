@@ -117,13 +117,14 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
         recipe["script_names"] = recipe.get("script_names", []) if scripts else []
         by_demucs = set(recipe.get("demucs_models", []))
         recipe["whole_names"] = [name for name in recipe.get("whole_names", []) if scripts or name in by_demucs]
+        recipe["drawn_names"] = recipe.get("drawn_names", []) if scripts else []
         remask_name = recipe.get("remask_name", "")
         recipe["remask_name"] = remask_name if scripts or remask_name in by_demucs else ""
     if "origin_perceptron" in data:
         data["origin_perceptron"] = Perceptron(**data["origin_perceptron"])
     if "strengths" in data:
         data["strengths"] = Boosting(**data["strengths"])
-    for names in ("demucs_models", "network_names", "script_names", "whole_names", "further_parts"):
+    for names in ("demucs_models", "network_names", "script_names", "whole_names", "drawn_names", "further_parts"):
         recipe[names] = tuple(recipe.get(names, ()))
     unknown = set(recipe["further_parts"]) - set(PARTS)
     if unknown:

@@ -24,11 +24,11 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     (r"htdemucs|hdemucs|hybrid.demucs|mdx_extra|freemusicdemixer", "demucs", "hybrid"),
     (r"demucs", "demucs", "waveform"),
     (r"spleeter", "spleeter", "spectrogram_mask"),
-    (r"open-?unmix|^umx|blstm-uhlich|mmdenselstm|d3net|sisec18-uhl", "open-unmix", "spectrogram_mask"),  # one group
+    (r"open-?unmix|^umx|blstm-uhlich|mmdense|d3net|sisec18-uhl", "open-unmix", "spectrogram_mask"),  # one group
     (r"wave-?u-?net|^wavenet", "wave-u-net", "waveform"),
     (r"tasnet|medleyvox", "tasnet", "waveform"),
-    (r"tdc-unet|lasaft|lightsaft|amss", "tdc-unet", "complex_mask"),
-    (r"cws-mdensenet|mobilenet-subbandtime|resunet143|audiosep", "subband-unet", "complex_mask"),
+    (r"tdc[-_]unet|lasaft|lightsaft|amss", "tdc-unet", "complex_mask"),
+    (r"cws[-_]mdensenet|mobilenet-subbandtime|resunet143|audiosep", "subband-unet", "complex_mask"),
     (r"scnet", "scnet", "complex_mask"),
     (r"^uvr-vr", "vr", "spectrogram_mask"),
     (r"diffusion-sep|consistency-sep|basis-ncsn", "diffusion", "waveform"),

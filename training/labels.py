@@ -17,7 +17,7 @@ def weights(meta: pd.DataFrame, positive: npt.NDArray[np.bool_], family_power: f
     """Return row weights: both classes alike, and within each no repository by its size alone.
 
     Reworked true stems count as much as reworked extractions, of which there are more: else a phase vocoder's traces
-    would speak for an extraction.
+    would speak for an extraction. So do those in a narrow band.
 
     Args:
         meta: rows with columns ``clip``, ``repo``, ``kind`` and ``family``.
@@ -29,13 +29,14 @@ def weights(meta: pd.DataFrame, positive: npt.NDArray[np.bool_], family_power: f
     if family_power:
         size = meta.groupby("family")["clip"].transform("size").to_numpy(float)
         out = np.where(positive, out / size**family_power, out)
-    reworked = (meta["kind"] == "reworked").to_numpy()
     for side in (positive, ~positive):
         if side.any():
             out[side] *= 0.5 * len(out) / out[side].sum()
-    if reworked[positive].any() and reworked[~positive].any():
-        out[reworked & ~positive] *= out[reworked & positive].sum() / out[reworked & ~positive].sum()
-        out[~positive] *= 0.5 * len(out) / out[~positive].sum()
+    for worked_as in ("reworked", "narrow"):
+        worked = (meta["kind"] == worked_as).to_numpy()
+        if worked[positive].any() and worked[~positive].any():
+            out[worked & ~positive] *= out[worked & positive].sum() / out[worked & ~positive].sum()
+            out[~positive] *= 0.5 * len(out) / out[~positive].sum()
     return np.asarray(out, np.float64)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import librosa
 import numpy as np
 import numpy.typing as npt
+import soxr
 
 from training import augment
 from training.processors import space
@@ -20,6 +21,18 @@ Wave = npt.NDArray[np.float32]
 RATE_HZ = 44_100
 KINDS = ("pitch_shift", "time_stretch", "reverb", "codec")
 _CHANCE = (0.3, 0.3, 0.2, 0.2)
+NARROW_HZ = (8_000, 8_000, 11_025, 16_000, 22_050)
+"""Rates of old samplers, telephones and speech recordings."""
+_NARROW_CODINGS = (
+    ("", 0),
+    ("aac", 96),
+    ("aac", 128),
+    ("aac", 256),
+    ("mp3", 64),
+    ("mp3", 128),
+    ("vorbis", 96),
+    ("opus", 64),
+)
 _CODINGS = (("mp3", 48), ("mp3", 64), ("mp3", 64), ("mp3", 80), ("opus", 48), ("aac", 64), ("vorbis", 64))
 
 
@@ -28,10 +41,11 @@ class Rework:
     """A drawn rework.
 
     Args:
-        kind: one of :data:`KINDS`.
-        amount: semitones of a shift, rate of a stretch, strength of a room; 0 for a codec.
+        kind: one of :data:`KINDS`, or ``narrow``.
+        amount: semitones of a shift, rate of a stretch, strength of a room, sampling rate in Hz of a narrow band; 0 for
+            a codec.
         n_fft, hop: of the phase vocoder.
-        codec, bitrate_kbps: of the codec.
+        codec, bitrate_kbps: of the codec; empty for none after a narrow band.
         seed: of the room.
     """
 
@@ -64,6 +78,16 @@ def draw(rng: np.random.Generator) -> Rework:
     return Rework(kind, amounts[kind], n_fft, hop, codec, bitrate_kbps, int(rng.integers(2**31)))
 
 
+def draw_narrow(rng: np.random.Generator) -> Rework:
+    """Draw a narrow band and what codes it.
+
+    Args:
+        rng: source of randomness.
+    """
+    codec, bitrate_kbps = _NARROW_CODINGS[int(rng.integers(len(_NARROW_CODINGS)))]
+    return Rework("narrow", float(rng.choice(NARROW_HZ)), 0, 0, codec, bitrate_kbps, 0)
+
+
 def apply(wave: Wave, rework: Rework, rooms: Sequence[Wave] = ()) -> Wave:
     """Apply a rework.
 
@@ -80,7 +104,11 @@ def apply(wave: Wave, rework: Rework, rooms: Sequence[Wave] = ()) -> Wave:
             np.repeat(wave, 2 // wave.shape[1], 1), rework.amount, np.random.default_rng(rework.seed), rooms
         )
         return made if wave.shape[1] == 2 else made[:, :1].copy()
-    if rework.kind == "codec":
+    if rework.kind == "narrow":
+        wave = band_limited(wave, int(rework.amount))
+    if rework.kind == "narrow" and not rework.codec:
+        return wave
+    if rework.kind in ("codec", "narrow"):
         level = np.float32(0.7 / (np.abs(wave).max() + 1e-9))
         return augment.code(wave * level, rework.codec, rework.bitrate_kbps)
     vocoder = {"n_fft": rework.n_fft, "hop_length": rework.hop}
@@ -89,3 +117,18 @@ def apply(wave: Wave, rework: Rework, rooms: Sequence[Wave] = ()) -> Wave:
     else:
         out = librosa.effects.time_stretch(wave.T, rate=rework.amount, **vocoder)
     return np.ascontiguousarray(out.T, np.float32)
+
+
+def band_limited(wave: Wave, rate_hz: int) -> Wave:
+    """Return a wave as it is after being sampled at a lower rate.
+
+    Args:
+        wave: float32 (n, channels) at 44.1 kHz.
+        rate_hz: rate to go to and back from.
+
+    Returns:
+        The same shape.
+    """
+    there = soxr.resample(wave, RATE_HZ, rate_hz, "VHQ")
+    back = np.asarray(soxr.resample(there, rate_hz, RATE_HZ, "VHQ"), np.float32)
+    return np.pad(back, ((0, max(0, len(wave) - len(back))), (0, 0)))[: len(wave)]

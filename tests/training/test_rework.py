@@ -72,3 +72,24 @@ def test_every_drawn_rework_is_the_same_twice_and_leaves_its_input() -> None:
         assert np.isfinite(first).all()
         assert np.abs(first).max() > 1e-3
     assert np.array_equal(wave, before)
+
+
+@pytest.mark.parametrize("codec", ["", "aac", "vorbis"])
+def test_a_narrow_band_ends_where_the_rate_says(codec: str) -> None:
+    """Noise of 8 kHz ends at 4 kHz, coded afterwards or not, and is as long as before."""
+    rng = np.random.default_rng(0)
+    wave = (0.1 * rng.standard_normal((2 * RATE_HZ, 2))).astype(np.float32)
+    out = rework.apply(wave, made("narrow", 8_000, codec, 128))
+    assert out.shape[1] == 2
+    assert len(out) == pytest.approx(len(wave), abs=3000)
+    spectrum = np.abs(np.fft.rfft(out[:RATE_HZ, 0])) ** 2
+    assert 10 * np.log10(spectrum[1000:3000].mean() / spectrum[5000:20_000].mean()) > 30
+    assert rework.band_limited(wave, 11_025).shape == wave.shape
+
+
+def test_narrow_bands_are_drawn_with_and_without_coding() -> None:
+    """Every rate and codec comes up, and so does none."""
+    rng = np.random.default_rng(0)
+    drawn = [rework.draw_narrow(rng) for _ in range(200)]
+    assert {hand.amount for hand in drawn} == set(map(float, rework.NARROW_HZ))
+    assert {hand.codec for hand in drawn} == {"", "aac", "mp3", "vorbis", "opus"}

@@ -45,6 +45,24 @@ def separate(mix):
         out[stem] = np.ascontiguousarray(wave.T[: len(mix)], np.float32)
     return out
 '''
+TWO = '''
+"""Both voices out of their sum, which holds one in each half of the band; the second comes first."""
+import numpy as np
+
+STEMS = ("first", "second")
+TWO_OF = "vocals"
+RATE_HZ, MONO = 16_000, True
+
+
+def separate(mix):
+    spectrum = np.fft.rfft(mix.mean(1))
+    spectrum[int(len(mix) * 8_000 / 44_100) :] = 0
+    half = int(len(mix) * 2_000 / 44_100)
+    low, high = spectrum.copy(), spectrum.copy()
+    low[half:], high[:half] = 0, 0
+    waves = [np.fft.irfft(s, len(mix))[:, None].repeat(2, 1).astype(np.float32) for s in (high, low)]
+    return dict(zip(STEMS, waves))
+'''
 NOTHING = "STEMS = ('vocals', 'bass')\n\n\ndef separate(mix):\n    return {stem: mix.copy() for stem in STEMS}\n"
 
 
@@ -54,6 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("scripts")
     (made / "roformer-like.py").write_text(WIENER, encoding="utf-8")
     (made / "nothing.py").write_text(NOTHING, encoding="utf-8")
+    (made / "tiger-like.py").write_text(TWO, encoding="utf-8")
     return made
 
 
@@ -203,6 +222,61 @@ def test_estimates_are_masked_over_beside_the_same_twin(folder: Path, tmp_path: 
     assert not rows[rows["origin"] == "studio"]["pair"].duplicated().any()
     drums = next(c for c in clips if c.stem == "drums")
     assert not examples.make(drums, audio.read(drums.path)[1], "remask", [*clips, *others], made_by).meta
+
+
+def test_one_of_several_separators_is_drawn(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each mix is parted by one; what its estimates lack of the band their true stems lack too, and each has one."""
+    clips = catalogue_of(tmp_path, "pairs")
+    limited = WIENER.replace("STEMS = songs", "RATE_HZ = 22_050\nSTEMS = songs")
+    (tmp_path / "spleeter-like.py").write_text(limited, encoding="utf-8")
+    (tmp_path / "roformer-like.py").write_text(WIENER, encoding="utf-8")
+    made_by = recipe(tmp_path, share=0.0, drawn_names=("spleeter-like", "roformer-like"), drawn_share=0.5)
+    assert all("drawn" in dataset.parts_of(clip, made_by) for clip in clips)  # of whole songs twice the share
+    seen: list[tuple[Wave, str]] = []
+    add = wholes.add
+
+    def watch(c: examples.Context, wave: Wave, kind: str, *rest: object) -> None:
+        seen.append((wave, kind))
+        add(c, wave, kind, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(wholes, "add", watch)
+    families = set()
+    for clip in clips:
+        rows = pd.DataFrame(examples.make(clip, audio.read(clip.path)[1], "drawn", clips, made_by).meta)
+        found, true = rows[rows["origin"] == "separated"], rows[rows["origin"] == "studio"]
+        assert set(found["kind"]) == {"drawn"}
+        assert found["pair"].str.contains(examples.OUT_OF_MIXES).all()
+        assert sorted(true["pair"]) == sorted(found["pair"])
+        (family,) = set(found["family"])
+        families.add(family)
+        for wave, _ in seen:
+            spectrum = np.abs(np.fft.rfft(wave[:, 0] * np.hanning(len(wave)))) ** 2
+            top = spectrum[int(len(wave) * 12_000 / 44_100) :].sum() / spectrum.sum()
+            assert (top < 1e-6) == (family == "spleeter") or top < 1e-3
+        assert {kind for _, kind in seen} == {"drawn", "twin"}
+        seen.clear()
+    assert families == {"spleeter", "band-split"}
+    assert {row["name"] for row in card.separators(made_by)} == {"spleeter-like", "roformer-like"}
+
+
+def test_two_voices_are_parted_by_a_separator_for_two(folder: Path, tmp_path: Path) -> None:
+    """Of a voice, dry or not, two are mixed, and each estimate lies beside the one it is nearer to; of others none."""
+    clips, others = catalogue_of(tmp_path, "dry"), catalogue_of(tmp_path, "multitrack")
+    made_by = recipe(folder, share=0.0, drawn_names=("tiger-like",), drawn_share=1.0)
+    pool = [*clips, *others]
+    found = []
+    for clip in pool:
+        rows = examples.make(clip, audio.read(clip.path)[1], "drawn", pool, made_by).meta
+        assert (len(rows) > 0) <= (clip.stem == "vocals")
+        found += [row for row in rows if row["origin"] == "separated"]
+    assert len(found) > 0
+    assert {row["family"] for row in found} == {"tiger"}
+    assert {str(row["pair"]).rsplit("-", 1)[1] for row in found} <= set(script.TWO)
+    low, high = (np.random.default_rng(k).standard_normal((8000, 2)).astype(np.float32) for k in (0, 1))
+    stems: wholes.Stems = {"first": (low, {}), "second": (high, {})}
+    swapped = wholes._in_order({"first": high * 0.9, "second": low * 0.8}, stems)
+    np.testing.assert_array_equal(swapped["first"], low * np.float32(0.8))
+    np.testing.assert_array_equal(wholes._in_order({"first": low, "second": high}, stems)["second"], high)
 
 
 def test_without_scripts_the_configuration_names_none(tmp_path: Path) -> None:

@@ -29,9 +29,9 @@ from training.examples.rows import (
     is_silent,
     pair_of,
 )
-from training.examples.separated import by_classical, by_demucs, by_networks, easy, reworked, surrogates
+from training.examples.separated import by_classical, by_demucs, by_networks, easy, narrow, reworked, surrogates
 from training.examples.sums import bundles, submixes
-from training.examples.wholes import MOST_SDR_DB, OUT_OF_MIXES, WHOLE_S, masked_mixes, whole_mixes
+from training.examples.wholes import MOST_SDR_DB, OUT_OF_MIXES, WHOLE_S, drawn_mixes, masked_mixes, whole_mixes
 
 __all__ = [
     "DEGRADED",
@@ -84,7 +84,7 @@ def make(clip: Clip, samples: Wave, part: str, pool: list[Clip], recipe: Recipe,
 
 
 def gives(clip: Clip, part: str, recipe: Recipe) -> bool:
-    """Whether a clip gives rows of a part at all: of whole mixes and degraded ones a share of the clips does.
+    """Whether a clip gives rows of a part at all: of whole mixes, narrow and degraded ones a share does.
 
     Args:
         clip, part, recipe: whose, of which part, by which recipe.
@@ -94,6 +94,10 @@ def gives(clip: Clip, part: str, recipe: Recipe) -> bool:
         return bool(recipe.whole_names) and lot(clip.name) < recipe.whole_share * more
     if part == "remask":
         return bool(recipe.remask_name) and lot(f"{clip.name}/{part}") < recipe.remask_share * more
+    if part == "drawn":
+        return bool(recipe.drawn_names) and lot(f"{clip.name}/{part}") < recipe.drawn_share * more
+    if part == "narrow":
+        return not clip.oracle and lot(f"{pair_of(clip) or clip.name}/{part}") < recipe.narrow_share
     if part == "degraded":
         return not clip.oracle and lot(pair_of(clip) or clip.name) < recipe.degraded_share
     return True
@@ -109,11 +113,13 @@ PARTS: dict[str, Part] = {
     "network": Part(by_networks, ("n_networks", "network_names", "script_names", *_COMMON)),
     "whole": Part(whole_mixes, ("whole_names", *_COMMON)),
     "remask": Part(masked_mixes, ("remask_name", *_COMMON)),
+    "drawn": Part(drawn_mixes, ("drawn_names", *_COMMON)),
     "easy": Part(easy, ("n_easy", "demucs_models", "network_names", "script_names", *_COMMON)),
     "processed": Part(processed, ("n_processed",)),
     "degraded": Part(degraded, ("degraded_share",)),
     "submix": Part(submixes, ("n_submixes",)),
     "bundle": Part(bundles, ("n_bundles", "script_names")),
     "reworked": Part(reworked, ("n_reworked", *_COMMON)),
+    "narrow": Part(narrow, _COMMON),
 }
 """The kinds of example, in the order in which a clip's rows are joined."""

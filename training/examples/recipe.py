@@ -39,6 +39,11 @@ class Recipe:
         remask_name: the one among them whose estimates out of further mixes are also masked over, as
             :mod:`training.separators.remask` does; empty for none.
         remask_share: as ``whole_share``, of dry stems too.
+        drawn_names: names among those scripts, of which one, drawn, parts a further mix; one that parts two voices
+            hears two of them.
+        drawn_share: as ``whole_share``, of dry voices too where a script parts two of them.
+        narrow_share: share of the clips of which a passage is also cut to a narrow band and coded, an extraction as it
+            is, a studio clip and its surrogate alike: old samples and telephone recordings are no extractions.
         further_parts: keys of :data:`PARTS`: the only rows that clips of the second manifest and those after it give;
             empty for all.
         seed: of everything drawn.
@@ -69,6 +74,9 @@ class Recipe:
     whole_share: float = 0.0
     remask_name: str = ""
     remask_share: float = 0.0
+    drawn_names: tuple[str, ...] = ()
+    drawn_share: float = 0.0
+    narrow_share: float = 0.0
     further_parts: tuple[str, ...] = ()
     seed: int = 0
     keep_maps: bool = False

@@ -223,26 +223,36 @@ def easy(c: Context) -> None:
 
 def reworked(c: Context) -> None:
     """Extractions and true stems after the same heavy hand; what it makes of their processing is not known."""
+    for number in range(c.recipe.n_reworked):
+        _after(c, "reworked", number, rework.draw)
+
+
+def narrow(c: Context) -> None:
+    """An extraction, or a true stem and its surrogate, in a narrow band and coded."""
+    _after(c, "narrow", 0, rework.draw_narrow)
+
+
+def _after(c: Context, kind: str, number: int, draw: Callable[[np.random.Generator], rework.Rework]) -> None:
+    """Rows of an extraction, or of a true stem and its surrogate, after what is drawn for them alike."""
     clip, rng = c.clip, c.rng
     if clip.oracle:
         return
-    for number in range(c.recipe.n_reworked):
-        unknown: dict[str, object] = {"processing": "unknown", "effects": "", "layers": ""}
-        made: list[tuple[Wave, dict[str, object]]] = []
-        pair = f"{clip.name}#reworked{number}"
-        if clip.origin == "separated":
-            made.append((crop(c.samples, rng), {}))
-        else:
-            found = target_of(c)
-            if found is None:
-                continue
-            target, other, _ = found
-            estimate, sdr = surrogate.separate(target, other, rng)
-            made.append((estimate, extracted("surrogate", sdr)))
-            made.append((target, {}))
-        hand = rework.draw(rng)
-        mono = c.samples.shape[1] == 1 and rng.random() < 0.5
-        chain = augment.draw(rng) if rng.random() < 0.4 else None
-        for wave, about in made:
-            worked = rework.apply(wave, hand, read_rooms(c.rooms))
-            add(c, worked, "reworked", number, pair if len(made) == 2 else "", mono, chain, {**unknown, **about})
+    unknown: dict[str, object] = {"processing": "unknown", "effects": "", "layers": ""}
+    made: list[tuple[Wave, dict[str, object]]] = []
+    pair = f"{clip.name}#{kind}{number}"
+    if clip.origin == "separated":
+        made.append((crop(c.samples, rng), {}))
+    else:
+        found = target_of(c)
+        if found is None:
+            return
+        target, other, _ = found
+        estimate, sdr = surrogate.separate(target, other, rng)
+        made.append((estimate, extracted("surrogate", sdr)))
+        made.append((target, {}))
+    hand = draw(rng)
+    mono = c.samples.shape[1] == 1 and rng.random() < 0.5
+    chain = augment.draw(rng) if rng.random() < 0.4 else None
+    for wave, about in made:
+        worked = rework.apply(wave, hand, read_rooms(c.rooms))
+        add(c, worked, kind, number, pair if len(made) == 2 else "", mono, chain, {**unknown, **about})

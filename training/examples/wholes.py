@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,11 +20,11 @@ from training.examples.separated import LEAST_NETWORK_GAIN_DB, demucs_repo, fami
 from training.families import Family
 from training.separators import demucs, networks, remask, script, surrogate
 
-WHOLE, REMASK = "#whole-", "#remask-"
+WHOLE, REMASK, DRAWN = "#whole-", "#remask-", "#drawn-"
 """Names of pairs of estimates out of whole mixes and their true stems hold one of them; the second where the estimates
-are masked over too."""
-OUT_OF_MIXES = f"{WHOLE}|{REMASK}"
-"""Pattern of either."""
+are masked over too, the third where one of several separators was drawn."""
+OUT_OF_MIXES = f"{WHOLE}|{REMASK}|{DRAWN}"
+"""Pattern of any."""
 N_REMASKS = 2
 """Ways in which the estimates out of a mix are masked over."""
 WHOLE_S = 7.8
@@ -54,6 +56,20 @@ def masked_mixes(c: Context) -> None:
     _out_of_mix(c, REMASK, part)
 
 
+def drawn_mixes(c: Context) -> None:
+    """A mix parted by one of ``drawn_names``: a whole one, or two of the clip's kind by a script that parts those."""
+    loaded = [script.load(Path(c.recipe.scripts) / f"{name}.py") for name in c.recipe.drawn_names]
+    able = [s for s in loaded if (s.two_of == c.clip.stem if s.two_of else c.clip.set_name != "dry")]
+    if not able:
+        return
+    drawn = able[int(c.rng.integers(0, len(able)))]
+
+    def part(mix: Wave) -> list[Parted]:
+        return [Parted(script.run(drawn, mix), drawn.family, "drawn")]
+
+    _out_of_mix(c, DRAWN, part, drawn)
+
+
 @dataclass(frozen=True)
 class Parted:
     """Stem name to estimate out of a mix, by which family, and of which kind and number its rows are."""
@@ -64,34 +80,70 @@ class Parted:
     number: int = 0
 
 
-def _out_of_mix(c: Context, mark: str, part: Callable[[Wave], list[Parted]]) -> None:
-    """Estimates of each stem of a whole mix beside the true stem, all through one chain."""
+Stems: TypeAlias = "dict[str, tuple[Wave, dict[str, object]]]"
+"""Stems of a mix by name, (n, 2), and what is known of each."""
+
+
+def _out_of_mix(
+    c: Context, mark: str, part: Callable[[Wave], list[Parted]], limiting: script.Script | None = None
+) -> None:
+    """Estimates of each stem of a mix beside the true stem, all through one chain; both limited as a script's are.
+
+    True stems of which nothing was estimated are kept where no script limits them.
+    """
     clip, rng = c.clip, c.rng
     if clip.origin != "studio" or clip.oracle or clip.stem not in SEPARABLE:
         return
-    stems = _whole(c)
+    two = limiting is not None and bool(limiting.two_of)
+    stems = _two(c) if two else _whole(c)
     mix = np.asarray(sum(wave for wave, _ in stems.values()), np.float32)
     if len(stems) < 2 or is_silent(mix):
         return
-    parted = part(mix)
+    parted = [dataclasses.replace(p, estimates=_in_order(p.estimates, stems)) for p in part(mix)] if two else part(mix)
     if "vocals" in stems and rng.random() < 0.5:
         band = np.asarray(mix - stems["vocals"][0], np.float32)
         stems[script.ACCOMPANIMENT] = (band, {"processing": "unknown", "effects": "", "layers": "submix"})
+    limit = limiting.limit if limiting else lambda wave: wave
     for stem, (truth, known) in stems.items():
         pair, start = f"{clip.name}{mark}{stem}", int(rng.integers(0, len(mix) - N_WINDOW + 1))
         mono = c.samples.shape[1] == 1 and rng.random() < 0.3
         chain = augment.draw(rng) if rng.random() < 0.6 else None
         cut = slice(start, start + N_WINDOW)
+        true, mixed, n_before = limit(truth[cut]), limit(mix[cut]), len(c.rows.meta)
         for made in parted:
             estimate = _estimate_of(stem, made.estimates, [*stems], mix, rng)
             if estimate is None or is_silent(truth[cut]):
                 continue
-            sdr = surrogate.sdr_db(truth[cut], estimate[cut])
-            separated = has_separated(truth[cut], mix[cut], estimate[cut], sdr, LEAST_NETWORK_GAIN_DB)
+            estimate = limit(estimate[cut])
+            sdr = surrogate.sdr_db(true, estimate)
+            separated = has_separated(true, mixed, estimate, sdr, LEAST_NETWORK_GAIN_DB)
             if separated and sdr <= MOST_SDR_DB:
                 about = {**known, **extracted(made.family.name, sdr), "separator_kind": made.family.kind}
-                add(c, estimate[cut], made.kind, made.number, pair, mono, chain, about)
-        add(c, truth[cut], "twin", 0, pair, mono, chain, {**known, **STUDIO})
+                add(c, estimate, made.kind, made.number, pair, mono, chain, about)
+        if limiting is None or len(c.rows.meta) > n_before:
+            add(c, true, "twin", 0, pair, mono, chain, {**known, **STUDIO})
+
+
+def _two(c: Context) -> Stems:
+    """Two performances of the clip's kind, of two songs."""
+    clip, rng = c.clip, c.rng
+    own, about = _own(c, int(rng.integers(0, max(1, len(c.samples) - N_WINDOW + 1))), N_WINDOW)
+    others = [o for o in c.pool if o.stem == clip.stem and o.song != clip.song]
+    wave = passage_of(others[int(rng.integers(0, len(others)))], N_WINDOW, rng, False) if others else None
+    if wave is None:
+        return {}
+    known: dict[str, object] = {"processing": "unknown", "effects": ""}
+    gain = np.float32(rng.uniform(0.3, 0.99) / max(float(np.abs(levelled(own) + wave).max()), 1e-9))
+    first, second = script.TWO
+    return {first: (levelled(own) * gain, about), second: (wave * gain, known)}
+
+
+def _in_order(estimates: dict[str, Wave], stems: Stems) -> dict[str, Wave]:
+    """Estimates of two of a kind, which come in any order, each under the name of what it is nearer to."""
+    found = [estimates[name] for name in script.TWO]
+    nearness = [[surrogate.sdr_db(stems[name][0], wave) for wave in found] for name in script.TWO]
+    straight = nearness[0][0] + nearness[1][1] >= nearness[0][1] + nearness[1][0]
+    return dict(zip(script.TWO, found if straight else found[::-1], strict=True))
 
 
 def _parted(name: str, mix: Wave, recipe: Recipe) -> Parted:
@@ -102,22 +154,32 @@ def _parted(name: str, mix: Wave, recipe: Recipe) -> Parted:
     return Parted(script.run(loaded, mix), loaded.family)
 
 
-def _whole(c: Context) -> dict[str, tuple[Wave, dict[str, object]]]:
-    """Stems of a mix by name, (n, 2), and what is known of each: of the clip's own song at one moment where the clip
-    lies among whole songs, else of several songs at random levels."""
-    clip, rng, n = c.clip, c.rng, int(WHOLE_S * audio.SAMPLE_RATE_HZ)
-    start = int(rng.integers(0, max(1, min(len(c.samples), MATE_S * audio.SAMPLE_RATE_HZ) - n + 1)))
-    passage = lambda wave: np.resize(stereo(wave)[start : start + n], (n, 2))  # noqa: E731
-    own, used = with_effects(passage(c.samples), c)
+def _own(c: Context, start: int, n: int) -> tuple[Wave, dict[str, object]]:
+    """A passage of the clip, (n, 2), through effects now and then, and what is known of it."""
+    clip, rng = c.clip, c.rng
+    own, used = with_effects(_passage(c.samples, start, n), c)
     about: dict[str, object] = {"processing": "unknown" if used else clip.wetness, "effects": used}
     if clip.set_name == "dry" and rng.random() < 0.5:
         made = effects.produce(own, str(rng.choice(["hybrid", "wet"])), rng, read_rooms(c.rooms))
         own, about = made.wave, {"processing": made.processing, "effects": json.dumps(made.effects)}
-    stems = {clip.stem: (stereo(own), about)}
+    return stereo(own), about
+
+
+def _passage(wave: Wave, start: int, n: int) -> Wave:
+    return np.resize(stereo(wave)[start : start + n], (n, 2))
+
+
+def _whole(c: Context) -> Stems:
+    """Stems of a mix: of the clip's own song at one moment where the clip lies among whole songs, else of several songs
+    at random levels."""
+    clip, rng, n = c.clip, c.rng, int(WHOLE_S * audio.SAMPLE_RATE_HZ)
+    start = int(rng.integers(0, max(1, min(len(c.samples), MATE_S * audio.SAMPLE_RATE_HZ) - n + 1)))
+    stems = {clip.stem: _own(c, start, n)}
     of_song = clip.set_name == "pairs"
     kin = [o for o in c.pool if o.set_name != "dry" and (o.set_name == "pairs" and o.song == clip.song) == of_song]
     if not of_song:
-        stems[clip.stem] = (levelled(stems[clip.stem][0]), about)
+        own, about = stems[clip.stem]
+        stems[clip.stem] = (levelled(own), about)
     for stem in SEPARABLE:
         able = [o for o in kin if o.stem == stem]
         if stem == clip.stem or not able or (not of_song and rng.random() < 0.15):
@@ -126,7 +188,7 @@ def _whole(c: Context) -> dict[str, tuple[Wave, dict[str, object]]]:
         wave = mate(other.path) if of_song else passage_of(other, n, rng, False)
         if wave is not None and len(wave) > start * of_song:
             known: dict[str, object] = {"processing": other.wetness, "effects": "", "layers": layers_of(other)}
-            stems[stem] = (passage(wave) if of_song else wave, known)
+            stems[stem] = (_passage(wave, start, n) if of_song else wave, known)
     loudest = max(float(np.abs(sum(wave for wave, _ in stems.values())).max()), 1e-9)
     gain = np.float32(rng.uniform(0.3, 0.99) / loudest)
     return {stem: (np.asarray(wave * gain, np.float32), known) for stem, (wave, known) in stems.items()}

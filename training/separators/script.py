@@ -3,27 +3,35 @@
 The file has ``STEMS``, the names it gives (``vocals``, ``drums``, ``bass``, ``other``, or ``accompaniment`` for all but
 the voice), and ``separate(mix)``, which takes float32 (n, 2) at 44.1 kHz and returns stem name to estimate of the same
 shape. ``SOURCE``, where it has one, tells the model card where the weights come from: ``repository``, ``commit``,
-``licence``. The file's name without ending is the separator's. It is run as code: load only what you would run
-yourself.
+``licence``. ``RATE_HZ``, where it has one, is the rate it works at, and ``MONO = True`` says that it hears one channel:
+true stems beside its estimates are limited alike. ``TWO_OF = "vocals"`` says that it parts two voices, of which it
+gives ``first`` and ``second``. The file's name without ending is the separator's. It is run as code: load only what you
+would run yourself.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
 
 from training.families import Family, family_of
+from training.rework import band_limited
 from training.separators.errors import SeparatorError
 from training.separators.separator import Piece, Separator, digest_of
 
 Wave = npt.NDArray[np.float32]
 ACCOMPANIMENT = "accompaniment"
+TWO = ("first", "second")
+"""Names of the estimates of a script that parts two of a kind."""
+RATE_HZ = 44_100
 
 
 @dataclass(frozen=True)
@@ -35,17 +43,33 @@ class Script:
         stems: what it gives.
         separate: mix to stems, as the file has it.
         source: of its weights: ``repository``, ``commit``, ``licence``.
+        rate_hz: nothing above half of it comes out.
+        mono: it hears one channel.
+        two_of: the kind of stem of which it parts two, or empty.
     """
 
     name: str
     stems: tuple[str, ...]
     separate: Callable[[Wave], dict[str, Wave]]
     source: dict[str, str] = field(default_factory=dict)
+    rate_hz: int = RATE_HZ
+    mono: bool = False
+    two_of: str = ""
 
     @property
     def family(self) -> Family:
         """The family its name belongs to."""
         return family_of(self.name)
+
+    def limit(self, wave: Wave) -> Wave:
+        """Return a wave with the band and the channels that its estimates have, so that these do not tell them.
+
+        Args:
+            wave: float32 (n, 2) at 44.1 kHz.
+        """
+        if self.rate_hz < RATE_HZ:
+            wave = band_limited(wave, self.rate_hz)
+        return np.repeat(wave.mean(1, keepdims=True), 2, 1) if self.mono else wave
 
 
 @lru_cache(maxsize=64)
@@ -58,18 +82,59 @@ def load(file: Path) -> Script:
     Raises:
         SeparatorError: no such file, one that fails, or one without ``STEMS`` and ``separate``.
     """
-    spec = importlib.util.spec_from_file_location(f"separator_{file.stem.replace('-', '_')}", file)
-    if spec is None or spec.loader is None or not file.is_file():
-        raise SeparatorError(f"{file}: found no such Python file")
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        module = module_of(file)
+    except SeparatorError:
+        raise
     except Exception as error:  # a stranger's file may fail in any way
         raise SeparatorError(f"{file}: could not be loaded ({type(error).__name__}: {error})") from error
     stems, function = getattr(module, "STEMS", None), getattr(module, "separate", None)
     if not stems or not callable(function):
         raise SeparatorError(f"{file}: found no STEMS or no separate(mix); needed: both")
-    return Script(file.stem, tuple(stems), function, dict(getattr(module, "SOURCE", {})))
+    return Script(
+        file.stem,
+        tuple(stems),
+        function,
+        source=dict(getattr(module, "SOURCE", {})),
+        rate_hz=int(getattr(module, "RATE_HZ", RATE_HZ)),
+        mono=bool(getattr(module, "MONO", False)),
+        two_of=str(getattr(module, "TWO_OF", "")),
+    )
+
+
+def folder_of(variable: str, source: dict[str, str]) -> Path:
+    """Return the checkout that a script's code and weights are taken from.
+
+    Args:
+        variable: of the environment, which names it.
+        source: what it is a checkout of.
+
+    Raises:
+        SeparatorError: the variable names no folder.
+    """
+    folder = Path(os.environ.get(variable) or " ")
+    if not folder.is_dir():
+        raise SeparatorError(
+            f"{variable} names no folder; set it to a checkout of {source['repository']} at {source['commit']}"
+        )
+    return folder
+
+
+def module_of(file: Path) -> ModuleType:
+    """Run a Python file that is no part of a package.
+
+    Args:
+        file: to run.
+
+    Raises:
+        SeparatorError: no such Python file.
+    """
+    spec = importlib.util.spec_from_file_location(f"separator_{file.stem.replace('-', '_')}", file)
+    if spec is None or spec.loader is None or not file.is_file():
+        raise SeparatorError(f"{file}: found no such Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def run(script: Script, mix: Wave) -> dict[str, Wave]:
