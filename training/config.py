@@ -102,7 +102,7 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
     Raises:
         ValueError: an unknown or missing key, named, or networks of which the configuration names none.
     """
-    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    data = layered(path)
     recipe = dict(data.pop("recipe", {}))
     if demucs_repo is not None:
         recipe["demucs_repo"] = demucs_repo
@@ -143,6 +143,29 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
         if network.cycles and not getattr(read.recipe, kept):
             raise ValueError(f"{path}: found cycles in [{table}]; needed: {kept} = true in [recipe]")
     return read
+
+
+def layered(path: Path) -> dict[str, Any]:
+    """Return the keys of a TOML file over those of the file beside it that its ``base`` names, table by table.
+
+    Args:
+        path: TOML file.
+
+    Raises:
+        ValueError: the base is not there, or has a base itself.
+    """
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    if "base" not in data:
+        return data
+    file = path.with_name(str(data.pop("base")))
+    if not file.is_file():
+        raise ValueError(f"{path}: found no base {file.name} beside it; needed: a TOML file")
+    merged = tomllib.loads(file.read_text(encoding="utf-8"))
+    if "base" in merged:
+        raise ValueError(f"{path}: found a base in its base {file.name}; needed: one without")
+    for name, value in data.items():
+        merged[name] = merged.get(name, {}) | value if isinstance(value, dict) else value
+    return merged
 
 
 def _statistics(head: str, data: dict[str, Any]) -> Boosting | Perceptron:

@@ -585,3 +585,18 @@ def test_the_full_configuration_adds_to_the_shipped_one(root: Path) -> None:
     assert dataclasses.replace(full, recipe=plain.recipe, network=plain.network, onsets=plain.onsets) == plain
     with pytest.raises(ValueError, match="found no network_names for nets"):
         config.load(evaluate.CONFIG_FILE, None, "nets")
+
+
+def test_a_configuration_builds_on_the_one_beside_it(tmp_path: Path) -> None:
+    """Its keys lie over those of its base, table by table; a base that is not there, or has one, is named."""
+    (tmp_path / "plain.toml").write_text(evaluate.CONFIG_FILE.read_text(encoding="utf-8"), encoding="utf-8")
+    mine = tmp_path / "mine.toml"
+    mine.write_text('base = "plain.toml"\nseed = 7\n[origin]\nrounds = 3\n', encoding="utf-8")
+    plain, found = config.load(evaluate.CONFIG_FILE), config.load(mine)
+    assert found == dataclasses.replace(plain, seed=7, origin=dataclasses.replace(plain.origin, rounds=3))
+    (tmp_path / "third.toml").write_text('base = "mine.toml"\n', encoding="utf-8")
+    with pytest.raises(ValueError, match="needed: one without"):
+        config.load(tmp_path / "third.toml")
+    mine.write_text('base = "gone.toml"\n', encoding="utf-8")
+    with pytest.raises(ValueError, match="found no base gone"):
+        config.load(mine)
