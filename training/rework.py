@@ -106,8 +106,8 @@ def apply(wave: Wave, rework: Rework, rooms: Sequence[Wave] = ()) -> Wave:
         return made if wave.shape[1] == 2 else made[:, :1].copy()
     if rework.kind == "narrow":
         wave = band_limited(wave, int(rework.amount))
-    if rework.kind == "narrow" and not rework.codec:
-        return wave
+        if not rework.codec:
+            return wave
     if rework.kind in ("codec", "narrow"):
         level = np.float32(0.7 / (np.abs(wave).max() + 1e-9))
         return augment.code(wave * level, rework.codec, rework.bitrate_kbps)
@@ -131,4 +131,4 @@ def band_limited(wave: Wave, rate_hz: int) -> Wave:
     """
     there = soxr.resample(wave, RATE_HZ, rate_hz, "VHQ")
     back = np.asarray(soxr.resample(there, rate_hz, RATE_HZ, "VHQ"), np.float32)
-    return np.pad(back, ((0, max(0, len(wave) - len(back))), (0, 0)))[: len(wave)]
+    return librosa.util.fix_length(back, size=len(wave), axis=0)

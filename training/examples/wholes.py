@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,12 +30,14 @@ WHOLE_S = 7.8
 """Length of whole mixes: what HTDemucs hears at once."""
 MOST_SDR_DB = 20.0
 """An estimate better than this differs from a true stem by less than a studio's own processing, and is left out."""
+Stems: TypeAlias = dict[str, tuple[Wave, dict[str, object]]]
+"""Stems of a mix by name, (n, 2), and what is known of each."""
 
 
 def whole_mixes(c: Context) -> None:
     """A whole mix parted by each of ``whole_names`` into all its stems, as vendors do it; one twin for all."""
     if c.clip.set_name != "dry":
-        _out_of_mix(c, WHOLE, lambda mix: [_parted(name, mix, c.recipe) for name in c.recipe.whole_names])
+        _out_of_mix(c, WHOLE, lambda mix, _: [_parted(name, mix, c.recipe) for name in c.recipe.whole_names])
 
 
 def masked_mixes(c: Context) -> None:
@@ -44,7 +45,7 @@ def masked_mixes(c: Context) -> None:
     if c.clip.set_name == "dry" and c.clip.stem == "drums":  # single hits
         return
 
-    def part(mix: Wave) -> list[Parted]:
+    def part(mix: Wave, _: Stems) -> list[Parted]:
         plain, how = _parted(c.recipe.remask_name, mix, c.recipe), ""
         out = [plain]
         for number in range(N_REMASKS):
@@ -64,10 +65,11 @@ def drawn_mixes(c: Context) -> None:
         return
     drawn = able[int(c.rng.integers(0, len(able)))]
 
-    def part(mix: Wave) -> list[Parted]:
-        return [Parted(script.run(drawn, mix), drawn.family, "drawn")]
+    def part(mix: Wave, stems: Stems) -> list[Parted]:
+        estimates = script.run(drawn, mix)
+        return [Parted(_in_order(estimates, stems) if drawn.two_of else estimates, drawn.family, "drawn")]
 
-    _out_of_mix(c, DRAWN, part, drawn)
+    _out_of_mix(c, DRAWN, part, _two if drawn.two_of else _whole, drawn.limit)
 
 
 @dataclass(frozen=True)
@@ -80,47 +82,48 @@ class Parted:
     number: int = 0
 
 
-Stems: TypeAlias = "dict[str, tuple[Wave, dict[str, object]]]"
-"""Stems of a mix by name, (n, 2), and what is known of each."""
-
-
 def _out_of_mix(
-    c: Context, mark: str, part: Callable[[Wave], list[Parted]], limiting: script.Script | None = None
+    c: Context,
+    mark: str,
+    part: Callable[[Wave, Stems], list[Parted]],
+    mixed: Callable[[Context], Stems] | None = None,
+    limit: Callable[[Wave], Wave] | None = None,
 ) -> None:
-    """Estimates of each stem of a mix beside the true stem, all through one chain; both limited as a script's are.
+    """Estimates of each stem of a mix beside the true stem, all through one chain.
 
-    True stems of which nothing was estimated are kept where no script limits them.
+    ``mixed`` puts the stems together, a whole mix by default. ``limit`` is done to estimates and true stems alike; then
+    true stems of which nothing was estimated are left out.
     """
     clip, rng = c.clip, c.rng
     if clip.origin != "studio" or clip.oracle or clip.stem not in SEPARABLE:
         return
-    two = limiting is not None and bool(limiting.two_of)
-    stems = _two(c) if two else _whole(c)
+    stems = (mixed or _whole)(c)
     mix = np.asarray(sum(wave for wave, _ in stems.values()), np.float32)
     if len(stems) < 2 or is_silent(mix):
         return
-    parted = [dataclasses.replace(p, estimates=_in_order(p.estimates, stems)) for p in part(mix)] if two else part(mix)
+    parted = part(mix, stems)
     if "vocals" in stems and rng.random() < 0.5:
         band = np.asarray(mix - stems["vocals"][0], np.float32)
         stems[script.ACCOMPANIMENT] = (band, {"processing": "unknown", "effects": "", "layers": "submix"})
-    limit = limiting.limit if limiting else lambda wave: wave
     for stem, (truth, known) in stems.items():
         pair, start = f"{clip.name}{mark}{stem}", int(rng.integers(0, len(mix) - N_WINDOW + 1))
         mono = c.samples.shape[1] == 1 and rng.random() < 0.3
         chain = augment.draw(rng) if rng.random() < 0.6 else None
         cut = slice(start, start + N_WINDOW)
-        true, mixed, n_before = limit(truth[cut]), limit(mix[cut]), len(c.rows.meta)
+        true, mixture, n_before = truth[cut], mix[cut], len(c.rows.meta)
+        if limit:
+            true, mixture = limit(true), limit(mixture)
         for made in parted:
             estimate = _estimate_of(stem, made.estimates, [*stems], mix, rng)
             if estimate is None or is_silent(truth[cut]):
                 continue
-            estimate = limit(estimate[cut])
+            estimate = limit(estimate[cut]) if limit else estimate[cut]
             sdr = surrogate.sdr_db(true, estimate)
-            separated = has_separated(true, mixed, estimate, sdr, LEAST_NETWORK_GAIN_DB)
+            separated = has_separated(true, mixture, estimate, sdr, LEAST_NETWORK_GAIN_DB)
             if separated and sdr <= MOST_SDR_DB:
                 about = {**known, **extracted(made.family.name, sdr), "separator_kind": made.family.kind}
                 add(c, estimate, made.kind, made.number, pair, mono, chain, about)
-        if limiting is None or len(c.rows.meta) > n_before:
+        if not limit or len(c.rows.meta) > n_before:
             add(c, true, "twin", 0, pair, mono, chain, {**known, **STUDIO})
 
 
@@ -128,14 +131,15 @@ def _two(c: Context) -> Stems:
     """Two performances of the clip's kind, of two songs."""
     clip, rng = c.clip, c.rng
     own, about = _own(c, int(rng.integers(0, max(1, len(c.samples) - N_WINDOW + 1))), N_WINDOW)
+    own = levelled(own)
     others = [o for o in c.pool if o.stem == clip.stem and o.song != clip.song]
     wave = passage_of(others[int(rng.integers(0, len(others)))], N_WINDOW, rng, False) if others else None
     if wave is None:
         return {}
     known: dict[str, object] = {"processing": "unknown", "effects": ""}
-    gain = np.float32(rng.uniform(0.3, 0.99) / max(float(np.abs(levelled(own) + wave).max()), 1e-9))
+    gain = np.float32(rng.uniform(0.3, 0.99) / max(float(np.abs(own + wave).max()), 1e-9))
     first, second = script.TWO
-    return {first: (levelled(own) * gain, about), second: (wave * gain, known)}
+    return {first: (own * gain, about), second: (wave * gain, known)}
 
 
 def _in_order(estimates: dict[str, Wave], stems: Stems) -> dict[str, Wave]:

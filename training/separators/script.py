@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -120,19 +121,22 @@ def folder_of(variable: str, source: dict[str, str]) -> Path:
     return folder
 
 
-def module_of(file: Path) -> ModuleType:
-    """Run a Python file that is no part of a package.
+def module_of(file: Path, name: str = "") -> ModuleType:
+    """Run a Python file that is no part of an installed package.
 
     Args:
         file: to run.
+        name: under which it can be imported from then on; empty for one that nothing imports.
 
     Raises:
         SeparatorError: no such Python file.
     """
-    spec = importlib.util.spec_from_file_location(f"separator_{file.stem.replace('-', '_')}", file)
+    spec = importlib.util.spec_from_file_location(name or f"separator_{file.stem.replace('-', '_')}", file)
     if spec is None or spec.loader is None or not file.is_file():
         raise SeparatorError(f"{file}: found no such Python file")
     module = importlib.util.module_from_spec(spec)
+    if name:
+        sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 

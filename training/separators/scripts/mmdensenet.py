@@ -56,7 +56,7 @@ def _channel(mix: Wave) -> dict[str, Wave]:
     for stem, mask in zip(STEMS, masks, strict=True):
         wave = librosa.istft(spectrum * mask, hop_length=HOP, n_fft=WINDOW, length=len(mono))
         wave = soxr.resample(np.asarray(wave, np.float32), RATE_HZ, MIX_RATE_HZ, "VHQ")
-        made[stem] = np.asarray(np.pad(wave, (0, max(0, len(mix) - len(wave))))[: len(mix)], np.float32)
+        made[stem] = np.asarray(librosa.util.fix_length(wave, size=len(mix)), np.float32)
     return made
 
 

@@ -9,19 +9,16 @@ are no part of this project. Nothing above 12 kHz comes out.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import sys
 import types
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from training.separators.errors import SeparatorError
-from training.separators.script import TWO, folder_of
+from training.separators.script import TWO, folder_of, module_of
 
 Wave = npt.NDArray[np.float32]
 SOURCE = {
@@ -37,20 +34,16 @@ MIX_RATE_HZ = 44_100
 
 def separate(mix: Wave) -> dict[str, Wave]:
     """Both voices, in the order in which the network gives them; the two channels alike."""
+    import librosa
     import soxr
     import torch
 
     mono = soxr.resample(mix.mean(1, dtype=np.float32), MIX_RATE_HZ, RATE_HZ, "VHQ")
     with torch.inference_mode():
         made = _load()(torch.from_numpy(np.ascontiguousarray(mono, np.float32))[None, None])[0][0].numpy()
-    voices = [_to_stereo(soxr.resample(voice, RATE_HZ, MIX_RATE_HZ, "VHQ"), len(mix)) for voice in made]
+    voices = [soxr.resample(voice, RATE_HZ, MIX_RATE_HZ, "VHQ") for voice in made]
+    voices = [librosa.util.fix_length(voice, size=len(mix))[:, None].repeat(2, 1) for voice in voices]
     return dict(zip(TWO, voices, strict=True))
-
-
-def _to_stereo(wave: Wave, n: int) -> Wave:
-    """Of n samples, in both channels."""
-    wave = np.pad(wave, (0, max(0, n - len(wave))))[:n]
-    return np.ascontiguousarray(np.repeat(wave[:, None], 2, 1), np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -81,15 +74,6 @@ def _module() -> Any:
     """``look2hear/models/unmixx_model.py`` without the packages that inference has no use for."""
     import torch
 
-    def file(name: str, path: Path) -> types.ModuleType:
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise SeparatorError(f"{path}: found no such Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-        return module
-
     def pad_x_to_y(x: Any, y: Any) -> Any:
         return torch.nn.functional.pad(x, [0, y.shape[-1] - x.shape[-1]])
 
@@ -118,9 +102,9 @@ def _module() -> Any:
         sys.modules["look2hear.models.base_model"].BaseModel = BaseModel  # type: ignore[attr-defined]
         models = folder_of("UNMIXX_FOLDER", SOURCE) / "look2hear" / "models"
         for layer in ("activations", "normalizations"):
-            module = file(f"look2hear.models.layers.{layer}", models / "layers" / f"{layer}.py")
+            module = module_of(models / "layers" / f"{layer}.py", f"look2hear.models.layers.{layer}")
             setattr(sys.modules["look2hear.models.layers"], layer, module)
-        return file("look2hear.models.unmixx_model", models / "unmixx_model.py")
+        return module_of(models / "unmixx_model.py", "look2hear.models.unmixx_model")
     finally:
         for name, module in before.items():
             if module is None:
