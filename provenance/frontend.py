@@ -2,8 +2,8 @@
 
 Timbre says which instrument plays; texture says how the signal was made. A local mean over frequency is taken off
 every log spectrum, so what is left is holes, combs, floors and smear, and the statistics of that and of energy over
-time are what origin is judged by. Statistics of production and of the waveform, for processing and effects, follow
-them. The numbers here are the model's contract: they are copied into its ``config.json`` and compared at load.
+time are what origin is judged by above all. Statistics of production and of the waveform, for processing and effects,
+follow them. The numbers here are the model's contract: they are copied into its ``config.json`` and compared at load.
 """
 
 from __future__ import annotations

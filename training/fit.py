@@ -350,8 +350,9 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-HEADS_ON_ALL = ("processing", "effects", "strengths")
-"""The heads that see statistics of production too: timbre is in them, and the others did no better with it."""
+HEADS_ON_ALL = ("processing", "effects", "strengths", "origin_perceptron")
+"""The heads that see statistics of production and of the waveform too: with timbre, which is in them, trees of origin
+did worse on a quarter of these clips; its perceptron does better, see LOG.md."""
 _Fit = Callable[[np.ndarray[Any, Any], pd.DataFrame, config.Config], Any]
 _STEPS: dict[str, _Fit] = {
     "distance": lambda features, meta, settings: fitting.fit_distance(features),
