@@ -351,8 +351,7 @@ def _one_thread() -> None:
 
 
 HEADS_ON_ALL = ("processing", "effects", "strengths", "origin_perceptron")
-"""The heads that see statistics of production and of the waveform too: with timbre, which is in them, trees of origin
-did worse on a quarter of these clips; its perceptron does better, see LOG.md."""
+"""The heads that see statistics of production and of the waveform too; what others make of them stands in LOG.md."""
 _Fit = Callable[[np.ndarray[Any, Any], pd.DataFrame, config.Config], Any]
 _STEPS: dict[str, _Fit] = {
     "distance": lambda features, meta, settings: fitting.fit_distance(features),
