@@ -197,8 +197,10 @@ def test_a_killed_run_goes_on(tmp_path: Path, manifest: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
-    while len(list((tmp_path / "out" / "rows").glob("*.json"))) < 1 and time.monotonic() < deadline:
+    # A song's rows are in their own file before the manifest lists them: only the latter shows that both are done.
+    while not (tmp_path / "out" / "manifest.csv").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
+    assert process.poll() is None, "it ended before it could be killed"
     process.send_signal(signal.SIGKILL)
     process.wait()
     time.sleep(1.5)  # the program it had started ends by itself
