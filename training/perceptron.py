@@ -45,6 +45,8 @@ class Perceptron:
         dropout: of the hidden layers.
         input_dropout: of the bent statistics.
         noise: standard deviation of what is added to them.
+        mixing: rows and their targets are mixed in pairs, by shares from the beta distribution with this parameter
+            twice (mixup, Zhang et al. 2018); 0 mixes none.
         share: of the origin alone: weight of its log odds beside those of trees and networks.
     """
 
@@ -56,6 +58,7 @@ class Perceptron:
     dropout: float = 0.2
     input_dropout: float = 0.1
     noise: float = 0.05
+    mixing: float = 0.0
     share: float = 0.0
 
 
@@ -177,9 +180,14 @@ def _fit(
         chance = weight / weight.sum()
         for _ in range(settings.n_steps):
             chosen = torch.from_numpy(rng.choice(len(values), settings.batch, p=chance))
-            given = x[chosen]
+            given, wanted = x[chosen], y[chosen]
+            if settings.mixing:
+                part = rng.beta(settings.mixing, settings.mixing, settings.batch).astype(np.float32)
+                share, other = torch.from_numpy(part), torch.randperm(settings.batch)
+                given = share[:, None] * given + (1 - share[:, None]) * given[other]
+                wanted = share * wanted + (1 - share) * wanted[other]
             said = net(given + settings.noise * torch.randn_like(given))[:, 0]
-            loss = loss_of(said, y[chosen])
+            loss = loss_of(said, wanted)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,20 @@ def test_rows_of_no_weight_teach_nothing() -> None:
     for believed in (first, ~first):
         model = perceptron.fit(rows, values, believed.astype(float), SMALL, 0)
         assert np.median(model.predict(rows)) == pytest.approx(values[believed][0], abs=1.5)
+
+
+def test_mixed_rows_make_it_less_sure() -> None:
+    """Where classes lie apart, pairs mixed on the way leave no log odds as far out, and the classes as well told."""
+    rows = skewed(4000, 9)
+    is_so = rows[:, 5] > 0
+    plain, mixed = (
+        perceptron.fit_log_odds(rows[:3000], is_so[:3000], np.ones(3000), replace(SMALL, mixing=mixing), 0)
+        for mixing in (0.0, 0.3)
+    )
+    said = {name: model.predict(rows[3000:]) for name, model in (("plain", plain), ("mixed", mixed))}
+    assert np.abs(said["mixed"]).mean() < 0.8 * np.abs(said["plain"]).mean()
+    for found in said.values():
+        assert ((found > 0) == is_so[3000:]).mean() > 0.95
 
 
 def test_it_may_tell_classes_apart() -> None:
