@@ -51,11 +51,14 @@ def test_a_lost_node_costs_no_row_and_blames_only_the_poison(cluster: Any, tmp_p
             time.sleep(0.05)
         cluster.remove_node(cluster.extra, allow_graceful=False)
 
-    thread = threading.Thread(target=lose)
+    thread = threading.Thread(target=lose, daemon=True)
     thread.start()
     progress = score_source(str(tmp_path / "in"), out, engine="ray", loader=LOADER)
     thread.join()
     found = rows(out)
+    until = time.monotonic() + 60
+    while sum(n["Alive"] for n in ray.nodes()) > 1 and time.monotonic() < until:
+        time.sleep(0.2)  # health checks notice it
     assert len([n for n in ray.nodes() if n["Alive"]]) == 1
     assert progress.n_done == len(found) == len({row["path"] for row in found}) == 181
     assert Counter(row["status"] for row in found) == {"ok": 180, "crashed": 1}

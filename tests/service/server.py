@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -120,8 +121,9 @@ def children(pid: int) -> list[int]:
     tasks = Path(f"/proc/{pid}/task")
     found: list[int] = []
     for task in tasks.iterdir() if tasks.exists() else ():
-        for child in (task / "children").read_text().split():
-            found += [int(child), *children(int(child))]
+        with suppress(OSError):  # a thread that has ended meanwhile
+            for child in (task / "children").read_text().split():
+                found += [int(child), *children(int(child))]
     return found
 
 
@@ -133,7 +135,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_until(condition: object, timeout_s: float = 30, every_s: float = 0.05) -> None:
+def wait_until(condition: object, timeout_s: float = 120, every_s: float = 0.05) -> None:
     """Wait until a condition holds, or fail."""
     assert callable(condition)
     deadline = time.monotonic() + timeout_s

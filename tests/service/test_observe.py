@@ -104,7 +104,7 @@ def test_traces_are_exported_by_setting(serve: Callable[..., Server], wav: bytes
         with server.client() as client:
             assert client.post("/v1/verdicts", files={"file": wav}).status_code == 200
         try:
-            wait_until(lambda: b"/v1/verdicts" in got.get("/v1/traces", b""), 15)
+            wait_until(lambda: b"/v1/verdicts" in got.get("/v1/traces", b""), 60)
         finally:
             server.stop()
             collector.shutdown()

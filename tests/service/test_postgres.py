@@ -87,7 +87,8 @@ def test_jobs_live_in_postgresql_and_survive_a_kill(serve: Callable[..., Server]
     """With the setting, jobs, rows and queue lie in PostgreSQL, and kill -9 in the middle loses and doubles nothing."""
     server = serve(database_url=postgres.url)
     assert not list(server.state.glob("*.sqlite*"))
-    uploads = [("file", (f"{k}.flac", sounds.stem("flac", 15.0, seed=k % 3))) for k in range(16)]
+    stems = [sounds.stem("flac", 15.0, seed=k) for k in range(3)]
+    uploads = [("file", (f"{k}.flac", stems[k % 3])) for k in range(60)]
     with server.client() as client:
         job = client.post("/v1/jobs", files=uploads).json()
         wait_until(lambda: client.get(f"/v1/jobs/{job['id']}").json()["files"]["done"] >= 3, 60)
@@ -99,27 +100,28 @@ def test_jobs_live_in_postgresql_and_survive_a_kill(serve: Callable[..., Server]
         server.start()
         now = ended(client, job)
         found = rows(client, job)
-    assert now["files"]["done"] == 16
-    assert [row["path"] for row in found] == [f"{k}.flac" for k in range(16)]
+    assert now["files"]["done"] == 60
+    assert [row["path"] for row in found] == [f"{k}.flac" for k in range(60)]
 
 
 def test_two_services_share_a_database(serve: Callable[..., Server], postgres: Postgres, wav: bytes) -> None:
     """Each runs the jobs whose uploads it has, and neither touches the other's, also not at a start."""
     one, two = serve(database_url=postgres.url), serve(database_url=postgres.url)
     with one.client() as first, two.client() as second:
-        jobs: list[Any] = [c.post("/v1/jobs", files=[("file", wav)] * 8).json() for c in (first, second)]
+        posts = ((first, 8), (second, 100))
+        jobs: list[Any] = [c.post("/v1/jobs", files=[("file", wav)] * n).json() for c, n in posts]
         two.kill()
         assert ended(first, jobs[0])["files"]["done"] == 8
         assert first.get(f"/v1/jobs/{jobs[1]['id']}").json()["state"] != "done"
         two.start()
-        assert ended(second, jobs[1])["files"]["done"] == 8
+        assert ended(second, jobs[1])["files"]["done"] == 100
 
 
 def test_a_database_that_goes_away_is_waited_for(serve: Callable[..., Server], postgres: Postgres, wav: bytes) -> None:
     """Without its database the service is not ready, but gives verdicts; when it is back, the job goes on."""
     server = serve(database_url=postgres.url)
     with server.client() as client:
-        job = client.post("/v1/jobs", files=[("file", sounds.stem("flac", 20.0))] * 12).json()
+        job = client.post("/v1/jobs", files=[("file", sounds.stem("flac", 20.0))] * 50).json()
         wait_until(lambda: client.get(f"/v1/jobs/{job['id']}").json()["files"]["done"] >= 2, 60)
         postgres.stop()
         assert client.get("/readyz").status_code == 503

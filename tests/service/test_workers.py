@@ -11,12 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import numpy as np
 
 from service.pool import Pool
 from service.worker import Limits, Outcome, Refused, Scored, Task
 from tests.service import sounds
 from tests.service.server import Server, alive, children, wait_until
 from tests.service.test_problems import is_problem
+from tests.sounds import encode, music
 
 
 def workers(server: Server) -> list[int]:
@@ -35,13 +37,13 @@ def test_a_killed_worker_costs_nobody_an_answer(serve: Callable[..., Server]) ->
     """Workers killed from outside while they score are replaced, and their files are scored again."""
     server = serve()
     long = sounds.stem("flac", 60.0)
-    with server.client() as client, ThreadPoolExecutor(4) as threads:
+    with server.client() as client, ThreadPoolExecutor(20) as threads:
         expected = client.post("/v1/verdicts", files={"file": long}).json()
-        running = [threads.submit(client.post, "/v1/verdicts", files={"file": long}) for _ in range(4)]
-        wait_until(lambda: client.get("/healthz").json()["waiting"] == 2)
+        running = [threads.submit(client.post, "/v1/verdicts", files={"file": long}) for _ in range(20)]
+        wait_until(lambda: client.get("/healthz").json()["waiting"] >= 2)
         victim = max(workers(server))
         os.kill(victim, signal.SIGKILL)
-        assert [r.result().json() for r in running] == [expected] * 4
+        assert [r.result().json() for r in running] == [expected] * 20
         wait_until(lambda: client.get("/healthz").json()["workers"] == 2)
     assert victim not in workers(server)
 
@@ -60,11 +62,13 @@ def test_an_idle_worker_that_dies_is_replaced(serve: Callable[..., Server], wav:
 
 def test_a_file_that_takes_too_long_is_given_up(serve: Callable[..., Server], wav: bytes) -> None:
     """Over its time a file is refused with 422, its worker is replaced, and others are served meanwhile."""
-    server = serve(worker_time_s=0.5, max_duration_s=40_000)
+    server = serve(worker_time_s=5)
     with server.client() as client, ThreadPoolExecutor(2) as threads:
-        slow = threads.submit(client.post, "/v1/verdicts", files={"file": sounds.flac_bomb(120)})
-        assert client.post("/v1/verdicts", files={"file": wav}).status_code == 200
-        assert "over 0.5 s" in is_problem(slow.result(), 422, "time_limit")["detail"]
+        os.kill(workers(server)[0], signal.SIGSTOP)  # its file takes for ever on any machine
+        both = [threads.submit(client.post, "/v1/verdicts", files={"file": wav}) for _ in range(2)]
+        good, slow = sorted((one.result() for one in both), key=lambda answer: answer.status_code)
+        assert good.status_code == 200
+        assert "over 5 s" in is_problem(slow, 422, "time_limit")["detail"]
         wait_until(lambda: client.get("/healthz").json()["workers"] == 2)
 
 
@@ -98,8 +102,8 @@ def test_memory_is_limited(tiny_model: Path, tmp_path: Path, wav: bytes) -> None
 
 def test_stopping_finishes_what_runs(serve: Callable[..., Server]) -> None:
     """After SIGTERM a request that runs gets its verdict, the process ends with 0, and no worker is left."""
-    server = serve()
-    long = sounds.stem("flac", 60.0)
+    server = serve(shutdown_s=100)
+    long = encode(np.tile(music(60.0), (4, 1)), fmt="FLAC")
     pids = children(server.pid)
     with server.client() as client, ThreadPoolExecutor(2) as threads:
         running = threads.submit(client.post, "/v1/verdicts", files={"file": long})
@@ -107,8 +111,8 @@ def test_stopping_finishes_what_runs(serve: Callable[..., Server]) -> None:
         started = time.monotonic()
         os.kill(server.pid, signal.SIGTERM)
         assert running.result().status_code == 200
-    assert server.stop() == 0
-    assert time.monotonic() - started < 20
+    assert server.stop(150) == 0
+    assert time.monotonic() - started < 90
     wait_until(lambda: not any(alive(pid) for pid in pids))
     try:
         httpx.get(f"{server.url}/healthz", timeout=1)

@@ -412,7 +412,7 @@ def test_networks_fitted_elsewhere_are_taken(manifest: Path, root: Path, tmp_pat
         return subprocess.run(arguments, cwd=root, env=environment(root), capture_output=True, text=True, check=False)
 
     fitted = tmp_path / "nets"
-    few = ["--minutes", "0.1", "--passes", "2", "--batch", "4", "--wait", "1.0", "--device", "cpu"]
+    few = ["--minutes", "0.3", "--passes", "2", "--batch", "4", "--wait", "1.0", "--device", "cpu"]
     done = run([line[0], "-m", "training.nets", *line[3:], *few, "--out", str(fitted)])
     assert done.returncode == 0, done.stderr
     record = json.loads((fitted / "nets.json").read_text(encoding="utf-8"))

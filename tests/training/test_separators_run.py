@@ -190,23 +190,25 @@ def test_a_killed_run_goes_on(tmp_path: Path, manifest: Path) -> None:
     """After kill -9 in the middle the same command finishes, and what was separated is not separated again."""
     script = tmp_path / "slow.py"
     log = tmp_path / "calls"
-    script.write_text(f"import time\nopen({str(log)!r}, 'a').write('x')\ntime.sleep(0.6)\n{SPLITTER}")
+    script.write_text(
+        f"import os, time\nwith open({str(log)!r}, 'a') as calls:\n    calls.write('x')\n"
+        f"while os.path.getsize({str(log)!r}) == 2:\n    time.sleep(0.02)\n{SPLITTER}"
+    )  # the second call waits until it is killed
     spec = f"command[umx-slow]:{sys.executable} {script} {{input}} {{output}}"
     words = [sys.executable, "-m", "training.separators.run", str(manifest), "--separator", spec, "--seconds", "1"]
     words += ["--out", str(tmp_path / "out")]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    process = subprocess.Popen(words, cwd=ROOT, env=environment, start_new_session=True, **quiet)
     deadline = time.monotonic() + 300
-    # A song's rows are in their own file before the manifest lists them: only the latter shows that both are done.
-    while not (tmp_path / "out" / "manifest.csv").exists() and time.monotonic() < deadline:
+    while not (log.exists() and log.stat().st_size == 2) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     assert process.poll() is None, "it ended before it could be killed"
-    process.send_signal(signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)  # with the program that it had started
     process.wait()
-    time.sleep(1.5)  # the program it had started ends by itself
     done = len(list((tmp_path / "out" / "cache").glob("*/done.json")))
     before = len(log.read_text())
-    assert 1 <= done < 3
+    assert (done, before) == (1, 2)
     assert len(rows_of(tmp_path / "out")) > 0
     finished = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
