@@ -28,7 +28,11 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     (r"wave-?u-?net|^wavenet", "wave-u-net", "waveform"),
     (r"tasnet|medleyvox", "tasnet", "waveform"),
     (r"tdc[-_]unet|lasaft|lightsaft|amss", "tdc-unet", "complex_mask"),
-    (r"cws[-_]mdensenet|mobilenet-subbandtime|resunet143|audiosep", "subband-unet", "complex_mask"),
+    (
+        r"cws[-_]mdensenet|(unet|mdensenet)-cws|mobilenet-subbandtime|resunet143|audiosep",
+        "subband-unet",
+        "complex_mask",
+    ),
     (r"scnet", "scnet", "complex_mask"),
     (r"^uvr-vr", "vr", "spectrogram_mask"),
     (r"diffusion-sep|consistency-sep|basis-ncsn", "diffusion", "waveform"),
@@ -45,7 +49,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     (r"mask-u-net", "mask-u-net", "spectrogram_mask"),
     (r"gbastas", "gbastas", "spectrogram_mask"),
     (
-        r"rpca|nmf|hpss|\bica\b|driedger|1pass|2pass|elmestizo|mfcqt|mflinear|repet|kernel-additive",
+        r"rpca|nmf|hpss|\bica\b|driedger|1pass|2pass|elmestizo|mfcqt|mflinear|repet|kernel-additive|cepstromarg|archetypal|ilrma|idlma",
         "classical",
         "classical",
     ),

@@ -350,7 +350,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-HEADS_ON_ALL = ("processing", "effects", "strengths", "origin_perceptron")
+HEADS_ON_ALL = ("processing", "effects", "strengths", "origin", "origin_perceptron")
 """The heads that see statistics of production and of the waveform too; what others make of them stands in LOG.md."""
 _Fit = Callable[[np.ndarray[Any, Any], pd.DataFrame, config.Config], Any]
 _STEPS: dict[str, _Fit] = {
