@@ -131,4 +131,4 @@ def test_a_database_that_goes_away_is_waited_for(serve: Callable[..., Server], p
         postgres.start()
         wait_until(lambda: client.get("/readyz").status_code == 200, 60)
         now = ended(client, job)
-    assert now["files"]["done"] + now["files"]["error"] == 12
+    assert now["files"]["done"] + now["files"]["error"] == 50
