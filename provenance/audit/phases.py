@@ -29,6 +29,8 @@ _FLOOR = 1e-3
 _ALIKE, _UNLIKE = 4.0, 10.0
 _READ_S = 15.0
 _MOST_STEMS = 6
+_WHOLE = r"(^|[^a-z])(full|(full)?mix(ture|down|ed)?|master)([^a-z]|$)"
+"""What a whole mix is called, by its stem or, where none is named, by its file; it has the phase of what it sums."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def share_phase(first: Samples, second: Samples) -> tuple[float | None, float | 
 
 
 def find_shared(db: duckdb.DuckDBPyConnection, most: int, until: float) -> tuple[list[SharedPhase], int, int]:
-    """Look through songs with several stems of the same length for stems that share their phase.
+    """Look through songs with several stems of the same length for stems that share their phase; mixes are left out.
 
     Args:
         db: rows of an audit, with the view ``judged`` that names the song of each.
@@ -83,7 +85,11 @@ def find_shared(db: duckdb.DuckDBPyConnection, most: int, until: float) -> tuple
     Returns:
         What was found, how many songs were looked at, and how many there are.
     """
-    several = "from judged where song_named group by song_key, round(duration_s, 1) having count(*) between 2 and 24"
+    called = "lower(coalesce(nullif(trim(stem), ''), parse_filename(path, true)))"
+    stems_alone = f"song_named and not regexp_matches({called}, '{_WHOLE}')"
+    several = (
+        f"from judged where {stems_alone} group by song_key, round(duration_s, 1) having count(*) between 2 and 24"
+    )
     total = store.fetch(db, f"select count(*) as n from (select song_key {several})")[0]["n"]
     songs = store.fetch(
         db,

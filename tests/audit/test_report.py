@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 import provenance
-from provenance.audit import gate, report, store, summary
+from provenance.audit import gate, phases, report, store, summary
 from provenance.audit.errors import AuditError
 from provenance.audit.run import score_source
 from tests.audit import make, rowsets
@@ -122,6 +122,24 @@ def test_counts_claims_and_shares_add_up(audited: tuple[Path, dict[str, Any]]) -
     for use in found["uses"]:
         assert use["yes"]["n"] + use["needs_pair"]["n"] + use["no"]["n"] + use["unknown"]["n"] == 25
     assert json.loads((audited[0] / "summary.json").read_text()) == found
+
+
+@pytest.mark.parametrize("stem", ["mix", "Full Mix", ""])
+def test_a_mix_beside_its_stems_accuses_none(stem: str, root: Path, tmp_path: Path) -> None:
+    """What is summed into a mix shares its phase with it: no sign of a separator, however the mix is named."""
+    names = ["dry_voice.flac", "mix.flac"]
+    for name in names:
+        shutil.copy(root / "examples" / name, tmp_path / name)
+    voice, mix = (soundfile.read(tmp_path / name, dtype="float32", always_2d=True)[0] for name in names)
+    shared, leftover = phases.share_phase(voice, mix)
+    assert shared is not None
+    assert leftover is not None
+    assert min(shared, 2 * leftover) > phases.MIN_SHARED, "by phase alone they would be a separator's outputs"
+    (tmp_path / "manifest.csv").write_text(f"path,song,stem\ndry_voice.flac,one,vocals\nmix.flac,one,{stem}\n")
+    out = tmp_path / "out"
+    score_source(str(tmp_path / "manifest.csv"), out, workers=2, loader=LOADER)
+    summary.summarise(out)
+    assert [kinds_of(out, name) & {"shared_phase"} for name in names] == [set()] * 2
 
 
 def test_findings_name_the_right_files(audited: tuple[Path, dict[str, Any]]) -> None:
