@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from provenance.audit.rates import Detector
 
 LIMITS = (0.01, 0.02, 0.05, 0.10, 0.20)
 _N_DRAWS = 20_000
+_EXACT = 1e-9
 
 
 def acceptance(sample: Sample, detector: Detector, n_set: int) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def acceptance(sample: Sample, detector: Detector, n_set: int) -> dict[str, Any]
         for r in (detector.sensitivity, detector.false_alarms)
     )
     n = max(1, round(sample.n_effective))
-    seen = round(sample.share * n)
+    seen = sample.share * n  # of as many files as these are worth: no whole number, and neither side gains by it
     drawn = {p: rng.binomial(n, p * se + (1 - p) * fa) for p in (0.0, *LIMITS)}
     return {
         "n_scored": sample.n,
@@ -41,8 +43,8 @@ def acceptance(sample: Sample, detector: Detector, n_set: int) -> dict[str, Any]
         "n_called": round(sample.share * sample.n),
         "at_most": round(upper_limit(sample, detector.sensitivity, detector.false_alarms), 4),
         "level": 0.95,
-        "buyers_risk": {f"{p:g}": round(float((drawn[p] <= seen).mean()), 4) for p in LIMITS},
-        "sellers_risk": round(float((drawn[0.0] >= seen).mean()), 4),
+        "buyers_risk": {f"{p:g}": round(float((drawn[p] <= math.floor(seen + _EXACT)).mean()), 4) for p in LIMITS},
+        "sellers_risk": round(float((drawn[0.0] >= math.ceil(seen - _EXACT)).mean()), 4),
     }
 
 

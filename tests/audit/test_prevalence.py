@@ -80,6 +80,14 @@ def test_acceptance_sampling_says_what_300_of_100000_can_say() -> None:
     assert found["sellers_risk"] == 1.0
 
 
+def test_a_call_among_few_is_no_matter_of_course() -> None:
+    """One of four files called, worth 1.6 files: true stems seldom show as many, and the buyer is not told more."""
+    detector = Detector(Rate(0.5, 1e7), Rate(0.01, 1e7), "")
+    found = risk.acceptance(Sample(0.25, 4, 4, 1.6, 3.0, 0.2), detector, 4)
+    assert found["sellers_risk"] == pytest.approx(1 - 0.99**2, abs=0.005)
+    assert found["buyers_risk"]["0.2"] == pytest.approx((1 - 0.2 * 0.5 - 0.8 * 0.01) ** 2, abs=0.02)
+
+
 def test_an_evaluation_is_worth_what_its_own_intervals_say(tmp_path: Path) -> None:
     """Rates come from evaluation.json, worth fewer files where resampling by song says so; without it, none."""
     unseen = {
