@@ -19,6 +19,7 @@ from pyarrow import parquet
 from provenance.audit.run import score_source
 from tests.audit import make
 from tests.audit.drive import LOADER
+from tests.service.server import alive
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds worker processes in /proc")
 
@@ -87,14 +88,6 @@ def test_workers_killed_at_random_blame_nobody(tmp_path: Path, monkeypatch: pyte
     assert len({row["path"] for row in found}) == 150
 
 
-def runs(pid: int) -> bool:
-    """Return whether a process runs (a zombie does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 @linux
 def test_a_killed_driver_is_resumed_by_running_again(tmp_path: Path, root: Path) -> None:
     """After kill -9 of the driver its workers go, a rerun scores only what is missing, and the rows are the same."""
@@ -114,9 +107,9 @@ def test_a_killed_driver_is_resumed_by_running_again(tmp_path: Path, root: Path)
     assert orphans
     kept = {p.name: p.stat().st_mtime_ns for p in out.glob("parts/*.parquet")}
     assert 1 <= len(kept) < 28
-    while any(runs(pid) for pid in orphans) and time.monotonic() < deadline:
+    while any(alive(pid) for pid in orphans) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not any(runs(pid) for pid in orphans)
+    assert not any(alive(pid) for pid in orphans)
     seen: list[int] = []
     progress = score_source(str(tmp_path / "in"), out, workers=2, loader=LOADER, told=lambda p: seen.append(p.n_done))
     found = rows(out)

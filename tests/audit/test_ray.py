@@ -15,6 +15,7 @@ from provenance.audit.run import score_source
 from tests.audit import make
 from tests.audit.drive import LOADER
 from tests.audit.test_faults import rows
+from tests.service.server import wait_until
 
 ray = pytest.importorskip("ray", reason="needs the extra 'ray'")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
@@ -56,9 +57,7 @@ def test_a_lost_node_costs_no_row_and_blames_only_the_poison(cluster: Any, tmp_p
     progress = score_source(str(tmp_path / "in"), out, engine="ray", loader=LOADER)
     thread.join()
     found = rows(out)
-    until = time.monotonic() + 60
-    while sum(n["Alive"] for n in ray.nodes()) > 1 and time.monotonic() < until:
-        time.sleep(0.2)  # health checks notice it
+    wait_until(lambda: sum(n["Alive"] for n in ray.nodes()) == 1, 60)  # health checks notice it
     assert len([n for n in ray.nodes() if n["Alive"]]) == 1
     assert progress.n_done == len(found) == len({row["path"] for row in found}) == 181
     assert Counter(row["status"] for row in found) == {"ok": 180, "crashed": 1}
