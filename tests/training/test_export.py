@@ -22,7 +22,7 @@ from training.config import Boosting
 from training.heads import Fusion, Trees, Voice
 from training.perceptron import Perceptron
 from training.research import int8
-from training.texture_net import Ensemble, Network, OnsetNet, TextureNet
+from training.texture_net import Ensemble, Network, OnsetNet, TextureNet, learning
 
 N_FEATURES, N_FRAMES = 40, 43
 N_SEEN = 36
@@ -399,6 +399,32 @@ def test_the_map_of_onsets_means_the_same_to_training_and_serving(seconds: float
     unpacked = texture_net.ONSETS.whole(packed, np.array([0]), len(spectra.level)).numpy()[0]
     assert unpacked.shape == drawn.shape
     assert np.abs(unpacked - drawn).max() <= 0.251
+
+
+def test_mixed_pairs_stay_pairs() -> None:
+    """Twins are mixed with twins by one share, single rows with single rows, and each origin as its map is."""
+    n_pairs = 3
+    origin = torch.tensor([1.0, 0.0] * n_pairs + [1.0, 0.0, 1.0, 0.0])
+    x = torch.arange(len(origin), dtype=torch.float32)[:, None, None].expand(-1, 2, 5).contiguous()
+    torch.manual_seed(0)
+    drawn = [learning.mixed(x, origin, n_pairs, 1.0) for _ in range(40)]
+    found, said = (torch.stack(parts) for parts in zip(*drawn, strict=True))
+    assert torch.allclose(found[:, 1 : 2 * n_pairs : 2] - found[:, : 2 * n_pairs : 2], torch.ones(1), atol=1e-5)
+    assert torch.equal(said[:, : 2 * n_pairs], origin[: 2 * n_pairs].expand(40, -1))
+    single = found[:, 2 * n_pairs :, 0, 0]
+    assert ((single >= 2 * n_pairs) & (single <= len(origin) - 1)).all()
+    moved = ~torch.isclose(single, single.round(), atol=1e-3)
+    between = (said[:, 2 * n_pairs :] > 0.01) & (said[:, 2 * n_pairs :] < 0.99)
+    assert moved.float().mean() > 0.3
+    assert (moved | ~between).all()
+    assert between.any()
+
+
+def test_a_network_of_many_heads_mixes_nothing() -> None:
+    """Origin alone can be mixed: settings that ask more are refused by name."""
+    with pytest.raises(ValueError, match="mixing"):
+        learning.Learner(Network(mixing=0.3), torch.device("cpu"))
+    learning.Learner(Network(channels=(4, 4, 4, 4), mixing=0.3), torch.device("cpu"), texture_net.ONSETS)
 
 
 def test_what_networks_learn_of_onsets_is_cut_alike_for_twins() -> None:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from training import labels
 from training.precision import round_weights
-from training.texture_net.drawing import batches
+from training.texture_net.drawing import batches, unit_of_row
 from training.texture_net.network import Ensemble, Network
 from training.texture_net.views import SPECTRUM, View
 
@@ -77,9 +77,14 @@ class Learner:
         settings: of the network and the fit.
         device: where it computes.
         view: what it sees.
+
+    Raises:
+        ValueError: maps are to be mixed, and the network has other heads than that of origin.
     """
 
     def __init__(self, settings: Network, device: torch.device, view: View = SPECTRUM) -> None:
+        if settings.mixing and set(view.net.HEADS) != {"logit"}:
+            raise ValueError(f"found mixing = {settings.mixing:g}; needed: 0 for a network that tells more than origin")
         self.settings, self.view = settings, view
         self.net = view.net(settings).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = copy.deepcopy(self.net).requires_grad_(False)
@@ -99,6 +104,9 @@ class Learner:
             truth: targets of the same rows, as :meth:`Targets.tensors` names them.
             n_pairs: the first ``2 * n_pairs`` are extraction and twin in turn.
         """
+        if self.settings.mixing:
+            x, origin = mixed(x, truth["origin"], n_pairs, self.settings.mixing)
+            truth = truth | {"origin": origin}
         with torch.autocast(self.device.type, torch.bfloat16):
             outputs = self.net(x)
         said = {name: value.float() for name, value in zip(self.net.HEADS, outputs, strict=True)}
@@ -122,6 +130,29 @@ class Learner:
             ours.copy_(theirs)
         round_weights(fitted)
         return fitted.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+
+
+def mixed(x: torch.Tensor, origin: torch.Tensor, n_pairs: int, beta: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mix each unit of a batch with another, twins with twins by one share, so that extraction stays above true stem.
+
+    Source: H. Zhang et al., mixup: beyond empirical risk minimization, ICLR 2018.
+
+    Args:
+        x: float32 (n, ...).
+        origin: float32 (n,), 1 separated.
+        n_pairs: the first ``2 * n_pairs`` are extraction and twin in turn.
+        beta: both parameters of the distribution of shares; torch's own generator draws them.
+
+    Returns:
+        Both mixed.
+    """
+    pairs = 2 * torch.randperm(n_pairs)[:, None] + torch.arange(2)
+    single = 2 * n_pairs + torch.randperm(len(x) - 2 * n_pairs)
+    other = torch.cat([pairs.reshape(-1), single]).to(x.device)
+    shares = torch.distributions.Beta(beta, beta).sample((len(x) - n_pairs,))
+    share = shares[unit_of_row(len(x), n_pairs)].to(x.device)
+    wide = share.reshape(-1, *[1] * (x.ndim - 1))
+    return torch.lerp(x[other], x, wide), torch.lerp(origin[other], origin, share)
 
 
 def _losses(

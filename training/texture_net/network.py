@@ -41,6 +41,8 @@ class Network:
         weight_decay: of AdamW.
         dropout: of the pooled statistics and of the hidden layer.
         smoothing: of the running mean of the weights, which is what is kept.
+        mixing: of a network that tells origin alone: maps and their origin are mixed in pairs, by shares from the beta
+            distribution with this parameter twice (mixup, Zhang et al. 2018); 0 mixes none.
         margin: log odds by which an extraction should lie above its twin.
         margin_weight: of that loss.
         family_power: how much less the rows of a large family of separators count, 0 to 1.
@@ -62,6 +64,7 @@ class Network:
     weight_decay: float = 0.02
     dropout: float = 0.3
     smoothing: float = 0.998
+    mixing: float = 0.0
     margin: float = 2.0
     margin_weight: float = 0.5
     family_power: float = 0.0
