@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
 from functools import partial
@@ -19,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import provenance
+from provenance import listing
 from provenance.audio import EXTENSIONS
 from provenance.audit.cli import audit_app
 from provenance.errors import ModelError, UnreadableAudio
@@ -72,7 +74,10 @@ def score(
     except ModelError as error:
         _say(str(error))
         raise typer.Exit(EXIT_ERROR) from None
-    files = list(_walk(paths))
+    passed: Counter[str] = Counter()
+    files = list(_walk(paths, passed))
+    if passed:
+        _say(listing.describe(passed))
     rows: list[Row] = []
     try:
         with _progress(len(files)) as progress, noted_interrupts() as interrupts:
@@ -193,10 +198,11 @@ def _findings(values: list[str]) -> set[str]:
     return wanted
 
 
-def _walk(paths: list[str]) -> Iterator[str]:
+def _walk(paths: list[str], passed: Counter[str]) -> Iterator[str]:
     """Yield files as given; of a folder the audio below it, in order, but for hidden files (macOS leaves ``._a.wav``).
 
-    A folder without audio, or one that cannot be listed, is yielded itself, to be named as an error.
+    What is passed over for its ending is counted in ``passed``. A folder without audio, or one that cannot be listed,
+    is yielded itself, to be named as an error.
     """
     for path in paths:
         if not os.path.isdir(path):  # unlike Path.is_dir, it takes names that no file can have
@@ -204,12 +210,15 @@ def _walk(paths: list[str]) -> Iterator[str]:
             continue
         closed: list[str] = []
         walk = os.walk(path, onerror=partial(_note, closed))
-        found = [
-            os.path.join(folder, name)
-            for folder, _, names in walk
-            for name in names
-            if Path(name).suffix.lower() in EXTENSIONS and not name.startswith(".")
-        ]
+        found = []
+        for folder, _, names in walk:
+            hidden = any(part.startswith(".") for part in Path(folder).relative_to(path).parts)
+            for name in names:
+                if Path(name).suffix.lower() not in EXTENSIONS:
+                    if not hidden:
+                        listing.note(passed, name)
+                elif not name.startswith("."):
+                    found.append(os.path.join(folder, name))
         yield from sorted(found + closed) or [path]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 from collections.abc import Iterator
@@ -135,7 +136,9 @@ def open_soundfile(name: str, file: BinaryIO) -> Iterator[tuple[AudioInfo, Itera
             name,
             "not_audio",
             f"no audio that can be decoded ({_reason(error)})",
-            "WAV, FLAC, OGG, Opus, MP3 or AIFF, or m4a/AAC with the extra 'm4a'",
+            "WAV, FLAC, OGG, Opus, MP3, AIFF or m4a/AAC"
+            if _has_pyav()
+            else "WAV, FLAC, OGG, Opus, MP3 or AIFF, or m4a/AAC with the extra 'm4a'",
         ) from error
     with sound:
         check_shape(name, sound.samplerate, sound.channels)
@@ -205,14 +208,19 @@ def open_pyav(name: str, file: BinaryIO) -> Iterator[tuple[AudioInfo, Iterator[S
         The information, and blocks of float32 (about 1 s, channels) at the source's rate.
 
     Raises:
-        UnreadableAudio: PyAV is not installed, or nothing in it can be decoded.
+        UnreadableAudio: PyAV is not installed (``needs_extra``) or does not load (``broken_extra``), or nothing in it
+            can be decoded.
     """
     try:
         import av
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != "av":
+            raise _broken_pyav(name, error) from error
         raise UnreadableAudio(
             name, "needs_extra", "m4a/AAC audio", "PyAV: pip install 'stem-provenance[m4a]', or convert it to WAV"
         ) from error
+    except ImportError as error:
+        raise _broken_pyav(name, error) from error
     try:
         container = av.open(file)
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -226,6 +234,16 @@ def open_pyav(name: str, file: BinaryIO) -> Iterator[tuple[AudioInfo, Iterator[S
         coding = stream.codec_context.name
         info = AudioInfo(name, rate_hz, n_channels, f"MP4/{coding.upper()}", coding != "alac", truncated=False)
         yield info, _pyav_blocks(name, container, rate_hz, n_channels)
+
+
+def _has_pyav() -> bool:
+    """Whether the package that reads m4a is installed; it is not loaded for that."""
+    return importlib.util.find_spec("av") is not None
+
+
+def _broken_pyav(name: str, error: ImportError) -> UnreadableAudio:
+    found = f"m4a/AAC audio, and PyAV installed that does not load ({_reason(error)})"
+    return UnreadableAudio(name, "broken_extra", found, "PyAV that loads (reinstall 'av'), or the file as WAV")
 
 
 def _pyav_blocks(name: str, container: Any, rate_hz: int, n_channels: int) -> Iterator[Samples]:

@@ -32,6 +32,8 @@ SILENT_BELOW_LOUDEST_DB = -50.0
 """A window this far below the file's loudest is a pause: set aside, not scored."""
 SILENT_RMS = 1e-5
 """-100 dBFS: below it there is only rounding."""
+CALIBRATED_SHARE = 0.5
+"""Share of extractions among the files that a model's probabilities hold for."""
 LIKELY = 0.5
 """Probability from which the strength of an effect is stated."""
 CLIPPED_SHARE = 5e-4

@@ -146,7 +146,8 @@ class Verdict:
         schema_version: of this record.
         status: ``ok``, or why the audio was read but not judged.
         origin: recorded to its own track, or extracted from a mix.
-        p_separated: calibrated probability of extraction: the windows' mean, raised by the cue ``cycles``.
+        p_separated: calibrated probability of extraction: the windows' mean, raised by the cue ``cycles``; calibrated
+            for a set half of which is extracted, each family of separators alike: where fewer are, it is too high.
         confidence: probability of the stated origin.
         family: nearest kind of separator, for a separated stem.
         sdr_ceiling_db: estimated SDR, for a separated stem.

@@ -26,11 +26,13 @@ from service.job_schemas import EXAMPLE, BodyOfJob, JobRequest, body_of
 from service.jobs import Jobs
 from service.problems import Problem, responses
 from service.settings import Settings
-from service.uploads import FORM, media_type, save
+from service.uploads import FORM, check_fields, check_query, form_of, media_type, save
 
 _ID = re.compile(r"^[0-9a-f]{32}$")
 _JSON_BYTES = 16_000_000
 _LOOK_S = 0.3
+_FIELDS = ("file", "coverage", "webhook")
+"""Of a job's form."""
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -40,6 +42,7 @@ _BODY: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
+                    "additionalProperties": False,
                     "properties": {
                         "file": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}},
                         "coverage": {"type": "string", "enum": ["full", "sparse"], "default": "full"},
@@ -117,6 +120,8 @@ def router(settings: Settings) -> APIRouter:
 
 async def make_job(request: Request, response: Response, caller: Caller) -> BodyOfJob:
     """Accept a job: files in a form's field ``file``, or as JSON a ``manifest`` or ``paths`` on the server."""
+    in_body = "is a field of the form or of the JSON here"
+    check_query(request, (), {name: f"'{name}' {in_body}" for name in JobRequest.model_fields})
     jobs: Jobs = request.app.state.jobs
     settings: Settings = request.app.state.settings
     if not jobs.ready:
@@ -126,7 +131,10 @@ async def make_job(request: Request, response: Response, caller: Caller) -> Body
     job_id = uuid.uuid4().hex
     kind = media_type(request)
     if kind == FORM:
-        async with request.form(max_files=settings.max_job_uploads, max_fields=2) as form:
+        needed = f"at most {settings.max_job_uploads} files and the fields {', '.join(map(repr, _FIELDS))}"
+        async with form_of(request, settings.max_job_uploads, needed) as form:
+            in_json = "is taken as JSON, without uploads"
+            check_fields(form, _FIELDS, {name: f"'{name}' {in_json}" for name in ("manifest", "paths")})
             asked = _asked({k: v for k, v in form.items() if k != "file"})
             job = _new(job_id, asked, _owner(request, caller), settings)
             await _keep_uploads(form, jobs.folder_of(job_id), settings, partial(jobs.submit, job))
@@ -214,7 +222,15 @@ def _asked(fields: dict[str, Any]) -> JobRequest:
     try:
         return JobRequest.model_validate(fields)
     except ValidationError as error:
-        raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from error
+        raise _invalid(error) from error
+
+
+def _invalid(error: ValidationError) -> RequestValidationError:
+    known = f"unknown; needed: of {', '.join(map(repr, JobRequest.model_fields))} what is wanted"
+    faults: list[dict[str, Any]] = [
+        {**e, "msg": known} if e["type"] == "extra_forbidden" else {**e} for e in error.errors()
+    ]
+    return RequestValidationError([{**fault, "loc": ("body", *fault["loc"])} for fault in faults])
 
 
 async def _read_json(request: Request) -> JobRequest:
@@ -226,7 +242,7 @@ async def _read_json(request: Request) -> JobRequest:
     try:
         asked = JobRequest.model_validate_json(bytes(body))
     except ValidationError as error:
-        raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from error
+        raise _invalid(error) from error
     if (asked.manifest is None) == (asked.paths is None):
         raise Problem(422, "manifest_or_paths", "found both or neither of 'manifest' and 'paths'; needed: one of them")
     return asked

@@ -1,16 +1,17 @@
-"""Uploads: a body or a form's file, written to the spool as it comes in."""
+"""Uploads: a body or a form's file, written to the spool as it comes in; and names that nobody asked for, refused."""
 
 from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio.to_thread
 from fastapi import Request
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
 
 from service.problems import Problem
 
@@ -18,6 +19,15 @@ FORM = "multipart/form-data"
 RAW_TYPES = ("application/octet-stream", "application/ogg", "video/mp4")
 """Content types of a raw body besides ``audio/*``."""
 _FLUSH_BYTES = 1 << 20
+_ONE_FILE = "one file in the field 'file'; a job takes several: POST /v1/jobs"
+MOST_FIELDS = 16
+"""Text fields of a form that are read, so that one which is not known can be named."""
+_FIELD_BYTES = 64_000
+_HINTS = {
+    "windows": "the command line's --windows is 'coverage' here",
+    "files": "one field 'file' for each file",
+}
+"""What is meant by names that are often sent, where that is not plain."""
 
 
 class Spool:
@@ -41,7 +51,8 @@ class Spool:
             request: a form with the field ``file``, or a raw body with an audio content type.
 
         Raises:
-            Problem: 415 for another content type, 422 for a form without a file.
+            Problem: 415 for another content type, 422 for a form without a file or with another field, 400 for a form
+                with several files.
         """
         path = self.folder / uuid.uuid4().hex
         try:
@@ -49,6 +60,78 @@ class Spool:
             yield path
         finally:
             path.unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def form_of(request: Request, max_files: int, needed: str) -> AsyncIterator[FormData]:
+    """Read a form; what it uploads is gone afterwards.
+
+    Args:
+        request: with the content type of a form.
+        max_files: that it may hold.
+        needed: said where it holds more.
+
+    Raises:
+        Problem: 400 for more files or text fields than are read.
+    """
+    try:
+        form = await request.form(max_files=max_files, max_fields=MOST_FIELDS, max_part_size=_FIELD_BYTES)
+    except HTTPException as error:
+        most = {"Too many files": f"{max_files} files", "Too many fields": f"{MOST_FIELDS} text fields"}
+        found = most.get(str(error.detail).split(".")[0])
+        if found is None:
+            raise
+        raise Problem(400, "bad_request", f"found a form with more than {found}; needed: {needed}") from error
+    try:
+        yield form
+    finally:
+        await form.close()
+
+
+def check_query(request: Request, known: Sequence[str], elsewhere: Mapping[str, str] | None = None) -> None:
+    """Refuse query parameters that a route does not have.
+
+    Args:
+        request: any request.
+        known: parameters that the route has.
+        elsewhere: where else a name is taken, in words.
+
+    Raises:
+        Problem: 422 that names the first such parameter and those that are known.
+    """
+    _check_names("query", "query parameter", list(request.query_params), known, elsewhere or {})
+
+
+def check_fields(form: FormData, known: Sequence[str], elsewhere: Mapping[str, str] | None = None) -> None:
+    """Refuse fields that a form does not have.
+
+    Args:
+        form: as it was sent.
+        known: fields that the form may have.
+        elsewhere: where else a name is taken, in words.
+
+    Raises:
+        Problem: 422 that names the first such field and those that are known; with the code ``no_file`` where the form
+            has no file in the field ``file`` either.
+    """
+    no_file = not any(isinstance(value, UploadFile) for value in form.getlist("file"))
+    code = "no_file" if no_file else "invalid_request"
+    _check_names("body", "form field", [name for name, _ in form.multi_items()], known, elsewhere or {}, code)
+
+
+def _check_names(
+    place: str, kind: str, found: Sequence[str], known: Sequence[str], elsewhere: Mapping[str, str],
+    code: str = "invalid_request",
+) -> None:  # fmt: skip
+    unknown = [name for name in dict.fromkeys(found) if name not in known]
+    if not unknown:
+        return
+    needed = f"of {kind}s only {', '.join(map(repr, known))}" if known else f"no {kind}"
+    hints = (elsewhere.get(name) or _HINTS.get(name) for name in unknown)
+    words = "".join(f" ({hint})" for hint in dict.fromkeys(h for h in hints if h))
+    named = ", ".join(repr(name[:100]) for name in unknown[:5])
+    faults = [{"where": [place, name[:100]], "fault": f"unknown; needed: {needed}"} for name in unknown[:5]]
+    raise Problem(422, code, f"found the {kind} {named}; needed: {needed}{words}", errors=faults)
 
 
 async def save(upload: UploadFile, path: Path) -> None:
@@ -79,11 +162,15 @@ def media_type(request: Request) -> str:
 async def _receive(request: Request, path: Path) -> None:
     kind = media_type(request)
     if kind == FORM:
-        async with request.form(max_files=1, max_fields=0) as form:
-            upload = form.get("file")
-            if not isinstance(upload, UploadFile):
+        async with form_of(request, 2, _ONE_FILE) as form:
+            check_fields(form, ("file",), {"coverage": "'coverage' is a query parameter here"})
+            uploads = [upload for upload in form.getlist("file") if isinstance(upload, UploadFile)]
+            if not uploads:
                 raise Problem(422, "no_file", "found a form without a file; needed: one in the field 'file'")
-            await save(upload, path)
+            if len(uploads) > 1:
+                names = ", ".join(repr((upload.filename or "")[:100]) for upload in uploads)
+                raise Problem(400, "bad_request", f"found {len(uploads)} files ({names}); needed: {_ONE_FILE}")
+            await save(uploads[0], path)
     elif kind.startswith("audio/") or kind in RAW_TYPES:
         await _stream(request, path)
     else:

@@ -16,12 +16,12 @@ from service.errors import StartError
 from service.observe import Metrics
 from service.pool import Pool, QueueFull
 from service.problems import Problem, responses
-from service.uploads import FORM, Spool
+from service.uploads import FORM, Spool, check_query
 from service.worker import Outcome, Refused, Task
 
 router = APIRouter(prefix="/v1", tags=["verdicts"])
 
-STATUS_OF = {"not_audio": 415, "needs_extra": 415, "too_long": 413}
+STATUS_OF = {"not_audio": 415, "needs_extra": 415, "broken_extra": 415, "too_long": 413}
 """HTTP status of a refusal by its code; any other is 422."""
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _BODY: dict[str, Any] = {
@@ -33,6 +33,7 @@ _BODY: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
+                    "additionalProperties": False,
                     "properties": {"file": {"type": "string", "format": "binary"}},
                 }
             },
@@ -65,6 +66,7 @@ async def give_verdict(
     coverage: Annotated[Coverage, Query(description="all of it, or one window of four")] = "full",
 ) -> Response:
     """Tell whether a stem was recorded to its own track or extracted from a mix, and how it was processed."""
+    check_query(request, ("coverage",))
     state = request.app.state
     pool: Pool = state.pool
     spool: Spool = state.spool

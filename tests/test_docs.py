@@ -14,8 +14,11 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from provenance.audit import items, sources, summary
+from tests import pages
 from tests.golden import make
 from training import card
 
@@ -24,9 +27,9 @@ GENERATED = re.compile(r"<!-- (\w+):begin -->.*?<!-- \1:end -->", re.S)
 SERVER = "127.0.0.1:8000"
 
 
-def blocks(root: Path, language: str) -> list[str]:
-    """The README's code in one language, in order."""
-    return [code for name, code in BLOCK.findall((root / "README.md").read_text(encoding="utf-8")) if name == language]
+def blocks(root: Path, language: str, page: str = "README.md") -> list[str]:
+    """A page's code in one language, in order."""
+    return [code for name, code in BLOCK.findall((root / page).read_text(encoding="utf-8")) if name == language]
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,8 @@ def place(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     script = f"#!/bin/sh\nexec {sys.executable} -c 'from provenance.cli import main; main()' \"$@\"\n"
     (folder / "bin" / "stem-provenance").write_text(script)
     (folder / "bin" / "stem-provenance").chmod(0o755)
+    (folder / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (folder / "bin" / "python").chmod(0o755)
     return folder
 
 
@@ -55,7 +60,7 @@ def server(place: Path, environment: dict[str, str]) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    state = {"STEM_WORKERS": "1", "STEM_STATE_DIR": str(place / "state")}
+    state = {"STEM_WORKERS": "1", "STEM_STATE_DIR": str(place / "state"), "STEM_MANIFEST_ROOTS": str(place)}
     process = subprocess.Popen(
         [str(place / "bin" / "stem-provenance"), "serve", "--port", str(port)],
         env=environment | state, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -113,6 +118,85 @@ def test_http_examples_run(root: Path, place: Path, environment: dict[str, str],
         if SERVER in code:
             printed = run(["bash", "-euo", "pipefail", "-c", code.replace(SERVER, server)], place, environment)
             assert json.loads(printed.splitlines()[-1])["status"] == "ok"
+
+
+def test_the_audit_pages_examples_run(root: Path, place: Path, environment: dict[str, str]) -> None:
+    """A manifest with claims is audited as the page says: claims are read, a refuted one is found, a pair compared."""
+    (code,) = blocks(root, "sh", "docs/audit.md")
+    printed = run(["bash", "-euo", "pipefail", "-c", code], place, environment)
+    assert "separated_sold_as_studio" in printed
+    assert "a claim is refuted" in printed
+    found = json.loads((place / "audit-of-vendor" / "summary.json").read_text(encoding="utf-8"))
+    claimed = {row["claimed"] for row in found["claims"]["origin"]["rows"]}
+    assert claimed == {"studio"}
+    assert found["clustered_by"] == "claimed song"
+    assert found["checks"]["claimed_pairs"]["n_claimed"] == 1
+    assert (place / "clean.csv").exists()
+
+
+def test_the_http_pages_examples_run(root: Path, place: Path, environment: dict[str, str], server: str) -> None:
+    """Each block runs against a running service: verdicts, a job from its start to its end, keys, a problem."""
+    if shutil.which("curl") is None:
+        pytest.skip("no curl")
+    found = blocks(root, "sh", "docs/http.md")
+    printed = [
+        run(["bash", "-euo", "pipefail", "-c", code.replace(SERVER, server)], place, environment) for code in found
+    ]
+    one, job, named, key, problem = printed
+    assert [json.loads(part)["status"] for part in one.replace("}{", "}\n{").splitlines()] == ["ok", "ok"]
+    assert "event: ended" in job
+    assert job.count('"path": "') == 2
+    assert (place / "results.parquet").stat().st_size > 0
+    assert json.loads(named)["files"]["total"] == 1
+    assert not key
+    assert "'windows'; needed: of query parameters only 'coverage'" in json.loads(problem)["detail"]
+
+
+@pytest.mark.parametrize("page", pages.PAGES)
+def test_tables_are_what_the_code_says(root: Path, page: str) -> None:
+    """Columns, words, kinds, exit codes, settings, problems and limits are those of the code."""
+    text = (root / page).read_text(encoding="utf-8")
+    assert text == pages.place(text), "python -m tests.pages"
+    assert len(re.findall(r"<!-- \w+:begin -->\n\|", text)) >= 3
+    assert not re.findall(r"\d+\.\d+|\d+\s*dB", GENERATED.sub("", BLOCK.sub("", text)).replace("127.0.0.1", ""))
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert ((root / page).parent / target).exists(), target
+
+
+def test_problems_that_are_sent_stand_on_the_page(root: Path) -> None:
+    """The codes that tests of the service meet are in the table of problems."""
+    table = pages.codes()
+    assert table in (root / "docs" / "http.md").read_text(encoding="utf-8")
+    for file in ("test_problems.py", "test_jobs.py", "test_keys.py"):
+        text = (root / "tests" / "service" / file).read_text(encoding="utf-8")
+        for status, code in re.findall(r'(?:is_problem\(.*|"), (4\d\d|503), "(\w+)"\)', text):
+            (row,) = [line for line in table.splitlines() if line.startswith(f"| {status} |")]
+            assert f"`{code}`" in row, (file, status, code)
+
+
+def _grouped_by(paths: list[str], songs: list[str | None]) -> tuple[str, set[str]]:
+    """What judged files of these paths and claimed songs are grouped by, and the groups."""
+    with duckdb.connect() as db:
+        db.execute("create table stems (path varchar, song varchar, status varchar, verdict_status varchar)")
+        db.executemany("insert into stems values (?, ?, 'ok', 'ok')", list(zip(paths, songs, strict=True)))
+        words = summary._judge(db)
+        return words, {key for (key,) in db.execute("select distinct song_key from judged").fetchall()}
+
+
+def test_folders_are_grouped_as_the_audit_page_says(root: Path) -> None:
+    """SONG/STEM infers no song: it groups from five folders on, up to fifty files each, unless half are claimed."""
+    five = [f"set/song{k}/{stem}.wav" for k in range(5) for stem in ("vocals", "bass")]
+    no_songs: list[str | None] = [None] * len(five)
+    assert _grouped_by(five, no_songs) == ("folder", {f"set/song{k}" for k in range(5)})
+    assert _grouped_by(five[:8], no_songs[:8])[0] == "file"
+    assert _grouped_by(five[::2], no_songs[::2])[0] == "file"
+    many = [f"set/song{k}/{n}.wav" for k in range(5) for n in range(50)]
+    assert _grouped_by(many, [None] * 250)[0] == "folder"
+    assert _grouped_by([*many, "set/song0/more.wav"], [None] * 251)[0] == "file"
+    assert _grouped_by(five, ["a"] * 5 + [None] * 5)[0] == "claimed song"
+    assert _grouped_by(five, ["a"] * 4 + [None] * 6)[0] == "folder"
+    assert items.Item("song/vocals.wav", "file", "song/vocals.wav").claims == items.Claims()
+    assert all(item.claims == items.Claims() for item in sources.list_items(str(root / "examples")))
 
 
 def test_every_make_target_that_is_named_exists(root: Path) -> None:

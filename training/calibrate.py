@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
 from provenance.bundle import Calibration
-from provenance.decide import calibrate
+from provenance.decide import CALIBRATED_SHARE, calibrate
 
 Array = npt.NDArray[np.float32]
 N_AXES = 32
@@ -54,7 +54,7 @@ def fit_distance(features: Array) -> Distance:
 
 
 def weights(separated: npt.ArrayLike, family: npt.ArrayLike | None = None) -> npt.NDArray[np.float64]:
-    """Return weights of files: both classes alike in sum, and among extractions each family of separators alike.
+    """Return weights of files: extractions have CALIBRATED_SHARE of all, each family of separators alike.
 
     Which families a buyer meets is not known, so none may count by how many of its outputs were found.
 
@@ -68,9 +68,9 @@ def weights(separated: npt.ArrayLike, family: npt.ArrayLike | None = None) -> np
         names, number = np.unique(np.asarray(family, str), return_inverse=True)
         size = np.bincount(number[y], minlength=len(names))
         out[y] = 1 / size[number[y]]
-    for side in (y, ~y):
+    for side, share in ((y, CALIBRATED_SHARE), (~y, 1 - CALIBRATED_SHARE)):
         if side.any():
-            out[side] *= 0.5 * len(y) / out[side].sum()
+            out[side] *= share * len(y) / out[side].sum()
     return out
 
 

@@ -17,6 +17,23 @@ from training.texture_net import Network
 NO_NETWORK = Network(cycles=())
 HEADS = ("origin", "processing", "sdr", "effects", "kind", "layers")
 """Heads on statistics; each has a table of settings."""
+_NAMES_OF = {
+    "--demucs-repo": ("demucs_models",),
+    "--networks": ("network_names",),
+    "--scripts": ("script_names", "whole_names", "remask_name", "drawn_names"),
+}
+"""Which keys of a recipe name separators that lie in the folder of an option."""
+_AMOUNTS = {
+    "demucs": "n_demucs",
+    "easy": "n_easy",
+    "bundle": "n_bundles",
+    "whole": "whole_share",
+    "remask": "remask_share",
+    "drawn": "drawn_share",
+}
+"""How many rows a part that needs separators gives; ``network`` gives some of dry clips whatever stands there."""
+_ALSO_WITHOUT = ("bundle",)
+"""Parts that need separators only for a part of their rows."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +160,42 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
         if network.cycles and not getattr(read.recipe, kept):
             raise ValueError(f"{path}: found cycles in [{table}]; needed: {kept} = true in [recipe]")
     return read
+
+
+def left_out(path: Path, settings: Config) -> list[str]:
+    """Say which parts of a recipe are not made because no folder of their separators was given.
+
+    Args:
+        path: TOML file that the settings were read from.
+        settings: as :func:`load` made them, with the folders that were given.
+
+    Returns:
+        A line for each option that was not given and would have added rows: parts of
+        :data:`training.examples.PARTS` with the separators' names, and why they are left out.
+
+    Raises:
+        ValueError: as :func:`load` has it.
+    """
+    written, kept = load(path).recipe, settings.recipe
+    lines = []
+    for option, keys in _NAMES_OF.items():
+        parts = []
+        for part, made in PARTS.items():
+            of_part = [key for key in made.settings if key in keys]
+            gone = [name for key in of_part for name in _names(written, key) if name not in _names(kept, key)]
+            if gone and (part not in _AMOUNTS or getattr(written, _AMOUNTS[part])):
+                named = {key for of_option in _NAMES_OF.values() for key in of_option}
+                in_part = part in _ALSO_WITHOUT or any(_names(kept, key) for key in made.settings if key in named)
+                parts.append(f"{'some of ' if in_part else ''}{part} (by {', '.join(gone)})")
+        if parts:
+            lines.append(f"left out of the recipe: {'; '.join(parts)}: no folder was given in {option}")
+    return lines
+
+
+def _names(recipe: Recipe, key: str) -> tuple[str, ...]:
+    """Names under a key of a recipe, which holds several or one."""
+    value: str | tuple[str, ...] = getattr(recipe, key)
+    return tuple(filter(None, (value,))) if isinstance(value, str) else value
 
 
 def layered(path: Path) -> dict[str, Any]:

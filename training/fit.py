@@ -116,6 +116,8 @@ def main(
             raise ValueError("found --nets with a configuration without networks; needed: cycles in its [network]")
         if further or shipped_model is not None:
             settings = _further(settings)
+        for line in config.left_out(config_file, settings):
+            typer.echo(line, err=True)
         clips, left_out = catalogue.load(manifest, flags)
         typer.echo(f"{len(clips)} clips; {len(left_out)} rows left out", err=True)
         table, _ = gather(clips, manifest, settings, work, workers)

@@ -1,4 +1,7 @@
-"""Options that the commands which read rows have in common: what to learn from, and where it is kept."""
+"""Options that the commands which read rows have in common: what to learn from, and where it is kept.
+
+A folder that is given and not there ends a command at once, with exit code 2, before any row is made.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,35 @@ import typer
 
 N_WORKERS = os.cpu_count() or 1
 
+
+def folder_or_none(context: typer.Context, option: typer.CallbackParam, value: str) -> str:
+    """Return what was given for a folder, if it is one or empty.
+
+    Args:
+        context: of the command.
+        option: which was given.
+        value: path of a folder; empty for none.
+
+    Raises:
+        typer.Exit: with 2, after a line on stderr, where there is no such folder.
+    """
+    if value and not context.resilient_parsing and not Path(value).is_dir():
+        what = "a file" if Path(value).exists() else "no such folder"
+        typer.echo(f"{option.opts[0]} {value}: found {what}; needed: {option.help}", err=True)
+        raise typer.Exit(2)
+    return value
+
+
 Manifests = Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")]
 Flags = Annotated[list[Path], typer.Option(help="CSV files of clips to leave out.")]
-DemucsRepo = Annotated[str, typer.Option(help="Folder of local demucs weights; empty leaves demucs out.")]
-Networks = Annotated[str, typer.Option(help="Folder of separators trained here; empty leaves them out.")]
-Scripts = Annotated[str, typer.Option(help="Folder of separators as Python files; empty leaves them out.")]
+DemucsRepo = Annotated[
+    str, typer.Option(help="Folder of local demucs weights; empty leaves demucs out.", callback=folder_or_none)
+]
+Networks = Annotated[
+    str, typer.Option(help="Folder of separators trained here; empty leaves them out.", callback=folder_or_none)
+]
+Scripts = Annotated[
+    str, typer.Option(help="Folder of separators as Python files; empty leaves them out.", callback=folder_or_none)
+]
 Work = Annotated[Path, typer.Option(help="Folder for features and checkpoints.")]
 Workers = Annotated[int, typer.Option(help="Processes.")]

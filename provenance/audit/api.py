@@ -33,7 +33,8 @@ def audit(
 
     Args:
         source: see :func:`provenance.audit.sources.list_items`.
-        out: folder for ``parts/*.parquet``, ``findings.parquet``, ``summary.json`` and ``report.html``.
+        out: folder for ``parts/*.parquet``, ``findings.parquet``, ``summary.json``, ``report.html`` and copies of the
+            model's card and evaluation.
         model: folder or name of a model; None is the default one.
         coverage: ``full`` or ``sparse``.
         columns: what the columns of a manifest hold, where their names do not tell.

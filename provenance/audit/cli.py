@@ -16,10 +16,12 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
+from provenance import listing
 from provenance.errors import ProvenanceError
 from provenance.interrupts import noted_interrupts
 
 EXIT_FINDING, EXIT_ERROR, EXIT_STOPPED = 1, 2, 130
+_SHARE_WORDS = {"separated": "separated", "wet": "stated wet", "undecided": "undecided"}
 
 
 class _Group(TyperGroup):
@@ -111,6 +113,8 @@ def run(
                 told=told,
             )
         print(json.dumps(found, indent=1)) if output is Format.json else _print(found, out)
+        if found["files"]["passed"]:
+            print(f"{source}: {listing.describe(found['files']['passed'])}", file=sys.stderr)
         hits = gate.check(found, conditions, out)
     for hit in hits:
         print(f"--fail-on: {hit}", file=sys.stderr)
@@ -274,24 +278,23 @@ def _print(found: dict[str, Any], out: Path) -> None:
         if share["value"] is None:
             continue
         table.add_row(
-            name,
+            _SHARE_WORDS.get(name, name),
             f"{share['value']:.1%}",
             "counted" if share["low"] == share["high"] else f"{share['low']:.1%} to {share['high']:.1%}",
             f"{share['called']:,} of {share['n']:,}",
         )
     console.print(table)
-    risk = found["acceptance"]
-    if risk is not None:
-        console.print(
-            f"With 95 % confidence no more than {risk['at_most']:.1%} of the {risk['n_set']:,} are separated.",
-            markup=False,
-        )
+    wet = found["prevalence"]["wet"]
+    if wet["n"]:
+        console.print(f"No processing is stated of {wet['unstated']:,} of {wet['n']:,} files scored.", markup=False)
+    if found["acceptance"] is not None:
+        console.print(found["acceptance"]["bound"], markup=False)
     if found["findings"]["by_kind"]:
         kinds = Table()
         for name in ("finding", "files", "seconds at stake"):
             kinds.add_column(name)
         for row in found["findings"]["by_kind"]:
-            kinds.add_row(row["what"], f"{row['n']:,}", f"{row['weight_s']:,.0f}")
+            kinds.add_row(row["what"], f"{row['n_files']:,}", f"{row['weight_s']:,.0f}")
         console.print(kinds)
     console.print(f"{out / 'report.html'}", markup=False)
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tarfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -14,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
+from provenance import listing
 from provenance.audio import EXTENSIONS, Source
 from provenance.audit import stores
 from provenance.audit.errors import AuditError
@@ -24,12 +26,13 @@ MAX_BYTES = 2**31
 """A member, object or cell above this is not read into memory."""
 
 
-def list_members(where: str, given: Mapping[str, str]) -> Iterator[Item]:
+def list_members(where: str, given: Mapping[str, str], passed: Counter[str] | None = None) -> Iterator[Item]:
     """Yield the audio members of a tar; a ``.json`` member of the same sample holds its claims.
 
     Args:
         where: path or URI of an uncompressed tar.
         given: fields to keys of the ``.json`` members.
+        passed: counts the other members by ending.
 
     Raises:
         AuditError: it is not such a tar.
@@ -52,6 +55,8 @@ def list_members(where: str, given: Mapping[str, str]) -> Iterator[Item]:
                 elif name.suffix.lower() == ".json":
                     handle = tar.extractfile(member)
                     claims = _sidecar(where, member.name, b"" if handle is None else handle.read(), given)
+                elif passed is not None:
+                    listing.note(passed, member.name)
             yield from _members(where, audio, claims)
     except tarfile.TarError as error:
         raise AuditError(f"{where}: {error}; needed: an uncompressed tar") from error

@@ -10,7 +10,7 @@ import numpy as np
 
 from provenance.audit import store
 from provenance.audit.prevalence import Estimate
-from provenance.audit.rates import Evaluation
+from provenance.decide import CALIBRATED_SHARE
 
 KINDS: dict[str, tuple[float, str]] = {
     "separated_sold_as_studio": (1.0, "claimed to be studio, called separated"),
@@ -40,18 +40,17 @@ MAX_LISTED = 200
 SURE_CLIPPED = 0.9
 
 
-def begin(db: duckdb.DuckDBPyConnection, evaluation: Evaluation, prevalence: Estimate | None) -> None:
+def begin(db: duckdb.DuckDBPyConnection, prevalence: Estimate | None) -> None:
     """Make the table of findings and fill it with what single files show.
 
     Args:
         db: rows of an audit, with the view ``judged``.
-        evaluation: for the base rate that probabilities were calibrated at.
         prevalence: of separated stems in this set, to which they are carried over; None leaves them.
     """
     db.execute("""
         create or replace temp table found (path varchar, kind varchar, sure double, cost_s double, other varchar,
             what varchar)""")
-    shift = _prior_shift(evaluation, prevalence)
+    shift = _prior_shift(prevalence)
     sure = f"1 / (1 + exp(-(ln(p / (1 - p)) + {shift:.6f})))"
     typical = store.fetch(db, "select coalesce(median(duration_s), 0) as s from judged")[0]["s"]
     db.execute(f"""
@@ -105,7 +104,8 @@ def finish(db: duckdb.DuckDBPyConnection, file: Path) -> dict[str, Any]:
         file: Parquet, replaced as a whole.
 
     Returns:
-        ``total``, ``by_kind`` and the first 200 as ``first``.
+        ``total``, ``by_kind`` and the first 200 as ``first``. Of a kind, ``n`` findings are against ``n_files``
+        distinct paths; a file that several are against (one for each other copy) is expected and weighed once.
     """
     scratch = file.with_suffix(".part")
     quoted = str(scratch).replace("'", "''")
@@ -114,8 +114,11 @@ def finish(db: duckdb.DuckDBPyConnection, file: Path) -> dict[str, Any]:
     scratch.replace(file)
     by_kind = store.fetch(
         db,
-        "select kind, count(*) as n, sum(sure) as expected, sum(sure * cost_s) as weight_s from found group by kind "
-        "order by weight_s desc, kind",
+        """
+        with files as (select kind, path, count(*) as n, max(sure) as sure, max(sure * cost_s) as weight_s from found
+            group by kind, path)
+        select kind, sum(n)::bigint as n, count(*) as n_files, sum(sure) as expected, sum(weight_s) as weight_s
+        from files group by kind order by weight_s desc, kind""",
     )
     first = store.fetch(
         db,
@@ -127,10 +130,9 @@ def finish(db: duckdb.DuckDBPyConnection, file: Path) -> dict[str, Any]:
     return {"total": sum(row["n"] for row in by_kind), "by_kind": by_kind, "first": first}
 
 
-def _prior_shift(evaluation: Evaluation, prevalence: Estimate | None) -> float:
-    """Return what to add to log odds calibrated at one base rate so that they hold at another."""
+def _prior_shift(prevalence: Estimate | None) -> float:
+    """Return what to add to log odds that hold where CALIBRATED_SHARE of the stems is extracted, for the share here."""
     if prevalence is None or not prevalence.fits:
         return 0.0
     here = float(np.clip(prevalence.value, 0.01, 0.99))
-    there = float(np.clip(evaluation.base_rate, 0.01, 0.99))
-    return float(np.log(here / (1 - here)) - np.log(there / (1 - there)))
+    return float(np.log(here / (1 - here)) - np.log(CALIBRATED_SHARE / (1 - CALIBRATED_SHARE)))

@@ -63,7 +63,7 @@ def check(summary: dict[str, Any], conditions: list[Condition], out: Path) -> li
         out: folder of the audit.
     """
     hits = []
-    kinds = {row["kind"]: row["n"] for row in summary["findings"]["by_kind"]}
+    kinds = {row["kind"]: row["n_files"] for row in summary["findings"]["by_kind"]}
     for condition in conditions:
         name = condition.name
         if condition.above is not None:

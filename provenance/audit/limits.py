@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from provenance import listing
 from provenance.audit.rates import Evaluation
 
 _WEAK = 0.2
@@ -20,6 +21,7 @@ def list_limits(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
         text
         for text in (
             *_of_detector(summary, evaluation),
+            *_of_processing(summary, evaluation),
             *_of_choice(summary),
             *_of_files(summary),
             *_of_checks(summary),
@@ -57,11 +59,27 @@ def _of_detector(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
         )
     elif share:
         out.append(f"{share:.0%} of the stems are undecided. Undecided is not a clean bill.")
-    if evaluation.wet is not None:
-        out.append(
-            f"Wet against not wet rests on {evaluation.wet.source}: {evaluation.wet.sensitivity.value:.0%} of wet ones "
-            f"were recognised, {evaluation.wet.false_alarms.value:.0%} of the others mistaken."
-        )
+    return out
+
+
+def _of_processing(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
+    share, found = summary["prevalence"]["wet"], evaluation.wet
+    if not share["n"]:
+        return []
+    out = [
+        f"Wet is counted where verdicts state it. Of {share['unstated']:,} of {share['n']:,} judged files no "
+        "processing is stated: never of a separated stem, and of others only where it is sure."
+    ]
+    if found is None:
+        out.append("How often what is stated wet is not wet, the model brings no evaluation of.")
+        return out
+    dry = found.dry_stated_wet
+    stated = "" if dry is None else f", and {dry:.0%} of the dry ones with a probability that would be stated"
+    out.append(
+        "The share of wet stems is not corrected for errors: the evaluation counts windows by their most probable "
+        f"processing, not files by what is stated. Of {found.source}, {found.sensitivity.value:.0%} of the wet ones "
+        f"were taken for wet; so were {found.false_alarms.value:.0%} of the dry and hybrid ones{stated}."
+    )
     return out
 
 
@@ -69,12 +87,12 @@ def _of_choice(summary: dict[str, Any]) -> list[str]:
     choice, files = summary["choice"], summary["files"]
     if choice["kind"] == "random sample":
         return [
-            f"{choice['n_scored']:,} of {choice['n_set']:,} files were drawn at random; single findings "
+            f"{choice['n_taken']:,} of {choice['n_set']:,} files were drawn at random; single findings "
             "are of those only."
         ]
     if choice["kind"] != "all":
         return [
-            f"{choice['n_scored']:,} of {choice['n_set']:,} files were scored, not chosen at random: nothing here "
+            f"{choice['n_taken']:,} of {choice['n_set']:,} files were opened, not chosen at random: nothing here "
             "holds for the others."
         ]
     return [] if files["complete"] else ["The audit is not complete: run it again to go on."]
@@ -87,6 +105,8 @@ def _of_files(summary: dict[str, Any]) -> list[str]:
         out.append(f"{_files(bad)} could not be read; the shares leave them out.")
     if files["n_refused"]:
         out.append(f"{_files(files['n_refused'])} read and not judged: silent, under a second or below 16 kHz.")
+    if files["passed"]:
+        out.append(f"{listing.describe(files['passed'])}. Nothing here holds for them.")
     lossy = next((row["n"] for row in summary["reasons"] if row["reason"] == "lossy"), 0)
     if lossy:
         out.append(f"{_files(lossy)} of lossy coding, which hides part of what separation leaves.")

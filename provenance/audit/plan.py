@@ -5,15 +5,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 import numpy.typing as npt
 
+from provenance import listing
 from provenance.audit.errors import AuditError
 from provenance.audit.items import FEWEST_SHARDS, SHARD_SIZE, Item, Shard
 
@@ -53,12 +54,14 @@ class Counts:
         n_planned: files in shards.
         n_shards: shards.
         n_repeated: rows of the source that name a file already listed.
+        passed: files of the source that were passed over, by ending, as :func:`provenance.listing.sum_up` gives them.
     """
 
     n_listed: int
     n_planned: int
     n_shards: int
     n_repeated: int
+    passed: dict[str, int] = field(default_factory=dict)
 
 
 @contextmanager
@@ -85,13 +88,14 @@ def locked(out: Path) -> Iterator[None]:
         yield
 
 
-def make(out: Path, settings: Settings, items: Iterable[Item]) -> Counts:
+def make(out: Path, settings: Settings, items: Iterable[Item], passed: Mapping[str, int] | None = None) -> Counts:
     """Write the plan of an audit, or add to it what the source holds by now.
 
     Args:
         out: folder of the audit, locked.
         settings: of this call.
         items: the whole source.
+        passed: files of it that are passed over, by ending; read after the items, whose listing may fill it.
 
     Raises:
         AuditError: the folder was made for other settings, or planned files are no longer in the source.
@@ -118,7 +122,9 @@ def make(out: Path, settings: Settings, items: Iterable[Item]) -> Counts:
             if len(known):
                 _copy_shards(plan, file)
             n_shards += _write_shards(file, spool, places[new], n_shards)
-            counts = Counts(len(keys) - n_repeated, len(known) + len(new), n_shards, n_repeated)
+            counts = Counts(
+                len(keys) - n_repeated, len(known) + len(new), n_shards, n_repeated, listing.sum_up(passed or {})
+            )
             file.write(json.dumps({"counts": asdict(counts)}) + "\n")
         os.replace(scratch, plan)
     finally:

@@ -28,21 +28,36 @@ class Detector:
 
 
 @dataclass(frozen=True)
+class WetWindows:
+    """How often single windows are taken for wet; a file's processing is stated of all its windows, where it is sure.
+
+    Args:
+        sensitivity: share of wet windows whose most probable processing is wet.
+        false_alarms: share of dry and hybrid windows whose most probable processing is wet.
+        dry_stated_wet: share of dry windows that are wet with a probability that would be stated; None where unknown.
+        source: what it was measured on, in words.
+    """
+
+    sensitivity: Rate
+    false_alarms: Rate
+    dry_stated_wet: float | None
+    source: str
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What a model's evaluation says, as far as an audit needs it.
 
     Args:
         separated: of the call ``separated``; None where the evaluation lacks it.
-        wet: of the most probable processing being ``wet``.
-        base_rate: share of separated stems among those the probabilities were calibrated on.
+        wet: how often windows are taken for wet; None where the evaluation lacks it.
         families: sensitivity by family of separator, with the number of extractions.
         undecided: share of studio and of separated stems that came out undecided.
         figures: ``figures.unseen`` of the file.
     """
 
     separated: Detector | None
-    wet: Detector | None
-    base_rate: float
+    wet: WetWindows | None
     families: dict[str, tuple[float, int]]
     undecided: tuple[float, float] | None
     figures: dict[str, Any]
@@ -64,7 +79,6 @@ def read_evaluation(folder: Path | None) -> Evaluation:
     unseen = figures.get("unseen", {})
     separated = _separated(unseen)
     design = _design(unseen, separated)
-    n = unseen.get("n_studio", 0) + unseen.get("n_separated", 0)
     families = {
         name: (found["separated_called_separated"], found["n_separated"])
         for name, found in figures.get("by_family", {}).items()
@@ -79,7 +93,6 @@ def read_evaluation(folder: Path | None) -> Evaluation:
     return Evaluation(
         separated,
         _wet(figures.get("processing", {}), design),
-        unseen["n_separated"] / n if n else 0.5,
         families,
         undecided,
         unseen,
@@ -105,20 +118,25 @@ def _design(unseen: dict[str, Any], separated: Detector | None) -> float:
     return 1.0 if separated is None else unseen["n_separated"] / separated.sensitivity.n
 
 
-def _wet(processing: dict[str, Any], design: float) -> Detector | None:
-    """Take the real pairs where there are enough, else the chains made on held-out dry recordings; both are windows."""
+def _wet(processing: dict[str, Any], design: float) -> WetWindows | None:
+    """Take real pairs or chains made on held-out dry recordings, whichever more windows of are mistaken for wet."""
     classes = processing.get("classes", [])
+    found: list[WetWindows] = []
     for name, words in (("fx_pairs", "real dry and processed takes"), ("made", "chains on held-out dry recordings")):
-        matrix = np.asarray(processing.get(name, {}).get("confusion", []), float)
+        entry = processing.get(name, {})
+        matrix = np.asarray(entry.get("confusion", []), float)
         if "wet" not in classes or matrix.shape != (len(classes), len(classes)):
             continue
         wet = classes.index("wet")
         others = np.delete(matrix, wet, axis=0)
-        if min(matrix[wet].sum(), others.sum()) < 100:
+        if not min(matrix[wet].sum(), others.sum()):
             continue
-        return Detector(
-            Rate(float(matrix[wet, wet] / matrix[wet].sum()), float(matrix[wet].sum() / design)),
-            Rate(float(others[:, wet].sum() / others.sum()), float(others.sum() / design)),
-            f"{int(matrix.sum())} windows of {words}",
+        found.append(
+            WetWindows(
+                Rate(float(matrix[wet, wet] / matrix[wet].sum()), float(matrix[wet].sum() / design)),
+                Rate(float(others[:, wet].sum() / others.sum()), float(others.sum() / design)),
+                entry.get("dry_called_wet"),
+                f"{int(matrix.sum()):,} windows of {words}",
+            )
         )
-    return None
+    return max(found, key=lambda one: one.false_alarms.value, default=None)

@@ -10,6 +10,8 @@ import numpy as np
 from provenance.audit.prevalence import Sample, upper_limit
 from provenance.audit.rates import Detector
 
+UNBOUNDED = 0.995
+"""From here a share is printed as 100 %, and a bound on it says nothing."""
 LIMITS = (0.01, 0.02, 0.05, 0.10, 0.20)
 _N_DRAWS = 20_000
 _EXACT = 1e-9
@@ -26,7 +28,7 @@ def acceptance(sample: Sample, detector: Detector, n_set: int) -> dict[str, Any]
     Returns:
         ``at_most`` (a share of separated stems not exceeded, at 95 %, one-sided), and for each of five contaminations
         the ``buyers_risk``: the probability that a set with so many separated stems shows as few calls as were seen.
-        ``sellers_risk`` is the probability that a set without any shows as many.
+        ``sellers_risk`` is the probability that a set without any shows as many. ``bound`` says ``at_most`` in words.
     """
     rng = np.random.default_rng(0)
     se, fa = (
@@ -36,16 +38,27 @@ def acceptance(sample: Sample, detector: Detector, n_set: int) -> dict[str, Any]
     n = max(1, round(sample.n_effective))
     seen = sample.share * n  # of as many files as these are worth: no whole number, and neither side gains by it
     drawn = {p: rng.binomial(n, p * se + (1 - p) * fa) for p in (0.0, *LIMITS)}
+    at_most = round(upper_limit(sample, detector.sensitivity, detector.false_alarms), 4)
     return {
         "n_scored": sample.n,
         "n_set": n_set,
         "n_effective": round(sample.n_effective, 1),
         "n_called": round(sample.share * sample.n),
-        "at_most": round(upper_limit(sample, detector.sensitivity, detector.false_alarms), 4),
+        "at_most": at_most,
+        "bound": _bound(at_most, sample, detector, n_set),
         "level": 0.95,
         "buyers_risk": {f"{p:g}": round(float((drawn[p] <= math.floor(seen + _EXACT)).mean()), 4) for p in LIMITS},
         "sellers_risk": round(float((drawn[0.0] >= math.ceil(seen - _EXACT)).mean()), 4),
     }
+
+
+def _bound(at_most: float, sample: Sample, detector: Detector, n_set: int) -> str:
+    if at_most >= UNBOUNDED:
+        if sample.share >= detector.sensitivity.value:
+            return "As many were called separated as would be if all of them were: nothing bounds the share from above."
+        return "These are too few files to bound the share of separated stems from above."
+    which = "judged" if n_set == sample.n else "judged or not yet opened"
+    return f"With 95 % confidence no more than {at_most:.1%} of the {n_set:,} files {which} are separated."
 
 
 def expected_alarms(n: int, sample: Sample, detector: Detector) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from provenance import bundle
+from provenance import bundle, listing
 from provenance.audit import plan, sources
 from provenance.audit.driver import Progress, drive
 from provenance.audit.engine import Engine
@@ -90,9 +91,11 @@ def score_source(
     if loader is not None:
         options = Options(**{**options.__dict__, "loader": loader})
     with plan.locked(out):
-        counts = plan.make(out, settings, sources.list_items(source, columns))
+        passed: Counter[str] = Counter()
+        counts = plan.make(out, settings, sources.list_items(source, columns, passed), passed)
         if counts.n_planned == 0:
-            raise AuditError(f"{source}: found no audio; needed: at least one audio file")
+            found = f"no audio ({listing.describe(passed)})" if passed else "no audio"
+            raise AuditError(f"{source}: found {found}; needed: at least one audio file")
         until = None if choice.budget_s is None else began + choice.budget_s
         runner = _engine(engine, options, workers, address, counts.n_shards)
         try:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from provenance import listing
 from provenance.audio import EXTENSIONS
 from provenance.audit import containers, manifests, stores
 from provenance.audit.errors import AuditError
@@ -17,7 +19,9 @@ _TABLES = (".parquet", ".arrow")
 _NEEDED = "a folder, a glob, a manifest (.csv, .parquet, .jsonl), a .tar, an s3:// prefix or an audio dataset"
 
 
-def list_items(source: str, columns: Mapping[str, str] | None = None) -> Iterator[Item]:
+def list_items(
+    source: str, columns: Mapping[str, str] | None = None, passed: Counter[str] | None = None
+) -> Iterator[Item]:
     """Yield the items of a source in a fixed order, never holding them all.
 
     Args:
@@ -25,46 +29,48 @@ def list_items(source: str, columns: Mapping[str, str] | None = None) -> Iterato
             them, an ``s3://`` URI of any of these, a folder or files of a Hugging Face audio dataset, or
             ``hf:NAME`` or ``hf:NAME@SPLIT``.
         columns: what the columns of a manifest or dataset hold, where their names do not tell.
+        passed: counts, by ending, the files of folders, globs and tars that hold no audio by their ending.
 
     Raises:
         AuditError: there is no such source, or it cannot be understood.
     """
     given = dict(columns or {})
+    passed = Counter() if passed is None else passed
     if source.startswith("hf:"):
         for file in containers.find_hub_files(source[3:]):
             yield from containers.list_cells(file, given)
         return
     size = stores.size_of(source) if not _is_glob(source) else None
     if size is None and _is_glob(source):
-        yield from _list_glob(source, given)
+        yield from _list_glob(source, given, passed)
     elif size is None:
         raise AuditError(f"{source}: no such file or folder; needed: {_NEEDED}")
     elif size >= 0:
-        yield from _list_file(source, size, given, alone=True)
+        yield from _list_file(source, size, given, passed, alone=True)
     else:
-        yield from _list_folder(source, given)
+        yield from _list_folder(source, given, passed)
 
 
 def _is_glob(source: str) -> bool:
     return not stores.is_remote(source) and not os.path.exists(source) and glob.has_magic(source)
 
 
-def _list_glob(pattern: str, given: dict[str, str]) -> Iterator[Item]:
+def _list_glob(pattern: str, given: dict[str, str], passed: Counter[str]) -> Iterator[Item]:
     found = sorted(glob.glob(pattern, recursive=True))
     if not found:
         raise AuditError(f"{pattern}: matches nothing; needed: {_NEEDED}")
     for path in found:
         if os.path.isdir(path):
-            yield from _list_folder(path, given)
+            yield from _list_folder(path, given, passed)
         else:
-            yield from _list_file(path, os.path.getsize(path), given, alone=False)
+            yield from _list_file(path, os.path.getsize(path), given, passed, alone=False)
 
 
-def _list_file(where: str, size: int, given: dict[str, str], alone: bool) -> Iterator[Item]:
-    """List one file: audio itself, or what a manifest, tar or dataset names. Of several, what is neither is passed."""
+def _list_file(where: str, size: int, given: dict[str, str], passed: Counter[str], alone: bool) -> Iterator[Item]:
+    """List one file: audio itself, or what a manifest, tar or dataset names. Of several, what is neither is counted."""
     ending = Path(where).suffix.lower()
     if ending == ".tar":
-        yield from containers.list_members(where, given)
+        yield from containers.list_members(where, given, passed)
     elif ending in _MANIFESTS and alone:
         yield from manifests.list_rows(where, given)
     elif ending in _TABLES and containers.find_audio_column(where) is not None:
@@ -75,12 +81,14 @@ def _list_file(where: str, size: int, given: dict[str, str], alone: bool) -> Ite
         yield Item(where, "object" if stores.is_remote(where) else "file", where, n_bytes=size)
     elif alone:
         raise AuditError(f"{where}: found no column of audio (a struct of bytes and path); needed: {_NEEDED}")
+    else:
+        listing.note(passed, where)
 
 
-def _list_folder(folder: str, given: dict[str, str]) -> Iterator[Item]:
+def _list_folder(folder: str, given: dict[str, str], passed: Counter[str]) -> Iterator[Item]:
     files = stores.walk(folder) if stores.is_remote(folder) else _walk(folder)
     for where, size in files:
-        yield from _list_file(where, size, given, alone=False)
+        yield from _list_file(where, size, given, passed, alone=False)
 
 
 def _walk(folder: str) -> Iterator[tuple[str, int]]:

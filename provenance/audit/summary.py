@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,23 @@ import duckdb
 import provenance
 from provenance import bundle
 from provenance.audit import checks, findings, patterns, plan, prevalence, risk, store
+from provenance.audit.answer import answer
 from provenance.audit.limits import list_limits
 from provenance.audit.prevalence import Estimate, Sample
-from provenance.audit.rates import Detector, Evaluation, read_evaluation
+from provenance.audit.rates import Detector, Evaluation, WetWindows, read_evaluation
 from provenance.errors import ModelError
 from provenance.suitability import USES
 
 SUMMARY, SUMMARY_VERSION = "summary.json", "1"
 _GROUPS = {"stem": 12, "singer": 12, "codec": 8}
 _SEPARATED, _UNDECIDED = "origin = 'separated'", "origin = 'undecided'"
-_WET = "p_wet is not null and p_wet >= greatest(p_dry, p_hybrid)"
+_WET, _UNSTATED = "processing = 'wet'", "coalesce(processing, 'undecided') = 'undecided'"
+MODEL_FILES = {"README.md": "model-card.md", "evaluation.json": "model-evaluation.json"}
+"""What is copied from the model's folder into the audit's, under which name."""
 
 
 def summarise(out: Path, model: str | None = None, effort: checks.Effort | None = None) -> dict[str, Any]:
-    """Sum up what is scored of an audit, and write ``summary.json`` and ``findings.parquet``.
+    """Sum up what is scored of an audit: write ``summary.json`` and ``findings.parquet``, copy the model's evaluation.
 
     Args:
         out: folder of the audit.
@@ -47,7 +51,7 @@ def summarise(out: Path, model: str | None = None, effort: checks.Effort | None 
         files = _count_files(db, counts)
         fraction = _fraction(settings, counts, files)
         shares = _prevalence(db, "true", evaluation, fraction)
-        findings.begin(db, evaluation, _corrected(shares["separated"]))
+        findings.begin(db, _corrected(shares["separated"]))
         checked = checks.run(db, effort or checks.Effort())
         summary: dict[str, Any] = {
             "version": SUMMARY_VERSION,
@@ -60,7 +64,7 @@ def summarise(out: Path, model: str | None = None, effort: checks.Effort | None 
             "clustered_by": cluster,
             "prevalence": shares,
             "groups": _groups(db, evaluation, fraction),
-            "acceptance": _acceptance(db, evaluation, counts, fraction),
+            "acceptance": _acceptance(db, evaluation, files, fraction),
             "claims": _claims(db, evaluation, fraction),
             "checks": checked,
             "patterns": patterns.find_patterns(db),
@@ -74,8 +78,9 @@ def summarise(out: Path, model: str | None = None, effort: checks.Effort | None 
             "findings": findings.finish(db, out / store.FINDINGS),
         }  # fmt: skip
     summary["rates"] = _rates(evaluation)
+    summary["model_files"] = _copy_model_files(folder, out)
     summary["cannot_tell"] = list_limits(summary, evaluation)
-    summary["answer"] = _answer(summary)
+    summary["answer"] = answer(summary)
     scratch = out / f".{SUMMARY}.{os.getpid()}"
     scratch.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     os.replace(scratch, out / SUMMARY)
@@ -88,6 +93,16 @@ def _model_folder(model: str | None, reference: str) -> Path | None:
     except ModelError:
         return None
     return found.folder if found.reference == reference else None
+
+
+def _copy_model_files(folder: Path | None, out: Path) -> list[str]:
+    """Copy the model's card and evaluation beside the report, and return which of them lie there."""
+    for name, copy in MODEL_FILES.items():
+        if folder is not None and (folder / name).is_file():
+            scratch = out / f".{copy}.{os.getpid()}"
+            shutil.copyfile(folder / name, scratch)
+            os.replace(scratch, out / copy)
+    return [copy for copy in MODEL_FILES.values() if (out / copy).is_file()]
 
 
 def _judge(db: duckdb.DuckDBPyConnection) -> str:
@@ -116,11 +131,12 @@ def _count_files(db: duckdb.DuckDBPyConnection, counts: plan.Counts) -> dict[str
             count(*) filter (status = 'error') as n_error,
             count(*) filter (status = 'crashed') as n_crashed,
             count(*) filter (status = 'ok' and verdict_status <> 'ok') as n_refused,
+            count(*) filter (status = 'ok' and verdict_status = 'ok') as n_judged,
             coalesce(sum(duration_s), 0) / 3600 as hours from stems""",
     )[0]
     row["hours"] = round(row["hours"], 3)
     return {"n_listed": counts.n_listed, "n_planned": counts.n_planned, "n_repeated": counts.n_repeated, **row,
-            "complete": row["n_rows"] == counts.n_planned}  # fmt: skip
+            "passed": counts.passed, "complete": row["n_rows"] == counts.n_planned}  # fmt: skip
 
 
 def _fraction(settings: plan.Settings, counts: plan.Counts, files: dict[str, Any]) -> float | None:
@@ -136,7 +152,7 @@ def _choice(
 ) -> dict[str, Any]:
     kind = "all" if fraction == 1.0 else "random sample" if fraction is not None else "a part that is not random"
     return {"kind": kind, "sample": settings.sample, "limit": settings.limit, "seed": settings.seed,
-            "n_scored": files["n_rows"], "n_set": counts.n_listed}  # fmt: skip
+            "n_taken": files["n_rows"], "n_scored": files["n_judged"], "n_set": counts.n_listed}  # fmt: skip
 
 
 def sample(db: duckdb.DuckDBPyConnection, event: str, where: str, fraction: float | None) -> Sample | None:
@@ -165,20 +181,22 @@ def _prevalence(
     out: dict[str, Any] = {}
     for name, event, detector in (
         ("separated", _SEPARATED, evaluation.separated),
-        ("wet", _WET, evaluation.wet),
+        ("wet", _WET, None),  # the evaluation counts windows by their most probable class, not what is stated
         ("undecided", _UNDECIDED, None),
     ):
-        part = sample(db, event, where, fraction)
-        out[name] = _share(part, detector, corrected=name != "undecided")
+        out[name] = _share(sample(db, event, where, fraction), detector)
+    unstated = store.fetch(db, f"select count(*) as n from judged where ({where}) and {_UNSTATED}")[0]["n"]
+    out["wet"]["unstated"] = unstated
     return out
 
 
-def _share(part: Sample | None, detector: Detector | None, corrected: bool = True) -> dict[str, Any]:
+def _share(part: Sample | None, detector: Detector | None) -> dict[str, Any]:
     if part is None:
         return {"n": 0, "called": 0, "corrected": False, "value": None, "low": None, "high": None}
-    use = detector if corrected else None
     found: Estimate = (
-        prevalence.observed(part) if use is None else prevalence.estimate(part, use.sensitivity, use.false_alarms)
+        prevalence.observed(part)
+        if detector is None
+        else prevalence.estimate(part, detector.sensitivity, detector.false_alarms)
     )
     return {
         "n": part.n,
@@ -186,7 +204,7 @@ def _share(part: Sample | None, detector: Detector | None, corrected: bool = Tru
         "n_effective": round(part.n_effective, 1),
         "called": round(part.share * part.n),
         "called_share": round(part.share, 5),
-        "corrected": use is not None,
+        "corrected": detector is not None,
         "value": _finite(found.value),
         "low": round(found.low, 5),
         "high": round(found.high, 5),
@@ -222,12 +240,13 @@ def _groups(db: duckdb.DuckDBPyConnection, evaluation: Evaluation, fraction: flo
 
 
 def _acceptance(
-    db: duckdb.DuckDBPyConnection, evaluation: Evaluation, counts: plan.Counts, fraction: float | None
+    db: duckdb.DuckDBPyConnection, evaluation: Evaluation, files: dict[str, Any], fraction: float | None
 ) -> dict[str, Any] | None:
     part = sample(db, _SEPARATED, "true", fraction)
     if part is None or evaluation.separated is None:
         return None
-    n_set = counts.n_listed if fraction is not None else part.n
+    # what was opened and not judged is not of the set that the bound is on
+    n_set = files["n_listed"] - files["n_rows"] + part.n if fraction is not None else part.n
     return risk.acceptance(part, evaluation.separated, n_set)
 
 
@@ -278,7 +297,7 @@ def _uses(db: duckdb.DuckDBPyConnection, pairs: dict[str, Any]) -> list[dict[str
 
 
 def _rates(evaluation: Evaluation) -> dict[str, Any]:
-    def plain(detector: Detector | None) -> dict[str, Any] | None:
+    def plain(detector: Detector | WetWindows | None) -> dict[str, Any] | None:
         return None if detector is None else dataclasses.asdict(detector)
 
     families = [
@@ -286,27 +305,3 @@ def _rates(evaluation: Evaluation) -> dict[str, Any]:
     ]
     return {"separated": plain(evaluation.separated), "wet": plain(evaluation.wet), "families": families,
             "undecided": evaluation.undecided}  # fmt: skip
-
-
-def _answer(summary: dict[str, Any]) -> str:
-    files, share = summary["files"], summary["prevalence"]["separated"]
-    scored = f"{files['n_rows']:,} of {files['n_listed']:,} files" if files["n_rows"] < files["n_listed"] else \
-        f"{files['n_rows']:,} files"  # fmt: skip
-    if share["value"] is None:
-        return f"Of {scored}, none could be judged."
-    words = "an estimated" if share["corrected"] else "by the detector's calls alone"
-    text = (
-        f"Of {scored} scored, {words} {_percent(share['value'])} were extracted from mixes, not recorded "
-        f"(95 %: {_percent(share['low'])} to {_percent(share['high'])})"
-    )
-    studio = (summary["claims"]["studio"] or {}).get("separated")
-    if studio and studio["value"] is not None:
-        text += (
-            f"; of the {studio['n']:,} sold as studio recordings, {_percent(studio['value'])} "
-            f"({_percent(studio['low'])} to {_percent(studio['high'])})"
-        )
-    return text + "."
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"

@@ -87,7 +87,7 @@ def _mark_tiles(window: Explained, left: float, right: float) -> str:
 def _verdict(verdict: Verdict, name: str) -> str:
     rows = [
         ("origin", f"<b class={verdict.origin}>{verdict.origin}</b>, {_FACTS[verdict.origin]}"),
-        ("probability of extraction", _number(verdict.p_separated)),
+        ("calibrated probability of extraction", _number(verdict.p_separated)),
         ("confidence", _number(verdict.confidence)),
         ("nearest family", escape(verdict.family or "not stated by this model for this stem")),
         ("processing", verdict.processing),
@@ -153,9 +153,10 @@ def _window(window: Explained, verdict: Verdict) -> str:
         "</div>"
         f"<p>Left: the tenth of the spectrogram that speaks loudest for <b>{towards}</b>. Right: what silencing each "
         f"tile alone does (orange speaks for the verdict, blue against it). Silencing the marked tenth {verb} the "
-        f"model's log odds by {abs(marks.marked_drop) if sign * marks.marked_drop > 0 else 0:.2f}"
+        f"model's uncalibrated log odds by {abs(marks.marked_drop) if sign * marks.marked_drop > 0 else 0:.2f}"
         f", from {marks.logit:.2f} to {marks.logit - marks.marked_drop:.2f}; "
-        f"a random tenth moves them by {-marks.random_drop:+.2f}.</p>"
+        f"a random tenth moves them by {-marks.random_drop:+.2f}. These are raw outputs of the model for this window "
+        "before calibration: no probability follows from them, and they are not on the scale of those above.</p>"
     )
 
 

@@ -14,11 +14,17 @@ from provenance.audit.rows import SCHEMA
 from provenance.suitability import USES, judge
 
 
-def write(out: Path, n: int, model: str, seed: int = 0, separated: float = 0.1) -> None:
-    """Write plan and parts of an audit of n files, four stems a song, of which a share is called separated."""
+def write(
+    out: Path, n: int, model: str, seed: int = 0, separated: float = 0.1, unreadable: int = 0, sample: int | None = None
+) -> None:
+    """Write plan and parts of an audit of n files, four stems a song, of which a share is called separated.
+
+    So many of each shard are unreadable. Of n files, ``sample`` are drawn, or all.
+    """
     rng = np.random.default_rng(seed)
     with plan.locked(out):
-        plan.make(out, plan.Settings("drawn", model, "full"), (_item(i) for i in range(n)))
+        settings = plan.Settings("drawn", model, "full", sample=sample, shuffled=sample is not None)
+        plan.make(out, settings, (_item(i) for i in range(n)))
     fits = {o: {f.use: f.suitable for f in judge(o, "wet", None)} for o in ("studio", "separated", "undecided")}  # type: ignore[arg-type]
     for shard in plan.read_shards(out):
         m = len(shard.items)
@@ -31,11 +37,11 @@ def write(out: Path, n: int, model: str, seed: int = 0, separated: float = 0.1) 
             "path": [item.path for item in shard.items],
             "shard": [shard.number] * m,
             "position": list(range(m)),
-            "status": ["ok"] * m,
-            "verdict_status": ["ok"] * m,
+            "status": ["error" if i < unreadable else "ok" for i in range(m)],
+            "verdict_status": [None if i < unreadable else "ok" for i in range(m)],
             "origin": list(origin),
             "p_separated": list(p.round(4)),
-            "processing": ["wet"] * m,
+            "processing": ["undecided" if o == "separated" else "wet" for o in origin],
             "p_dry": [0.1] * m,
             "p_hybrid": [0.2] * m,
             "p_wet": [0.7] * m,

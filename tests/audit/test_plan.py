@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,20 @@ def test_every_file_once_in_shards_of_64(tmp_path: Path) -> None:
     assert (counts.n_listed, counts.n_planned, counts.n_repeated, counts.n_shards) == (3000, 3000, 3, 47)
     (tmp_path / "small").mkdir()
     assert plan.make(tmp_path / "small", settings(), items(70)).n_shards == 24
+
+
+def test_what_was_passed_over_is_kept_with_the_plan(tmp_path: Path) -> None:
+    """The plan keeps the endings met most often, however many there were, and a plan of before reads as of none."""
+    passed = {f".{i:04d}": 2 for i in range(900)} | {".wma": 7, "other": 1}
+    plan.make(tmp_path, settings(), items(3), passed)
+    kept = plan.read_counts(tmp_path).passed
+    assert next(iter(kept.items())) == (".wma", 7)
+    assert sum(kept.values()) == sum(passed.values())
+    assert len(kept) < 20
+    file = tmp_path / "plan.jsonl"
+    file.write_text(file.read_text().replace(json.dumps(kept), "{}").replace(', "passed": {}', ""))
+    assert "passed" not in file.read_text()
+    assert plan.read_counts(tmp_path).passed == {}
 
 
 def test_new_files_are_added_and_nothing_planned_moves(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from provenance.audit import prevalence, risk
+from provenance import bundle
+from provenance.audit import prevalence, risk, store, summary
 from provenance.audit.prevalence import Rate, Sample
 from provenance.audit.rates import Detector, read_evaluation
+from tests.audit import rowsets
 from tests.audit.simulate import World, coverage
 
 
@@ -88,6 +90,40 @@ def test_a_call_among_few_is_no_matter_of_course() -> None:
     assert found["buyers_risk"]["0.2"] == pytest.approx((1 - 0.2 * 0.5 - 0.8 * 0.01) ** 2, abs=0.02)
 
 
+def test_a_bound_that_bounds_nothing_is_said_to_be_none() -> None:
+    """Of one file no bound is printed; nor where all are called; else the share, and what it is a share of."""
+    detector = Detector(Rate(0.5, 500), Rate(0.01, 500), "")
+    few = risk.acceptance(Sample(0.0, 1, 1, 1.0, 1.0, 1.0), detector, 1)
+    assert few["at_most"] >= risk.UNBOUNDED
+    assert few["bound"] == "These are too few files to bound the share of separated stems from above."
+    assert (
+        "nothing bounds the share" in risk.acceptance(Sample(0.9, 300, 300, 300.0, 299.0, 1.0), detector, 300)["bound"]
+    )
+    many = risk.acceptance(Sample(0.0, 300, 300, 300.0, 299.0, 1.0), detector, 300)
+    assert f"no more than {many['at_most']:.1%} of the 300 files judged are separated" in many["bound"]
+    assert (
+        "judged or not yet opened" in risk.acceptance(Sample(0.0, 300, 300, 300.0, 299.0, 0.3), detector, 900)["bound"]
+    )
+
+
+def test_wet_is_as_often_mistaken_as_where_it_is_mistaken_most(tmp_path: Path, root: Path) -> None:
+    """Few real pairs that are mistaken more often than many made chains are what is told; the shipped model's too."""
+    pairs = {"confusion": [[7, 0, 14], [11, 1, 8], [0, 0, 36]], "dry_called_wet": 0.3333}
+    made = {"confusion": [[900, 50, 50], [50, 900, 50], [10, 90, 900]], "dry_called_wet": 0.02}
+    processing = {"classes": ["dry", "hybrid", "wet"], "made": made, "fx_pairs": pairs}
+    (tmp_path / "evaluation.json").write_text(json.dumps({"figures": {"processing": processing}}))
+    wet = read_evaluation(tmp_path).wet
+    assert wet is not None
+    assert (wet.false_alarms.value, wet.sensitivity.value) == (22 / 41, 1.0)
+    assert (wet.dry_stated_wet, wet.source) == (0.3333, "77 windows of real dry and processed takes")
+    figures = json.loads((root / "models" / "stem-v1" / "evaluation.json").read_text())["figures"]["processing"]
+    shipped = read_evaluation(root / "models" / "stem-v1").wet
+    for name in {"made", "fx_pairs"} & set(figures):
+        others = np.asarray(figures[name]["confusion"])[:2]
+        assert shipped is not None
+        assert shipped.false_alarms.value >= others[:, 2].sum() / others.sum()
+
+
 def test_an_evaluation_is_worth_what_its_own_intervals_say(tmp_path: Path) -> None:
     """Rates come from evaluation.json, worth fewer files where resampling by song says so; without it, none."""
     unseen = {
@@ -103,3 +139,19 @@ def test_an_evaluation_is_worth_what_its_own_intervals_say(tmp_path: Path) -> No
     assert found.separated.false_alarms.n < 600
     assert found.undecided == pytest.approx((0.28, 0.4))
     assert read_evaluation(tmp_path / "none").separated is None
+
+
+def test_findings_are_as_sure_as_the_set_lets_them_be(tmp_path: Path) -> None:
+    """Odds of a call are those of p_separated, which hold for a set of halves, times the odds of the share here."""
+    out = tmp_path / "audit"
+    rowsets.write(out, 3000, bundle.load().reference, separated=0.2)
+    share = summary.summarise(out)["prevalence"]["separated"]["value"]
+    assert 0.25 < share < 0.45
+    rows = store.query(
+        out,
+        "select p_separated, sure from findings join stems using (path) where findings.kind = 'separated_sold_as_studio'",
+    )[1]
+    p, sure = np.array(rows, float).T
+    odds = p / (1 - p) * share / (1 - share)
+    assert len(p) > 500
+    assert np.allclose(sure, odds / (1 + odds), atol=1e-3)

@@ -16,6 +16,7 @@ import pytest
 import soundfile
 
 import provenance
+from provenance import listing
 from provenance.audit import gate, phases, report, store, summary
 from provenance.audit.errors import AuditError
 from provenance.audit.run import score_source
@@ -114,7 +115,10 @@ def kinds_of(out: Path, path: str) -> set[str]:
 def test_counts_claims_and_shares_add_up(audited: tuple[Path, dict[str, Any]]) -> None:
     """Rows, calls and the table of claims all count the same files, and songs are the groups."""
     _, found = audited
-    assert (found["files"]["n_rows"], found["files"]["n_error"]) == (26, 1)
+    assert (found["files"]["n_rows"], found["files"]["n_judged"], found["files"]["n_error"]) == (26, 25, 1)
+    assert (found["choice"]["n_taken"], found["choice"]["n_scored"]) == (26, 25)
+    assert found["answer"].startswith("Of 25 files scored (of 26 listed), ")
+    assert found["answer"].endswith("; 1 file could not be read.")
     assert found["clustered_by"] == "claimed song"
     assert found["prevalence"]["separated"]["called"] == 4
     row = next(r for r in found["claims"]["origin"]["rows"] if r["claimed"] == "studio")
@@ -263,6 +267,64 @@ def test_drawn_rows_sum_up_with_the_models_own_rates(tmp_path: Path) -> None:
     assert any("evidence, not proof" in text for text in found["cannot_tell"])
 
 
+def test_wet_is_counted_where_it_is_stated(tmp_path: Path) -> None:
+    """A separated stem that is most probably wet is none of the wet: nothing is stated of it; and why is said."""
+    rowsets.write(tmp_path / "drawn", 2_000, provenance.load().bundle.reference)
+    found = summary.summarise(tmp_path / "drawn")
+    wet, n_separated = found["prevalence"]["wet"], found["prevalence"]["separated"]["called"]
+    assert n_separated > 0
+    assert (wet["called"], wet["unstated"], wet["n"]) == (2_000 - n_separated, n_separated, 2_000)
+    assert (wet["corrected"], wet["value"]) == (False, round(1 - n_separated / 2_000, 5))
+    text = " ".join(found["cannot_tell"])
+    assert f"Of {n_separated:,} of 2,000 judged files no processing is stated" in text
+    assert "share of wet stems is not corrected for errors" in text
+    assert f"{found['rates']['wet']['false_alarms']['value']:.0%} of the dry and hybrid ones" in text
+    assert "no processing is stated" in report.write(tmp_path / "drawn", found).read_text()
+
+
+@pytest.mark.parametrize("sample", [None, 400])
+def test_a_bound_is_on_files_that_can_be_judged(tmp_path: Path, sample: int | None) -> None:
+    """What was opened and could not be read is neither scored nor of the set that the bound is on."""
+    rowsets.write(tmp_path, 800, provenance.load().bundle.reference, unreadable=2, sample=sample)
+    found = summary.summarise(tmp_path)
+    bad = found["files"]["n_error"]
+    assert bad > 0
+    assert found["acceptance"]["n_scored"] == found["files"]["n_judged"] == (sample or 800) - bad
+    assert found["acceptance"]["n_set"] == 800 - bad
+    assert f"of the {800 - bad} files judged" in found["acceptance"]["bound"]
+    assert found["answer"].startswith(f"Of {(sample or 800) - bad} files scored (of 800 listed), ")
+
+
+def test_copies_are_counted_as_files_and_not_as_pairs(tmp_path: Path) -> None:
+    """Four copies of a take are six findings against three files, in the table, in the gate, and by weight."""
+    wave = make.take(3)
+    (tmp_path / "in").mkdir()
+    for i in range(4):
+        soundfile.write(tmp_path / "in" / f"{i}.wav", (0.4 - 0.05 * i) * wave, 44_100, subtype="FLOAT")
+    out = tmp_path / "out"
+    score_source(str(tmp_path / "in"), out, workers=1, loader=LOADER)
+    found = summary.summarise(out)
+    row = next(row for row in found["findings"]["by_kind"] if row["kind"] == "copy")
+    assert (row["n"], row["n_files"]) == (6, 3)
+    assert row["expected"] <= 3
+    assert row["weight_s"] <= 3 * 5.0
+    assert gate.check(found, gate.read(["copy"]), out) == ["copy: 3 files"]
+
+
+def test_card_and_evaluation_lie_where_the_report_says(audited: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    """The model's card and evaluation are copied beside the report that names them; of another scorer none is named."""
+    bundle = provenance.load().bundle
+    rowsets.write(tmp_path, 64, bundle.reference)
+    found = summary.summarise(tmp_path)
+    page = report.write(tmp_path, found).read_text()
+    assert found["model_files"] == ["model-card.md", "model-evaluation.json"]
+    for name, copy in zip(("README.md", "evaluation.json"), found["model_files"], strict=True):
+        assert f"<code>{copy}</code>" in page
+        assert (tmp_path / copy).read_bytes() == (bundle.folder / name).read_bytes()
+    assert audited[1]["model_files"] == []
+    assert "model-card.md" not in (audited[0] / "report.html").read_text()
+
+
 def cli(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own."""
     code = "import sys; from provenance.cli import main; sys.argv[0] = 'stem-provenance'; main()"
@@ -290,6 +352,15 @@ def test_the_command_from_folder_to_gate(tmp_path: Path, root: Path) -> None:
         "audit", "query", str(tmp_path / "out"), "select count(*) as n from stems", "--format", "csv", cwd=root
     )
     assert queried.stdout.split() == ["n", "4"]
+    for name in ("lost.WMA", "notes.txt", ".hidden.txt"):
+        (tmp_path / "set" / name).touch()
+    (tmp_path / "set" / "empty.wav").unlink()
+    told = cli("audit", str(tmp_path / "set"), "--out", str(tmp_path / "o1"), "--workers", "1", cwd=root)
+    assert told.stderr == f"{tmp_path}/set: {listing.describe({'.wma': 1, '.txt': 1})}\n"
+    assert ".txt 1, .wma 1" in (tmp_path / "o1" / "report.html").read_text()
+    assert any(
+        ".txt 1, .wma 1" in text for text in json.loads((tmp_path / "o1" / "summary.json").read_text())["cannot_tell"]
+    )
     wrong = cli("audit", str(tmp_path / "nothing"), "--out", str(tmp_path / "o2"), cwd=root)
     assert wrong.returncode == 2
     assert "no such file or folder" in wrong.stderr

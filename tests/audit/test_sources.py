@@ -12,6 +12,7 @@ import sys
 import tarfile
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +64,30 @@ def test_folder_and_glob_name_audio_only(folder: Path) -> None:
     assert [Path(item.path).name for item in found] == ["one.wav", "two.wav"]
     assert [item.path for item in list_items(f"{folder}/*/*.wav")] == [item.path for item in found]
     assert all(item.n_bytes == os.path.getsize(item.where) for item in found)
+
+
+def test_what_is_passed_over_is_counted_by_ending(folder: Path, tmp_path: Path) -> None:
+    """Of a folder, a glob and a tar, files whose ending is none of audio are counted, hidden ones left out."""
+    for name in ("a/lost.wma", "b/lost.WMA", "b/LICENCE", "b/what.is this", ".DS_Store", "a/._one.wma"):
+        (folder / name).touch()
+    passed: Counter[str] = Counter()
+    assert len(list(list_items(str(folder), passed=passed))) == 2
+    assert passed == {".wma": 2, ".txt": 1, "none": 1, "other": 1}
+    file = tmp_path / "packed.tar"
+    with tarfile.open(file, "w") as tar:
+        tar.add(folder / "a", "a")
+    for source in (f"{folder}/a/*", str(file)):
+        passed = Counter()
+        assert len(list(list_items(source, passed=passed))) == 1
+        assert passed == {".wma": 1}
+
+
+def test_a_source_without_audio_says_what_it_holds(tmp_path: Path) -> None:
+    """Where everything is passed over, the error names the endings that were found."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "song.wma").touch()
+    with pytest.raises(AuditError, match=r"found no audio \(1 file passed over, .*: \.wma 1\); needed: at least one"):
+        score_source(str(tmp_path / "in"), tmp_path / "out", workers=1, loader=LOADER)
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])

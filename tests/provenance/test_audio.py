@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import importlib.util
 import io
 import os
 import signal
@@ -86,13 +87,41 @@ def test_without_pyav_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch)
 
     def without_av(name: str, *rest: object) -> object:
         if name == "av":
-            raise ImportError("No module named 'av'")
+            raise ModuleNotFoundError("No module named 'av'", name="av")
         return real(name, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(builtins, "__import__", without_av)
     with pytest.raises(UnreadableAudio, match=r"pip install 'stem-provenance\[m4a\]'") as caught:
         audio.read(data)
     assert caught.value.code == "needs_extra"
+
+
+def test_pyav_that_does_not_load_is_not_taken_for_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where PyAV is installed and cannot be loaded, the error says so and names no extra."""
+    data = sounds.encode_m4a(sounds.tone(440, 1.5))
+    real = builtins.__import__
+
+    def with_broken_av(name: str, *rest: object) -> object:
+        if name == "av":
+            raise ImportError("libavcodec.so: cannot open shared object file", name="av._core")
+        return real(name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", with_broken_av)
+    with pytest.raises(UnreadableAudio, match=r"does not load \(libavcodec") as caught:
+        audio.read(data)
+    assert caught.value.code == "broken_extra"
+    assert "stem-provenance[m4a]" not in str(caught.value)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_an_extra_is_named_only_where_it_is_missing(monkeypatch: pytest.MonkeyPatch, installed: bool) -> None:
+    """What cannot be decoded with PyAV installed needs another file, not the extra."""
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: real(name) if name != "av" or installed else None)
+    with pytest.raises(UnreadableAudio, match="m4a/AAC") as caught:
+        audio.read(b"this is no sound at all" * 40)
+    assert caught.value.code == "not_audio"
+    assert ("extra" in str(caught.value)) is not installed
 
 
 def test_content_counts_and_not_the_name(tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sounds.write(top / "a.wav", sounds.music(2.0))
     sounds.write(top / "b" / "c.FLAC", sounds.music(2.0, seed=1), fmt="FLAC")
     (top / "notes.txt").write_text("no audio")
+    (top / ".git").mkdir()
+    (top / ".git" / "HEAD").write_text("no part of what is scored")
     (top / "._a.wav").write_bytes(b"\x00\x05\x16\x07 a resource fork")
     return top
 
@@ -107,12 +109,12 @@ def test_a_wrong_finding_lists_the_right_ones() -> None:
 
 
 def test_folders_are_walked_in_order_and_only_for_audio(model: dict[str, Path], folder: Path) -> None:
-    """A folder gives its audio files, those in folders below too, in order, and neither notes nor resource forks."""
+    """A folder gives its audio files, those in folders below too, in order; notes are counted, resource forks not."""
     done = spawn("score", folder, "--format", "jsonl", "--model", model["studio"])
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["path"] for row in rows] == [str(folder / "a.wav"), str(folder / "b" / "c.FLAC")]
     assert done.returncode == 0
-    assert done.stderr == ""
+    assert done.stderr == "1 file passed over, whose ending names no audio that is read: .txt 1\n"
 
 
 def test_a_folder_that_may_not_be_entered_is_named(

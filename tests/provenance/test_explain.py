@@ -128,6 +128,9 @@ def test_the_page_shows_everything_and_needs_no_network(scorer: provenance.Score
         assert cue.cue.replace("_", " ") in text
     assert text.count("class=range") >= 20
     assert "a random tenth moves them" in text
+    assert "model's uncalibrated log odds by" in text
+    assert "before calibration: no probability follows from them" in text
+    assert "<th>calibrated probability of extraction</th>" in text
     assert text.count("<title>", text.index("timeline")) >= len(found.verdict.segments)
     assert not re.search(r'(src|href)="(?!data:)|url\(|@import|<script', text)
     assert found.verdict.model in text

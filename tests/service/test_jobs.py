@@ -256,7 +256,8 @@ def test_unfinished_jobs_are_bounded(serve: Callable[..., Server], root: Path, w
     """Over the limit of jobs and of uploads the answer is a problem, and what was uploaded is gone."""
     server = serve(max_jobs=1, max_job_uploads=2, manifest_roots=root)
     with server.client() as client:
-        is_problem(client.post("/v1/jobs", files=[("file", wav)] * 3), 400, "bad_request")
+        many = is_problem(client.post("/v1/jobs", files=[("file", wav)] * 3), 400, "bad_request")
+        assert "more than 2 files; needed: at most 2 files and the fields 'file'" in many["detail"]
         job = client.post("/v1/jobs", json={"paths": [str(root / "00.flac")] * 2000}).json()
         full = client.post("/v1/jobs", files={"file": wav})
         is_problem(full, 503, "queue_full")

@@ -85,10 +85,63 @@ def test_forms_must_hold_one_file(server: Server, wav: bytes) -> None:
     """A form without the field, with text in it, or with two files is refused."""
     with server.client() as client:
         is_problem(client.post("/v1/verdicts", files={"other": wav}), 422, "no_file")
-        two = client.post("/v1/verdicts", files=[("file", wav), ("file", wav)])
-        is_problem(two, 400, "bad_request")
+        is_problem(client.post("/v1/verdicts", files={"file": (None, b"text")}), 422, "no_file")
+        two = client.post("/v1/verdicts", files=[("file", ("a.wav", wav)), ("file", ("b.wav", wav))])
+        detail = is_problem(two, 400, "bad_request")["detail"]
+        assert "2 files ('a.wav', 'b.wav')" in detail
+        assert "one file in the field 'file'" in detail
+        three = client.post("/v1/verdicts", files=[("file", wav)] * 3)
+        assert "one file in the field 'file'" in is_problem(three, 400, "bad_request")["detail"]
         headers = {"Content-Type": "multipart/form-data"}
         is_problem(client.post("/v1/verdicts", content=b"--x", headers=headers), 400, "bad_request")
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "said"),
+    [
+        ("/v1/verdicts", "windows", "of query parameters only 'coverage' (the command line's --windows is 'coverage'"),
+        ("/v1/verdicts", "Coverage", "of query parameters only 'coverage'"),
+        ("/v1/jobs", "windows", "no query parameter (the command line's --windows is 'coverage' here)"),
+        ("/v1/jobs", "coverage", "no query parameter ('coverage' is a field of the form or of the JSON here)"),
+    ],
+)
+def test_an_unknown_query_parameter_is_named(server: Server, wav: bytes, path: str, name: str, said: str) -> None:
+    """What would be ignored is refused, with its name, those that are known, and what may have been meant."""
+    with server.client() as client:
+        found = client.post(path, params={name: "sparse"}, files={"file": wav})
+        problem = is_problem(found, 422, "invalid_request")
+    assert problem["detail"].startswith(f"found the query parameter {name!r}; needed: {said}")
+    assert [fault["where"] for fault in problem["errors"]] == [["query", name]]
+
+
+@pytest.mark.parametrize(
+    ("path", "files", "code", "said"),
+    [
+        ("/v1/verdicts", {"files": b"x"}, "no_file",
+         "found the form field 'files'; needed: of form fields only 'file' (one field 'file' for each file)"),
+        ("/v1/verdicts", {"file": b"x", "coverage": (None, b"sparse")}, "invalid_request",
+         "found the form field 'coverage'; needed: of form fields only 'file' ('coverage' is a query parameter here)"),
+        ("/v1/jobs", {"files": b"x"}, "no_file",
+         "found the form field 'files'; needed: of form fields only 'file', 'coverage', 'webhook' (one field 'file'"),
+        ("/v1/jobs", {"file": b"x", "windows": (None, b"sparse")}, "invalid_request", "--windows is 'coverage' here"),
+        ("/v1/jobs", {"file": b"x", "manifest": (None, b"/a.csv")}, "invalid_request", "'manifest' is taken as JSON"),
+        ("/v1/jobs", {f"field{k}": (None, b"x") for k in range(4)} | {"file": b"x"}, "invalid_request",
+         "found the form field 'field0', 'field1', 'field2', 'field3'; needed: "),
+    ],
+)  # fmt: skip
+def test_an_unknown_form_field_is_named(server: Server, path: str, files: dict[str, Any], code: str, said: str) -> None:
+    """A field that would be ignored is refused, with its name and those that are known."""
+    with server.client() as client:
+        problem = is_problem(client.post(path, files=files), 422, code)
+    assert said in problem["detail"]
+    assert problem["errors"][0]["where"][0] == "body"
+
+
+def test_a_job_names_its_known_fields(server: Server) -> None:
+    """An unknown key of a job's JSON is named beside those that are known."""
+    with server.client() as client:
+        problem = is_problem(client.post("/v1/jobs", json={"files": ["/a"]}), 422, "invalid_request")
+    assert problem["detail"].startswith("body.files: unknown; needed: of 'manifest', 'paths', 'coverage', 'webhook'")
 
 
 def test_limits_are_settings(serve: Callable[..., Server]) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import provenance
 from training import calibrate
 
 
@@ -26,6 +30,20 @@ def test_platt_weighs_both_classes_alike() -> None:
     true, false = rng.normal(-1, 1, 20_000), rng.normal(1, 1, 2_000)
     found = calibrate.fit_platt(np.concatenate([true, false]), np.repeat([False, True], [20_000, 2_000]))
     assert calibrate.calibrate(0.0, found) == pytest.approx(0.5, abs=0.03)
+
+
+def test_what_probabilities_are_calibrated_for_is_said_as_it_is(root: Path) -> None:
+    """Half of the weight is on extractions, each family alike, and schema, README and page say so in words."""
+    separated = np.repeat([False, True, True], [700, 250, 50])
+    family = np.repeat(["", "demucs", "spleeter"], [700, 250, 50])
+    found = calibrate.weights(separated, family)
+    assert found[separated].sum() == pytest.approx(found.sum() / 2)
+    assert found[family == "demucs"].sum() == pytest.approx(found[family == "spleeter"].sum())
+    described = json.loads(provenance.json_schema())["properties"]["p_separated"]["description"]
+    assert "calibrated for a set half of which is extracted, each family of separators alike" in described
+    assert "for a set half of which is extracted" in (root / "README.md").read_text(encoding="utf-8")
+    page = " ".join((root / "docs" / "audit.md").read_text(encoding="utf-8").split())
+    assert "a set half of which is extracted" in page
 
 
 @settings(max_examples=40, deadline=None)

@@ -22,6 +22,8 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
+import typer
+from typer.testing import CliRunner
 
 import provenance
 from provenance.model import HEADS
@@ -576,6 +578,60 @@ def test_the_shipped_configuration_is_the_one_it_was_made_with(root: Path) -> No
     for name in ("demucs_repo", "networks", "scripts"):
         del told["recipe"][name], made["recipe"][name]
     assert made == told
+
+
+def test_what_the_recipe_is_made_without_is_said(root: Path) -> None:
+    """Every part that needs separators of a folder which was not given is named once with them; others are not."""
+    file, full = evaluate.CONFIG_FILE, root / "training" / "full.toml"
+    whole = config.load(file).recipe
+
+    def said(path: Path, *given: str) -> list[str]:
+        return config.left_out(path, config.load(path, *given))
+
+    demucs, scripts = said(file, "", "", "")
+    assert demucs.startswith(f"left out of the recipe: demucs (by {', '.join(whole.demucs_models)}); easy (by ")
+    assert demucs.endswith(": no folder was given in --demucs-repo")
+    for part, names in (
+        ("whole", whole.whole_names), ("remask", (whole.remask_name,)), ("drawn", whole.drawn_names)
+    ):  # fmt: skip
+        assert f"{part} (by {', '.join(names)})" in scripts
+    assert scripts.endswith(": no folder was given in --scripts")
+    assert said(file, "models", "", "") == [scripts]
+    assert said(file, "models", "", "files") == []
+    assert said(file) == []
+    assert any(line.endswith("--networks") and "network (by " in line for line in said(full, "a", "", "b"))
+    assert any("; some of easy (by " in line for line in said(full, "a", "", "b"))
+
+
+@pytest.mark.parametrize("option", ["--demucs-repo", "--networks", "--scripts"])
+def test_a_folder_that_is_not_there_is_refused_at_once(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends the command with exit code 2 and one line, before anything is read or made."""
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "file.txt"
+    file.write_text("")
+    app = typer.Typer()
+    app.command()(fit.main)
+    for value, found in ((str(tmp_path / "gone"), "no such folder"), (str(file), "a file")):
+        done = CliRunner().invoke(app, ["manifest.csv", "--out", "model", option, value])
+        assert done.exit_code == 2
+        assert done.stderr.startswith(f"{option} {value}: found {found}; needed: Folder of ")
+        assert done.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_fit_says_what_it_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines stand on stderr before the first clip is looked for."""
+    monkeypatch.chdir(tmp_path)
+    app = typer.Typer()
+    app.command()(fit.main)
+    done = CliRunner().invoke(app, ["manifest.csv", "--out", "model"])
+    assert done.exit_code == 2
+    lines = done.stderr.splitlines()
+    settings = config.load(evaluate.CONFIG_FILE, "", "", "")
+    assert lines[:-1] == config.left_out(evaluate.CONFIG_FILE, settings)
+    assert "manifest.csv" in lines[-1]
 
 
 def test_the_full_configuration_adds_to_the_shipped_one(root: Path) -> None:

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -83,6 +84,24 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
     """Read the rows of a folder of pairs."""
     with (folder / "manifest.csv").open(newline="") as handle:
         return list(csv.DictReader(handle))
+
+
+def test_help_is_about_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """It says what the command does and what a separator is, in words for a shell and not those of a docstring."""
+    with pytest.raises(SystemExit) as ended:
+        run.main(["--help"])
+    assert ended.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for needed in ("Mix excerpts of the songs", "Exit code 0", "demucs:MODEL[@REPOSITORY]", "folder[NAME]:PATH"):
+        assert needed in said
+    for foreign in ("``", "Args:", "Raises:", "SeparatorError", "MANIFEST... --separator SPEC --out DIR"):
+        assert foreign not in said
+
+
+def test_every_kind_of_separator_is_in_the_help() -> None:
+    """The kinds that the help names are those that can be opened."""
+    for kind in separator._OPENERS:
+        assert re.search(rf"\b{kind}\b", run._SPEC), kind
 
 
 def test_pairs_hold_what_they_say(manifest: Path, tmp_path: Path, splitter: str) -> None:

@@ -13,14 +13,25 @@ from training.separators.build import Settings, build
 from training.separators.errors import SeparatorError
 from training.separators.separator import Separator, Wave, check_device, open_separator
 
+_ABOUT = (
+    "Mix excerpts of the songs of a catalogue, separate them, and write each output beside the true stem of the same "
+    "seconds, as a manifest that training.fit reads. What is done is kept: the same command goes on where it stopped. "
+    "Exit code 0 when done, 1 when something was left out and --strict was given, 2 when nothing could be done."
+)
+_SPEC = (
+    "a separator; given again for each further one: demucs:MODEL[@REPOSITORY], openunmix:MODEL, torchaudio, "
+    "net:FOLDER, script:FILE.py, command[NAME]:TEMPLATE with {input} and {output}, or folder[NAME]:PATH; +cli at the "
+    "end of the first part writes as command-line tools do: rescaled where it would clip, in 16 bits"
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the separators over the songs; 0 done, 1 done with problems under ``--strict``, 2 nothing done."""
-    parser = argparse.ArgumentParser(prog="python -m training.separators.run", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m training.separators.run", description=_ABOUT)
     parser.add_argument(
         "manifests", nargs="+", type=Path, help="manifests, as `python -m training.catalogue` writes them"
     )
-    parser.add_argument("--separator", action="append", required=True, metavar="SPEC", help=open_separator.__doc__)
+    parser.add_argument("--separator", action="append", required=True, metavar="SPEC", help=_SPEC)
     parser.add_argument("--out", type=Path, required=True, help="folder of the pairs and their manifest")
     parser.add_argument("--flags", nargs="*", type=Path, default=[], help="CSV files of clips to leave out")
     parser.add_argument("--seconds", type=float, default=Settings.seconds, help="length of an excerpt")
@@ -29,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-residuals", action="store_true", help="direct outputs only")
     parser.add_argument("--device", default="cpu", help="where torch computes, such as cuda")
     parser.add_argument("--threads", type=int, default=0, help="of torch; its own choice by default")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn: excerpts, and the chains of --effects")
     parser.add_argument("--strict", action="store_true", help="exit with 1 where anything was left out")
     given = parser.parse_args(arguments)
     if given.threads:

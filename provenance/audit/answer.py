@@ -1,0 +1,45 @@
+"""The answer of an audit in one sentence: what the report has for its headline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def answer(summary: dict[str, Any]) -> str:
+    """Return the share of separated stems in words, and what it leaves out.
+
+    Args:
+        summary: with ``files``, ``prevalence`` and ``claims``; a file counts as scored if it was judged.
+    """
+    files, share = summary["files"], summary["prevalence"]["separated"]
+    rest = _rest(files)
+    if share["value"] is None:
+        return f"Of {files['n_rows']:,} files, none could be judged{rest}."
+    words = "an estimated" if share["corrected"] else "by the detector's calls alone"
+    listed = f" (of {files['n_listed']:,} listed)" if files["n_judged"] < files["n_listed"] else ""
+    text = (
+        f"Of {_files(files['n_judged'])} scored{listed}, {words} {_percent(share['value'])} were extracted from mixes, "
+        f"not recorded (95 %: {_percent(share['low'])} to {_percent(share['high'])})"
+    )
+    studio = (summary["claims"]["studio"] or {}).get("separated")
+    if studio and studio["value"] is not None:
+        text += (
+            f"; of the {studio['n']:,} sold as studio recordings, {_percent(studio['value'])} "
+            f"({_percent(studio['low'])} to {_percent(studio['high'])})"
+        )
+    return f"{text}{rest}."
+
+
+def _rest(files: dict[str, Any]) -> str:
+    """Name the files of the run that no share is of."""
+    unreadable = files["n_error"] + files["n_crashed"]
+    out = f"; {_files(unreadable)} could not be read" if unreadable else ""
+    return out + (f"; {_files(files['n_refused'])} read and not judged" if files["n_refused"] else "")
+
+
+def _files(n: int) -> str:
+    return "1 file" if n == 1 else f"{n:,} files"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"

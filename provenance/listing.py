@@ -1,0 +1,63 @@
+"""What of a folder is passed over for its ending: counted and named, so that nobody takes it for scored."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import PurePath
+
+NO_ENDING, OTHER = "none", "other"
+_MOST_NAMED, _MOST_COUNTED, _LONGEST = 12, 1000, 12
+
+
+def note(passed: Counter[str], path: str) -> None:
+    """Count a file that is passed over; hidden ones are no part of a delivery and are not counted.
+
+    Args:
+        passed: files by ending, added to: a dot and the ending in lower case, ``none`` or ``other`` (no short word, or
+            one more than a thousand others).
+        path: of the file, or its name in a container.
+    """
+    name = PurePath(path).name
+    if name.startswith("."):
+        return
+    ending = os.path.splitext(name)[1].lower()
+    if ending in ("", "."):
+        ending = NO_ENDING
+    elif not (ending[1:].isascii() and ending[1:].isalnum() and len(ending) <= _LONGEST):
+        ending = OTHER
+    passed[ending if ending in passed or len(passed) < _MOST_COUNTED else OTHER] += 1
+
+
+def sum_up(passed: Mapping[str, int]) -> dict[str, int]:
+    """Return the most frequent endings, most frequent first, and the rest as ``other``.
+
+    Args:
+        passed: files by ending.
+
+    >>> sum_up({".txt": 1, ".wma": 2})
+    {'.wma': 2, '.txt': 1}
+    """
+    ranked = sorted(passed.items(), key=lambda entry: (entry[0] == OTHER, -entry[1], entry[0]))
+    named = dict(ranked[:_MOST_NAMED])
+    rest = sum(n for _, n in ranked[_MOST_NAMED:])
+    if rest:
+        named[OTHER] = named.get(OTHER, 0) + rest
+    return named
+
+
+def describe(passed: Mapping[str, int]) -> str:
+    """Return in words how many files were passed over, and their endings.
+
+    Args:
+        passed: files by ending, at least one.
+
+    >>> describe({".wma": 2, ".txt": 1})
+    '3 files passed over, whose endings name no audio that is read: .wma 2, .txt 1'
+    """
+    n = sum(passed.values())
+    endings = ", ".join(f"{ending} {count:,}" for ending, count in sum_up(passed).items())
+    if n == 1:
+        return f"1 file passed over, whose ending names no audio that is read: {endings}"
+    return f"{n:,} files passed over, whose endings name no audio that is read: {endings}"
