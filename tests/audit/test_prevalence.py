@@ -149,7 +149,7 @@ def test_findings_are_as_sure_as_the_set_lets_them_be(tmp_path: Path) -> None:
     assert 0.25 < share < 0.45
     rows = store.query(
         out,
-        "select p_separated, sure from findings join stems using (path) where findings.kind = 'separated_sold_as_studio'",
+        "select p_separated, sure from findings f join stems using (path) where f.kind = 'separated_sold_as_studio'",
     )[1]
     p, sure = np.array(rows, float).T
     odds = p / (1 - p) * share / (1 - share)
