@@ -92,7 +92,7 @@ def block(evaluation: dict[str, Any]) -> str:
     lines = [
         f"Measured on {unseen['n_studio']} studio stems and {unseen['n_separated']} extractions, each scored by a "
         "model that had seen neither its song or repository nor its separator's family, with calibration and "
-        "thresholds fixed on other folds. The rest of each row was called undecided.",
+        "thresholds fixed on other folds. The rest of each row was called undecided." + _struck(figures),
         "",
         *_table(rows),
         "",
@@ -494,6 +494,11 @@ def _warnings(figures: dict[str, Any]) -> list[str]:
 
 def _number(value: float | None) -> str:
     return "not measurable" if value is None else f"{value:.3f}"
+
+
+def _struck(figures: dict[str, Any]) -> str:
+    n = figures.get("n_struck", 0)
+    return f" {n} clips that were learnt from are not judged: their label was found wrong afterwards." if n else ""
 
 
 def _percent(share: float | None) -> str:

@@ -18,11 +18,12 @@ from provenance.bundle import Calibration
 from provenance.decide import calibrate
 from training import calibrate as fitting
 from training.catalogue import Clip
+from training.catalogue.clips import read_rows
 from training.config import Config
 from training.dataset import Table
 from training.examples import DEGRADED
 from training.heads import Outputs
-from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Work, Workers
+from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Unjudged, Work, Workers
 
 Mask = npt.NDArray[np.bool_]
 N_RESAMPLES = 500
@@ -71,6 +72,39 @@ def describe_rows(
     return found
 
 
+def strike(meta: pd.DataFrame, files: Sequence[Path]) -> pd.DataFrame:
+    """Return rows with a column ``struck``: of clips that stay unjudged, since their label was found wrong after a fit.
+
+    Args:
+        meta: columns of the rows.
+        files: CSV files with columns ``clip, flag``.
+
+    Raises:
+        ValueError: a file names a clip that has no rows.
+        CatalogueError: a file is missing or lacks a column.
+    """
+    struck: set[str] = set()
+    known = set(meta["clip"])
+    for file in files:
+        names = {row["clip"] for _, row in read_rows(file, ("clip", "flag"))}
+        if not names <= known:
+            raise ValueError(
+                f"{file}: found clip {min(names - known)}, which gave no rows; needed: clips of the catalogue"
+            )
+        struck |= names
+    return meta.assign(struck=meta["clip"].isin(struck))
+
+
+def without_struck(clips: pd.DataFrame, meta: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of clips without those that stay unjudged.
+
+    Args:
+        clips: with a column ``clip``.
+        meta: rows, as :func:`strike` returns them.
+    """
+    return clips[~clips["clip"].isin(meta["clip"][meta["struck"]])]
+
+
 def training_rows(meta: pd.DataFrame, fold: int | None) -> Mask:
     """Return the rows a fold's model may learn from: neither its units nor its families, and no near-oracle.
 
@@ -95,7 +129,7 @@ def held_out_rows(meta: pd.DataFrame, fold: int) -> Mask:
 
 
 def unseen_rows(meta: pd.DataFrame, n_folds: int) -> Mask:
-    """Return the rows that some fold's model never saw, near-oracles left out.
+    """Return the rows that some fold's model never saw, near-oracles and clips of :func:`strike` left out.
 
     Args:
         meta: described rows.
@@ -104,6 +138,8 @@ def unseen_rows(meta: pd.DataFrame, n_folds: int) -> Mask:
     unseen = np.zeros(len(meta), bool)
     for fold in range(n_folds):
         unseen |= held_out_rows(meta, fold)
+    if "struck" in meta:
+        unseen &= ~meta["struck"].to_numpy(bool)
     return unseen & ~meta["oracle"].to_numpy(bool)
 
 
@@ -261,6 +297,7 @@ def main(
     networks: Networks = "",
     scripts: Scripts = "",
     config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = CONFIG_FILE,
+    unjudged: Unjudged = [],  # noqa: B006
     work: Work = Path("work"),
     workers: Workers = N_WORKERS,
 ) -> None:
@@ -270,9 +307,11 @@ def main(
     settings = config.load(config_file, demucs_repo, networks, scripts)
     clips, _ = catalogue.load(manifest, flags)
     table, _ = fit.gather(clips, manifest, settings, work, workers)
+    table = dataclasses.replace(table, meta=strike(table.meta, unjudged))
     fit.fit_missing(table, settings, work / "heads", workers)
     held, _ = fit.judge_folds(table, settings, work / "heads")
-    held["raised"] = cycles.raised(table.meta, cycles.measure(clips, workers, work / "cycles.json"))
+    clock = cycles.measure(clips, workers, work / "cycles.json")
+    held["raised"] = cycles.raised(table.meta, without_struck(clock, table.meta))
     report.write(out, report.report(table, held, settings), table.meta, held, settings)
     typer.echo(f"written to {out}", err=True)
 

@@ -44,7 +44,7 @@ from training import (
 )
 from training.examples import DEGRADED, OUT_OF_MIXES
 from training.heads import Outputs, Trees
-from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Work, Workers
+from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Unjudged, Work, Workers
 from training.perceptron import Perceptron
 from training.separators.errors import SeparatorError
 from training.texture_net import Ensemble, Network, View
@@ -100,6 +100,7 @@ def main(
         typer.Option(help="Model folder whose networks are exported; the folds are judged with those fitted here."),
     ] = None,
     config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = evaluate.CONFIG_FILE,
+    unjudged: Unjudged = [],  # noqa: B006
     work: Work = Path("work"),
     workers: Workers = N_WORKERS,
 ) -> None:
@@ -121,6 +122,7 @@ def main(
         clips, left_out = catalogue.load(manifest, flags)
         typer.echo(f"{len(clips)} clips; {len(left_out)} rows left out", err=True)
         table, _ = gather(clips, manifest, settings, work, workers)
+        table = dataclasses.replace(table, meta=evaluate.strike(table.meta, unjudged))
         if nets_folder is not None:
             adopt(nets_folder, table, manifest, settings, work / "heads")
         other = other_networks(net_of, table, settings) if net_of is not None else None
@@ -135,7 +137,7 @@ def main(
     if nets_out is not None:
         keep(nets_out, table, settings, work / "heads")
     held, fusion = judge_folds(table, settings, work / "heads")
-    clock = cycles.measure(clips, workers, work / "cycles.json")
+    clock = evaluate.without_struck(cycles.measure(clips, workers, work / "cycles.json"), table.meta)
     held["raised"] = cycles.raised(table.meta, clock)
     figures = report.report(table, held, settings) | {"cycles": cycles.judge(clock) | {"in_tables": True}}
     trained = load(table, settings, None, work / "heads")

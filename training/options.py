@@ -34,6 +34,10 @@ def folder_or_none(context: typer.Context, option: typer.CallbackParam, value: s
 
 Manifests = Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")]
 Flags = Annotated[list[Path], typer.Option(help="CSV files of clips to leave out.")]
+Unjudged = Annotated[
+    list[Path],
+    typer.Option(help="CSV files of clips that are learnt from and not judged; --flags leaves clips out of both."),
+]
 DemucsRepo = Annotated[
     str, typer.Option(help="Folder of local demucs weights; empty leaves demucs out.", callback=folder_or_none)
 ]

@@ -49,3 +49,20 @@ def test_the_lists_hold_what_the_card_names_and_nothing_of_the_external_check(ro
     assert listed <= learnt, listed - learnt
     for file in external.LISTS:
         assert not listed & {entry.repository for entry in external.read_list(file)}
+
+
+def test_clips_that_are_struck_are_true_stems_of_the_lists() -> None:
+    """Each was learnt from as a true stem, with the reason beside it, and the shipped model's figures leave all out."""
+    root = Path(__file__).parents[2]
+    listed = {row["clip"]: row for row in ROWS}
+    struck = [row for _, row in read_rows(root / "training" / "struck.csv", ("clip", "flag"))]
+    assert struck
+    for row in struck:
+        assert row["flag"] in ("two_sources", "debleeded")
+        assert listed[row["clip"]]["origin"] == "studio"
+        assert (listed[row["clip"]]["source_repo"], listed[row["clip"]]["source_path"]) == (
+            row["source_repo"],
+            row["source_path"],
+        )
+    evaluation = json.loads((root / "models" / "stem-v1" / "evaluation.json").read_text(encoding="utf-8"))
+    assert evaluation["figures"]["n_struck"] == len({row["clip"] for row in struck})
