@@ -58,6 +58,17 @@ def describe(passed: Mapping[str, int]) -> str:
     """
     n = sum(passed.values())
     endings = ", ".join(f"{ending} {count:,}" for ending, count in sum_up(passed).items())
-    if n == 1:
-        return f"1 file passed over, whose ending names no audio that is read: {endings}"
-    return f"{n:,} files passed over, whose endings name no audio that is read: {endings}"
+    name = "ending names" if n == 1 else "endings name"
+    return f"{count_files(n)} passed over, whose {name} no audio that is read: {endings}"
+
+
+def count_files(n: int) -> str:
+    """Return a number of files in words.
+
+    Args:
+        n: how many.
+
+    >>> count_files(1), count_files(2000)
+    ('1 file', '2,000 files')
+    """
+    return "1 file" if n == 1 else f"{n:,} files"

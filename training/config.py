@@ -177,6 +177,7 @@ def left_out(path: Path, settings: Config) -> list[str]:
         ValueError: as :func:`load` has it.
     """
     written, kept = load(path).recipe, settings.recipe
+    named = {key for keys in _NAMES_OF.values() for key in keys}
     lines = []
     for option, keys in _NAMES_OF.items():
         parts = []
@@ -184,7 +185,6 @@ def left_out(path: Path, settings: Config) -> list[str]:
             of_part = [key for key in made.settings if key in keys]
             gone = [name for key in of_part for name in _names(written, key) if name not in _names(kept, key)]
             if gone and (part not in _AMOUNTS or getattr(written, _AMOUNTS[part])):
-                named = {key for of_option in _NAMES_OF.values() for key in of_option}
                 in_part = part in _ALSO_WITHOUT or any(_names(kept, key) for key in made.settings if key in named)
                 parts.append(f"{'some of ' if in_part else ''}{part} (by {', '.join(gone)})")
         if parts:

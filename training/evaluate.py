@@ -306,8 +306,7 @@ def main(
 
     settings = config.load(config_file, demucs_repo, networks, scripts)
     clips, _ = catalogue.load(manifest, flags)
-    table, _ = fit.gather(clips, manifest, settings, work, workers)
-    table = dataclasses.replace(table, meta=strike(table.meta, unjudged))
+    table, _ = fit.gather(clips, manifest, settings, work, workers, unjudged)
     fit.fit_missing(table, settings, work / "heads", workers)
     held, _ = fit.judge_folds(table, settings, work / "heads")
     clock = cycles.measure(clips, workers, work / "cycles.json")

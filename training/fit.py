@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,8 +121,7 @@ def main(
             typer.echo(line, err=True)
         clips, left_out = catalogue.load(manifest, flags)
         typer.echo(f"{len(clips)} clips; {len(left_out)} rows left out", err=True)
-        table, _ = gather(clips, manifest, settings, work, workers)
-        table = dataclasses.replace(table, meta=evaluate.strike(table.meta, unjudged))
+        table, _ = gather(clips, manifest, settings, work, workers, unjudged)
         if nets_folder is not None:
             adopt(nets_folder, table, manifest, settings, work / "heads")
         other = other_networks(net_of, table, settings) if net_of is not None else None
@@ -151,7 +150,12 @@ def main(
 
 
 def gather(
-    clips: list[catalogue.Clip], manifests: list[Path], settings: config.Config, work: Path, workers: int
+    clips: list[catalogue.Clip],
+    manifests: list[Path],
+    settings: config.Config,
+    work: Path,
+    workers: int,
+    unjudged: Sequence[Path] = (),
 ) -> tuple[dataset.Table, dict[str, int]]:
     """Build the described table.
 
@@ -161,13 +165,15 @@ def gather(
         settings: recipe and folds.
         work: folder of rows.
         workers: processes.
+        unjudged: as for :func:`training.evaluate.strike`.
 
     Returns:
         The table, and the fold of each separator family.
     """
     unit_fold, family_fold = splits.deal(manifests, settings.n_folds, settings.seed)
     table = dataset.build(clips, unit_fold, settings.recipe, work / "rows", catalogue.rooms(manifests), workers)
-    return evaluate.describe(table, clips, manifests, family_fold), family_fold
+    table = evaluate.describe(table, clips, manifests, family_fold)
+    return dataclasses.replace(table, meta=evaluate.strike(table.meta, unjudged)), family_fold
 
 
 def adopt(folder: Path, table: dataset.Table, manifests: list[Path], settings: config.Config, cache: Path) -> None:

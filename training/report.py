@@ -46,7 +46,7 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
     scored = evaluate.decisions(pooled, of_fold)
     called = lambda part, origin: evaluate.figures(part)[f"{origin}_called_separated"]  # noqa: E731
     out: dict[str, Any] = {
-        "n_struck": int(meta.loc[meta["struck"], "clip"].nunique()) if "struck" in meta else 0,
+        "n_struck": int(meta.loc[meta["struck"], "clip"].nunique()),
         "unseen": evaluate.figures(scored)
         | {
             "auc_interval": evaluate.interval(scored, evaluate.auc, config.seed),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from provenance import listing
+
 
 def answer(summary: dict[str, Any]) -> str:
     """Return the share of separated stems in words, and what it leaves out.
@@ -18,8 +20,8 @@ def answer(summary: dict[str, Any]) -> str:
     words = "an estimated" if share["corrected"] else "by the detector's calls alone"
     listed = f" (of {files['n_listed']:,} listed)" if files["n_judged"] < files["n_listed"] else ""
     text = (
-        f"Of {_files(files['n_judged'])} scored{listed}, {words} {_percent(share['value'])} were extracted from mixes, "
-        f"not recorded (95 %: {_percent(share['low'])} to {_percent(share['high'])})"
+        f"Of {listing.count_files(files['n_judged'])} scored{listed}, {words} {_percent(share['value'])} were "
+        f"extracted from mixes, not recorded (95 %: {_percent(share['low'])} to {_percent(share['high'])})"
     )
     studio = (summary["claims"]["studio"] or {}).get("separated")
     if studio and studio["value"] is not None:
@@ -33,12 +35,8 @@ def answer(summary: dict[str, Any]) -> str:
 def _rest(files: dict[str, Any]) -> str:
     """Name the files of the run that no share is of."""
     unreadable = files["n_error"] + files["n_crashed"]
-    out = f"; {_files(unreadable)} could not be read" if unreadable else ""
-    return out + (f"; {_files(files['n_refused'])} read and not judged" if files["n_refused"] else "")
-
-
-def _files(n: int) -> str:
-    return "1 file" if n == 1 else f"{n:,} files"
+    out = f"; {listing.count_files(unreadable)} could not be read" if unreadable else ""
+    return out + (f"; {listing.count_files(files['n_refused'])} read and not judged" if files["n_refused"] else "")
 
 
 def _percent(share: float) -> str:

@@ -100,16 +100,16 @@ def _of_choice(summary: dict[str, Any]) -> list[str]:
 
 def _of_files(summary: dict[str, Any]) -> list[str]:
     files, out = summary["files"], []
-    bad = files["n_error"] + files["n_crashed"]
+    bad, refused = files["n_error"] + files["n_crashed"], files["n_refused"]
     if bad:
-        out.append(f"{_files(bad)} could not be read; the shares leave them out.")
-    if files["n_refused"]:
-        out.append(f"{_files(files['n_refused'])} read and not judged: silent, under a second or below 16 kHz.")
+        out.append(f"{listing.count_files(bad)} could not be read; the shares leave them out.")
+    if refused:
+        out.append(f"{listing.count_files(refused)} read and not judged: silent, under a second or below 16 kHz.")
     if files["passed"]:
         out.append(f"{listing.describe(files['passed'])}. Nothing here holds for them.")
     lossy = next((row["n"] for row in summary["reasons"] if row["reason"] == "lossy"), 0)
     if lossy:
-        out.append(f"{_files(lossy)} of lossy coding, which hides part of what separation leaves.")
+        out.append(f"{listing.count_files(lossy)} of lossy coding, which hides part of what separation leaves.")
     if summary["clustered_by"] == "file":
         out.append(
             "No songs are named: files are taken for independent. Stems of one song are not, and the intervals would "
@@ -137,7 +137,3 @@ def _of_checks(summary: dict[str, Any]) -> list[str]:
             f"{pairs['n_checked']:,} of {pairs['n_claimed']:,} claimed pairs were compared, chosen by their hash."
         )
     return out
-
-
-def _files(n: int) -> str:
-    return "1 file" if n == 1 else f"{n:,} files"

@@ -80,17 +80,22 @@ def test_aac_is_read_through_pyav(tmp_path: Path, fmt: str, name: str) -> None:
     assert np.array_equal(audio.read(data)[1], found)
 
 
+def fail_to_import_av(monkeypatch: pytest.MonkeyPatch, error: ImportError) -> None:
+    """Let the import of PyAV end with an error, and no other."""
+    real = builtins.__import__
+
+    def failing(name: str, *rest: object) -> object:
+        if name == "av":
+            raise error
+        return real(name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", failing)
+
+
 def test_without_pyav_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where PyAV is not installed, m4a is refused with the command that installs it."""
     data = sounds.encode_m4a(sounds.tone(440, 1.5))
-    real = builtins.__import__
-
-    def without_av(name: str, *rest: object) -> object:
-        if name == "av":
-            raise ModuleNotFoundError("No module named 'av'", name="av")
-        return real(name, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", without_av)
+    fail_to_import_av(monkeypatch, ModuleNotFoundError("No module named 'av'", name="av"))
     with pytest.raises(UnreadableAudio, match=r"pip install 'stem-provenance\[m4a\]'") as caught:
         audio.read(data)
     assert caught.value.code == "needs_extra"
@@ -99,14 +104,8 @@ def test_without_pyav_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch)
 def test_pyav_that_does_not_load_is_not_taken_for_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where PyAV is installed and cannot be loaded, the error says so and names no extra."""
     data = sounds.encode_m4a(sounds.tone(440, 1.5))
-    real = builtins.__import__
-
-    def with_broken_av(name: str, *rest: object) -> object:
-        if name == "av":
-            raise ImportError("libavcodec.so: cannot open shared object file", name="av._core")
-        return real(name, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", with_broken_av)
+    broken = ImportError("libavcodec.so: cannot open shared object file", name="av._core")
+    fail_to_import_av(monkeypatch, broken)
     with pytest.raises(UnreadableAudio, match=r"does not load \(libavcodec") as caught:
         audio.read(data)
     assert caught.value.code == "broken_extra"
