@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import platform
@@ -20,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import provenance
-from provenance import listing
+from provenance import extras, listing
 from provenance.audio import EXTENSIONS
 from provenance.audit.cli import audit_app
 from provenance.errors import ModelError, UnreadableAudio
@@ -28,7 +29,7 @@ from provenance.explain import command as explain_command
 from provenance.interrupts import noted_interrupts
 from provenance.mix import command as mix_command
 from provenance.pairs import command as pairs_command
-from provenance.table import Row, show
+from provenance.table import COLUMNS, Row, show
 from provenance.verdict import Verdict
 
 EXIT_FINDING, EXIT_ERROR, EXIT_STOPPED = 1, 2, 130
@@ -38,11 +39,20 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 
 class Format(StrEnum):
-    """How results are printed."""
+    """How facts are printed."""
 
     table = "table"
     json = "json"
     jsonl = "jsonl"
+
+
+class RowFormat(StrEnum):
+    """How verdicts are printed."""
+
+    table = "table"
+    json = "json"
+    jsonl = "jsonl"
+    csv = "csv"
 
 
 class Windows(StrEnum):
@@ -60,7 +70,9 @@ def _main() -> None:
 @app.command()
 def score(
     paths: Annotated[list[str], typer.Argument(help="Audio files, or folders to walk.")],
-    output: Annotated[Format, typer.Option("--format", help="How to print the verdicts.")] = Format.table,
+    output: Annotated[
+        RowFormat, typer.Option("--format", help="How to print the verdicts; csv is a flat table, one row a file.")
+    ] = RowFormat.table,
     fail_on: Annotated[
         list[str] | None, typer.Option(help=f"Exit with 1 if a verdict is one of: {', '.join(FINDINGS)}.")
     ] = None,
@@ -79,6 +91,9 @@ def score(
     if passed:
         _say(listing.describe(passed))
     rows: list[Row] = []
+    flat_table = csv.DictWriter(sys.stdout, COLUMNS)
+    if output is RowFormat.csv:
+        flat_table.writeheader()
     try:
         with _progress(len(files)) as progress, noted_interrupts() as interrupts:
             task = progress.add_task("scoring", total=len(files))
@@ -87,8 +102,11 @@ def score(
                 if row.error is not None:
                     message = str(row.error).encode("utf-8", "backslashreplace").decode()
                     progress.console.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
-                if output is Format.jsonl:
+                if output is RowFormat.jsonl:
                     print(json.dumps(row.to_dict()), flush=True)
+                elif output is RowFormat.csv:
+                    flat_table.writerow(row.to_columns())
+                    sys.stdout.flush()
                 rows.append(row)
                 progress.advance(task)
                 if interrupts:
@@ -96,9 +114,9 @@ def score(
     except KeyboardInterrupt:
         _say(f"stopped after {len(rows)} of {len(files)} files")
         raise typer.Exit(EXIT_STOPPED) from None
-    if output is Format.json:
+    if output is RowFormat.json:
         print(json.dumps([row.to_dict() for row in rows], indent=2))
-    elif output is Format.table:
+    elif output is RowFormat.table:
         show(rows)
     if not files or any(row.error for row in rows):
         raise typer.Exit(EXIT_ERROR)
@@ -158,7 +176,7 @@ def serve(
         import service.app  # noqa: F401 - service.run imports both later, past this line
         from service import run
     except ImportError as error:
-        _say(f"the service needs its extra ({error.name} is missing): pip install 'stem-provenance[service]'")
+        _say(extras.describe(error, "the service", "service"))
         raise typer.Exit(EXIT_ERROR) from None
     run.main(host, port)
 

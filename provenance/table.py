@@ -1,4 +1,4 @@
-"""The table of verdicts for a terminal, wide or narrow."""
+"""The table of verdicts: for a terminal, wide or narrow, and flat for CSV."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from provenance import flat
 from provenance.errors import UnreadableAudio
 from provenance.verdict import Verdict
 
 WIDE = 120
 """Columns from which intervals, confidence and reasons have room beside the rest."""
+COLUMNS = tuple(flat.name_columns(flat.WORDS))
+"""Of CSV."""
 _PIPED_WIDTH = 160
 _NARROW = ("origin", "p_sep", "SDR", "processing")
 _STYLES = {"studio": "green", "separated": "red", "undecided": "yellow", "error": "bold red"}
@@ -44,6 +47,14 @@ class Row:
         if error is not None:
             found = {"code": error.code, "found": error.found, "needed": error.needed, "message": str(error)}
         return {"path": self.path, "status": "error", "error": found}
+
+    def to_columns(self) -> dict[str, Any]:
+        """Return the row as it is printed in CSV: :data:`COLUMNS`, those that say nothing left out."""
+        found = flat.of_error(self.error) if self.error is not None else {}
+        if self.verdict is not None:
+            found = flat.of_verdict(self.verdict)
+        columns = flat.spread({"path": self.path, **found})
+        return {name: flat.to_utf8(value) if isinstance(value, str) else value for name, value in columns.items()}
 
 
 def show(rows: Sequence[Row], console: Console | None = None) -> None:

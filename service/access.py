@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import limits
 from fastapi import Depends, Request, Security
@@ -14,6 +14,7 @@ from service.errors import StartError
 from service.keys import KeyRing
 from service.problems import Problem
 from service.settings import Settings
+from service.uploads import check_query
 
 _bearer = HTTPBearer(auto_error=False, description="an API key; asked for only where the service has keys")
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="the same, for clients that cannot send Bearer")
@@ -117,3 +118,16 @@ def counted(request: Request, caller: Annotated[str, Depends(known)]) -> str:
 
 
 Caller = Annotated[str, Depends(counted)]
+
+
+def asks_only(*parameters: str) -> Any:
+    """Return a dependency of routes that refuse query parameters which they do not have, once the caller is known.
+
+    Args:
+        parameters: that the route has.
+    """
+
+    def check(request: Request, caller: Caller) -> None:
+        check_query(request, parameters)
+
+    return Depends(check)

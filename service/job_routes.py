@@ -20,7 +20,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from service import manifests, results, webhook
-from service.access import Access, Caller
+from service.access import Access, Caller, asks_only
 from service.job_records import Job, NewJob
 from service.job_schemas import EXAMPLE, BodyOfJob, JobRequest, body_of
 from service.jobs import Jobs
@@ -91,12 +91,14 @@ def router(settings: Settings) -> APIRouter:
     }
     seen, changed = responses(401, 403, 404, 422, 429), responses(401, 403, 404, 409, 422, 429)
     routes.post("", status_code=202, summary="Score many stems", openapi_extra=_BODY, responses=made)(make_job)
-    routes.get("/{job_id}", summary="How far a job is", responses=seen)(get_job)
+    bare = [asks_only()]
+    routes.get("/{job_id}", summary="How far a job is", responses=seen, dependencies=bare)(get_job)
     routes.get(
         "/{job_id}/events",
         summary="Progress as server-sent events, until the job ends",
         response_class=EventSourceResponse,
         responses=seen,
+        dependencies=bare,
     )(follow_job)
     routes.get(
         "/{job_id}/results",
@@ -112,9 +114,14 @@ def router(settings: Settings) -> APIRouter:
             },
             **seen,
         },
+        dependencies=[asks_only("format")],
     )(get_results)
-    routes.post("/{job_id}/cancel", summary="Score no more of a job's files", responses=changed)(cancel_job)
-    routes.delete("/{job_id}", status_code=204, summary="Forget an ended job", responses=changed)(delete_job)
+    routes.post("/{job_id}/cancel", summary="Score no more of a job's files", responses=changed, dependencies=bare)(
+        cancel_job
+    )
+    routes.delete("/{job_id}", status_code=204, summary="Forget an ended job", responses=changed, dependencies=bare)(
+        delete_job
+    )
     return routes
 
 

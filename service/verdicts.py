@@ -11,7 +11,7 @@ from starlette.responses import Response
 import provenance
 from provenance.scorer import Coverage
 from provenance.verdict import Verdict
-from service.access import Caller
+from service.access import Caller, asks_only
 from service.errors import StartError
 from service.observe import Metrics
 from service.pool import Pool, QueueFull
@@ -86,7 +86,12 @@ async def give_verdict(
     return Response(outcome.body, headers=timing, media_type="application/json")
 
 
-@router.get("/verdict.schema.json", summary="JSON schema of a verdict", responses=responses(401, 403, 429))
+@router.get(
+    "/verdict.schema.json",
+    summary="JSON schema of a verdict",
+    responses=responses(401, 403, 422, 429),
+    dependencies=[asks_only()],
+)
 async def give_schema(caller: Caller) -> dict[str, Any]:
     """Return the schema that the library, the shell and this service share."""
     schema: dict[str, Any] = json.loads(provenance.json_schema())

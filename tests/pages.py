@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from provenance.audit import cli, items
+from provenance import flat
+from provenance.audit import cli, export, items
 from provenance.audit.findings import KINDS
 from service import job_routes, manifests, problems, uploads
 from service.settings import Settings
@@ -18,6 +19,8 @@ from service.verdicts import STATUS_OF
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("docs/audit.md", "docs/http.md")
+_PLURALS = {"suitable_for": "USE", "effects": "EFFECT", "effect_strengths": "EFFECT", "evidence": "CUE"}
+"""What stands for the names within a nested column."""
 _REFUSING = (
     "provenance/audio.py",
     "provenance/containers.py",
@@ -44,6 +47,16 @@ def words() -> str:
         for meaning in dict.fromkeys(known.values())
     ]
     return _table(("field", "is taken for", "where a row says"), rows)
+
+
+def rows() -> str:
+    """Return the columns of a flat table and what they hold."""
+    return _table(("column", "what it holds"), _described(flat.WORDS))
+
+
+def exported() -> str:
+    """Return the columns that an export of all files has besides."""
+    return _table(("column", "what it holds"), _described(export.WORDS))
 
 
 def findings() -> str:
@@ -112,6 +125,8 @@ def codes() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "columns": columns,
     "words": words,
+    "rows": rows,
+    "exported": exported,
     "findings": findings,
     "exits": exits,
     "settings": settings,
@@ -138,6 +153,11 @@ def main() -> None:
     for page in PAGES:
         file = ROOT / page
         file.write_text(place(file.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _described(words: dict[str, str]) -> Iterator[tuple[str, ...]]:
+    for name, said in words.items():
+        yield f"`{name}.{_PLURALS[name]}`" if name in flat.NESTED else f"`{name}`", said
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -62,11 +62,12 @@ def _same_takes(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]
         if kind == "unchecked" or pair is None:
             continue
         a, b = candidate.first, candidate.second
-        worse = a if a["origin"] == "separated" else b
-        other = b if worse is a else a
-        offset_s = 0.0 if pair.offset_s is None else pair.offset_s
-        findings.add(db, worse["path"], kind, _SURE[kind], worse["duration_s"], other["path"],
-                     f"{candidate.votes} landmarks in common, offset {offset_s:+.3f} s")  # fmt: skip
+        if kind in _SURE:
+            worse = a if a["origin"] == "separated" else b
+            other = b if worse is a else a
+            offset_s = 0.0 if pair.offset_s is None else pair.offset_s
+            findings.add(db, worse["path"], kind, _SURE[kind], worse["duration_s"], other["path"],
+                         f"{candidate.votes} landmarks in common, offset {offset_s:+.3f} s")  # fmt: skip
         if len(examples) < 50:
             examples.append(
                 {
@@ -75,7 +76,7 @@ def _same_takes(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]
                     "relation": kind,
                     "votes": candidate.votes,
                     "offset_samples": pair.offset_samples,
-                    "dry": pair.dry,
+                    "dry": "neither" if kind == "part_of_mix" else pair.dry,
                 }
             )
     return {

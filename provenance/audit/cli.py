@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
-from provenance import listing
+from provenance import extras, listing
 from provenance.errors import ProvenanceError
 from provenance.interrupts import noted_interrupts
 
@@ -156,16 +156,19 @@ def export(
     folder: Annotated[Path, typer.Argument(help="Folder of an audit.")],
     file: Annotated[Path, typer.Argument(help="Manifest to write: .csv, .jsonl or .parquet.")],
     use: Annotated[str | None, typer.Option(help="Only stems that suit this use, such as voice_cloning.")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every file, one row each; --use then narrows what counts as clean.")
+    ] = False,
 ) -> None:
-    """Write the clean subset as a manifest: studio stems that nothing was found against."""
+    """Write the clean subset as a manifest: studio stems that nothing was found against; or, with --all, every file."""
     with _errors():
-        from provenance.audit import store
+        from provenance.audit import export as table
         from provenance.suitability import USES
 
         if use is not None and use not in USES:
             raise typer.BadParameter(f"found {use}; needed: {', '.join(USES)}", param_hint="--use")
-        n = store.export_clean(folder, file, use)
-    print(f"{file}: {n} stems")
+        n = (table.export_all if every else table.export_clean)(folder, file, use)
+    print(f"{file}: {listing.count_files(n)}" if every else f"{file}: {n} stems")
 
 
 @audit_app.command()
@@ -219,9 +222,7 @@ def _errors() -> Iterator[None]:
         print(error, file=sys.stderr)
         raise typer.Exit(EXIT_ERROR) from None
     except ImportError as error:
-        extra = "ray" if error.name == "ray" else "audit"
-        print(f"this needs the extra '{extra}' ({error.name} is missing): pip install 'stem-provenance[{extra}]'",
-              file=sys.stderr)  # fmt: skip
+        print(extras.describe(error, "the audit", "audit", "ray"), file=sys.stderr)
         raise typer.Exit(EXIT_ERROR) from None
     except OSError as error:
         print(f"{error.filename or 'output'}: {error.strerror or error}; needed: a folder that can be written",

@@ -88,7 +88,9 @@ def find_hub_files(name: str) -> list[str]:
     """
     try:
         import datasets
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != "datasets":
+            raise
         raise AuditError(f"hf:{name}: needed: pip install datasets, or the dataset's Parquet files") from error
     path, _, split = name.partition("@")
     try:

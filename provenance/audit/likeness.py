@@ -12,7 +12,7 @@ import duckdb
 
 from provenance import audio
 from provenance.audio import Samples
-from provenance.audit import containers, store
+from provenance.audit import containers, mixes, store
 from provenance.audit.items import SHARD_SIZE, Item
 from provenance.errors import UnreadableAudio
 from provenance.pairs.compare import MIN_OVERLAP_S, Pair, Side, compare_samples
@@ -36,7 +36,7 @@ class Candidate:
     """Two files with common landmarks.
 
     Args:
-        first, second: their rows.
+        first, second: their rows, with ``mix``: whether they are called a whole mix.
         votes: landmarks in common at one offset.
     """
 
@@ -100,7 +100,8 @@ def find_candidates(db: duckdb.DuckDBPyConnection) -> list[Candidate]:
         db,
         f"""
         with these as (select * from votes order by n desc, a, b limit {MAX_CANDIDATES})
-        select these.n as votes, struct_pack({_packed("x", fields)}) as x, struct_pack({_packed("y", fields)}) as y
+        select these.n as votes, struct_pack({_packed("x", fields)}, mix := {mixes.is_mix("x")}) as x,
+            struct_pack({_packed("y", fields)}, mix := {mixes.is_mix("y")}) as y
         from these join stems x on x.shard * {SHARD_SIZE} + x.position = these.a
             join stems y on y.shard * {SHARD_SIZE} + y.position = these.b
         where not coalesce(x.pair = y.pair, false)
@@ -169,12 +170,15 @@ def relation(candidate: Candidate, pair: Pair | None) -> str:
         pair: what the comparison found.
 
     Returns:
-        ``copy``, ``separated_version``, ``processed_version``, ``same_take``, or ``unchecked``.
+        ``copy``, ``part_of_mix`` (one of them is called a mix), ``separated_version``, ``processed_version``,
+        ``same_take``, or ``unchecked``.
     """
     if pair is None:
         return "unchecked"
     if pair.copy:
         return "copy"
+    if candidate.first["mix"] != candidate.second["mix"]:
+        return "part_of_mix"
     origins = {candidate.first["origin"], candidate.second["origin"]}
     if origins == {"studio", "separated"}:
         return "separated_version"

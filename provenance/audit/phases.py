@@ -17,7 +17,7 @@ import duckdb
 import numpy as np
 
 from provenance.audio import Samples
-from provenance.audit import store
+from provenance.audit import mixes, store
 from provenance.audit.likeness import read_row
 from provenance.frontend import stft
 from provenance.pairs.align import fold
@@ -29,8 +29,6 @@ _FLOOR = 1e-3
 _ALIKE, _UNLIKE = 4.0, 10.0
 _READ_S = 15.0
 _MOST_STEMS = 6
-_WHOLE = r"(^|[^a-z])(full|(full)?mix(ture|down|ed)?|master)([^a-z]|$)"
-"""What a whole mix is called, by its stem or, where none is named, by its file; it has the phase of what it sums."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +83,7 @@ def find_shared(db: duckdb.DuckDBPyConnection, most: int, until: float) -> tuple
     Returns:
         What was found, how many songs were looked at, and how many there are.
     """
-    called = "lower(coalesce(nullif(trim(stem), ''), parse_filename(path, true)))"
-    stems_alone = f"song_named and not regexp_matches({called}, '{_WHOLE}')"
+    stems_alone = f"song_named and not {mixes.is_mix()}"
     several = (
         f"from judged where {stems_alone} group by song_key, round(duration_s, 1) having count(*) between 2 and 24"
     )

@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from provenance import flat
 from provenance.audit.items import Item
 from provenance.audit.measure import Measured
-from provenance.errors import UnreadableAudio
 from provenance.suitability import USES
 from provenance.verdict import Verdict
 
@@ -85,49 +85,21 @@ def ok_row(item: Item, verdict: Verdict, measured: Measured) -> dict[str, Any]:
         verdict: on it.
         measured: what was measured beside.
     """
-    sdr = verdict.sdr_ceiling_db
-    p = verdict.p_processing or {}
-    audio = verdict.audio
-    return _claimed(item, "ok") | {
-        "verdict_status": verdict.status,
-        "origin": verdict.origin,
-        "p_separated": verdict.p_separated,
-        "confidence": verdict.confidence,
-        "family": verdict.family,
-        "sdr_db": sdr and sdr.estimate,
-        "sdr_low_db": sdr and sdr.low,
-        "sdr_high_db": sdr and sdr.high,
-        "processing": verdict.processing,
-        "p_dry": p.get("dry"),
-        "p_hybrid": p.get("hybrid"),
-        "p_wet": p.get("wet"),
-        "layers": verdict.layers,
-        "reasons": list(verdict.reasons),
-        "suitable_for": {fit.use: fit.suitable for fit in verdict.suitable_for},
-        "segments": [{"start_s": s.start_s, "end_s": s.end_s, "p_separated": s.p_separated} for s in verdict.segments],
-        "evidence": None
-        if verdict.evidence is None
-        else [{"cue": c.cue, "value": c.value, "unit": c.unit, "suggests": c.suggests} for c in verdict.evidence],
-        "effects": None
-        if verdict.effects is None
-        else [
-            {"effect": name, "p": p, "strength": (verdict.effect_strengths or {}).get(name)}
-            for name, p in sorted(verdict.effects.items())
-        ],
-        "duration_s": audio.duration_s,
-        "sample_rate_hz": audio.sample_rate_hz,
-        "n_channels": audio.n_channels,
-        "codec": audio.codec,
-        "n_windows": audio.n_windows,
-        "n_silent": audio.n_silent,
-        "peak_db": measured.peak_db,
-        "rms_db": measured.rms_db,
-        "clipped": measured.clipped,
-        "cutoff_hz": _cutoff(verdict),
-        "landmarks": measured.landmarks,
-        "landmark_frames": measured.landmark_frames,
-        "model": verdict.model,
-    }
+    return (
+        _claimed(item)
+        | flat.of_verdict(verdict)
+        | {
+            "segments": [
+                {"start_s": s.start_s, "end_s": s.end_s, "p_separated": s.p_separated} for s in verdict.segments
+            ],
+            "peak_db": measured.peak_db,
+            "rms_db": measured.rms_db,
+            "clipped": measured.clipped,
+            "cutoff_hz": _cutoff(verdict),
+            "landmarks": measured.landmarks,
+            "landmark_frames": measured.landmark_frames,
+        }
+    )
 
 
 def error_row(item: Item, error: Exception) -> dict[str, Any]:
@@ -137,11 +109,7 @@ def error_row(item: Item, error: Exception) -> dict[str, Any]:
         item: the file.
         error: why.
     """
-    if isinstance(error, UnreadableAudio):
-        code, found, needed = error.code, error.found, error.needed
-    else:
-        code, found, needed = "internal", f"{type(error).__name__}: {error}", "a report of this error to the project"
-    return _claimed(item, "error") | {"error_code": code, "error_found": found, "error_needed": needed}
+    return _claimed(item) | flat.of_error(error)
 
 
 def crashed_row(item: Item, how: str) -> dict[str, Any]:
@@ -151,7 +119,8 @@ def crashed_row(item: Item, how: str) -> dict[str, Any]:
         item: the file.
         how: the last one ended.
     """
-    return _claimed(item, "crashed") | {
+    return _claimed(item) | {
+        "status": "crashed",
         "error_code": "crashed",
         "error_found": how,
         "error_needed": "a file that the decoders survive; this one may be damaged or hostile",
@@ -176,11 +145,10 @@ def _cutoff(verdict: Verdict) -> float | None:
     return end if wall is not None and end is not None and wall >= BRICK_WALL_DB and end < FULL_BAND_HZ else None
 
 
-def _claimed(item: Item, status: str) -> dict[str, Any]:
+def _claimed(item: Item) -> dict[str, Any]:
     claims = item.claims
     return {
-        "path": item.path.encode("utf-8", "backslashreplace").decode(),
-        "status": status,
+        "path": flat.to_utf8(item.path),
         "n_bytes": None if item.n_bytes < 0 else item.n_bytes,
         "claimed_origin": claims.origin,
         "claimed_processing": claims.processing,
@@ -190,7 +158,7 @@ def _claimed(item: Item, status: str) -> dict[str, Any]:
         "stem": claims.stem,
         "extra": claims.extra,
         "kind": item.kind,
-        "source": item.where.encode("utf-8", "backslashreplace").decode(),
+        "source": flat.to_utf8(item.where),
         "source_start": item.start,
         "source_length": item.length,
     }

@@ -21,7 +21,8 @@ from provenance.audit.rates import Detector, Evaluation, WetWindows, read_evalua
 from provenance.errors import ModelError
 from provenance.suitability import USES
 
-SUMMARY, SUMMARY_VERSION = "summary.json", "1"
+SUMMARY, SUMMARY_VERSION = "summary.json", "2"
+"""The version is raised when a field comes to mean something else or goes; fields are added without."""
 _GROUPS = {"stem": 12, "singer": 12, "codec": 8}
 _SEPARATED, _UNDECIDED = "origin = 'separated'", "origin = 'undecided'"
 _WET, _UNSTATED = "processing = 'wet'", "coalesce(processing, 'undecided') = 'undecided'"

@@ -49,7 +49,7 @@ def _print(found: Pair) -> None:
     if found.offset_samples is not None:
         table.add_row("offset", f"{found.offset_samples:+d} samples ({found.offset_s:+.5f} s)"
                       + (", polarity inverted" if found.inverted else ""))  # fmt: skip
-        table.add_row("second from first by a chain", found.chain)
+        table.add_row("second may be the first through a chain", found.chain)
         table.add_row("a fixed filter explains", f"{found.second_from_first:.0%} of the second, "
                       f"{found.first_from_second:.0%} of the first")  # fmt: skip
         names = {"first": found.first.path, "second": found.second.path}

@@ -159,7 +159,7 @@ def compare_samples(a: Samples, b: Samples, first: Side, second: Side) -> Pair:
 
 
 _WHY = {
-    "yes": "the waveforms or their rise and fall agree at one offset",
+    "yes": "the waveforms agree at one offset",
     "no": "neither the waveforms nor their rise and fall agree at any offset",
     "undecided": "some likeness, too little to be sure",
 }
@@ -175,6 +175,8 @@ def _describe(blank: Pair, x: Samples, y: Samples, offset: int, inverted: bool |
     chain: Answer = "undecided"
     if copy or forwards >= _CHAIN_LINEAR or (phased and alien <= _CHAIN_UNEXPLAINED):
         chain = "yes"
+        if not copy and forwards < _CHAIN_LINEAR:
+            why.append("no other sound rules a chain out; a mix that holds one of them looks the same")
     elif forwards < _ALIEN_LINEAR and alien > _ALIEN_UNEXPLAINED:
         chain = "no"
         why.append(f"{alien:.0%} of the second's energy sounds where the first is silent")

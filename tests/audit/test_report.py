@@ -12,12 +12,14 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 import soundfile
+from pyarrow import parquet
 
 import provenance
-from provenance import listing
-from provenance.audit import gate, phases, report, store, summary
+from provenance import flat, listing
+from provenance.audit import export, gate, phases, report, store, summary
 from provenance.audit.errors import AuditError
 from provenance.audit.run import score_source
 from tests.audit import make, rowsets
@@ -142,8 +144,27 @@ def test_a_mix_beside_its_stems_accuses_none(stem: str, root: Path, tmp_path: Pa
     (tmp_path / "manifest.csv").write_text(f"path,song,stem\ndry_voice.flac,one,vocals\nmix.flac,one,{stem}\n")
     out = tmp_path / "out"
     score_source(str(tmp_path / "manifest.csv"), out, workers=2, loader=LOADER)
-    summary.summarise(out)
-    assert [kinds_of(out, name) & {"shared_phase"} for name in names] == [set()] * 2
+    found = summary.summarise(out)
+    across = {"shared_phase", "separated_version", "processed_version", "same_take", "copy"}
+    assert [kinds_of(out, name) & across for name in names] == [set()] * 2
+    relations = found["checks"]["same_takes"]["relations"]
+    assert relations == ({} if stem else {"part_of_mix": 1}), "with two stems of a song named they are not compared"
+    assert ("1 part of mix" in report.write(out, found).read_text()) == (not stem)
+
+
+def test_a_take_beside_another_mix_of_it_is_no_duplicate(root: Path, tmp_path: Path) -> None:
+    """Where no song is claimed a mix is told by its name; called otherwise it is one more file of the performance."""
+    relations = {}
+    for name in ("song mix.flac", "song.flac"):
+        folder = tmp_path / name
+        folder.mkdir()
+        shutil.copy(root / "examples" / "wet_voice.flac", folder / "voice.flac")
+        shutil.copy(root / "examples" / "mix.flac", folder / name)
+        score_source(str(folder), tmp_path / f"{name}.out", workers=1, loader=LOADER)
+        relations[name] = summary.summarise(tmp_path / f"{name}.out")["checks"]["same_takes"]["relations"]
+    assert relations["song mix.flac"] == {"part_of_mix": 1}
+    assert sum(relations["song.flac"].values()) == 1
+    assert "part_of_mix" not in relations["song.flac"]
 
 
 def test_findings_name_the_right_files(audited: tuple[Path, dict[str, Any]]) -> None:
@@ -189,7 +210,7 @@ def test_the_clean_subset_is_a_manifest(audited: tuple[Path, dict[str, Any]], tm
 
     out, _ = audited
     file = tmp_path / f"clean.{ending}"
-    n = store.export_clean(out, file)
+    n = export.export_clean(out, file)
     dirty = {
         row[0] for row in store.query(out, "select source from stems where path in (select path from findings)")[1]
     }
@@ -198,7 +219,104 @@ def test_the_clean_subset_is_a_manifest(audited: tuple[Path, dict[str, Any]], tm
     assert not paths & dirty
     assert all(Path(path).is_file() for path in paths)
     with pytest.raises(AuditError, match=r"needed: \.csv, \.jsonl or \.parquet"):
-        store.export_clean(out, tmp_path / "clean.txt")
+        export.export_clean(out, tmp_path / "clean.txt")
+
+
+def read_table(file: Path) -> list[dict[str, Any]]:
+    """Return the rows of an export, what is empty as ''."""
+    if file.suffix == ".csv":
+        with file.open(newline="", encoding="utf-8") as handle:
+            rows: list[dict[str, Any]] = [*csv.DictReader(handle)]
+        return [row | {"clean": row["clean"] == "true"} for row in rows]
+    if file.suffix == ".jsonl":
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    else:
+        rows = parquet.read_table(file).to_pylist()
+    return [{name: "" if value is None else value for name, value in row.items()} for row in rows]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_all_files_are_one_flat_table(
+    audited: tuple[Path, dict[str, Any]], vendor: Path, tmp_path: Path, ending: str
+) -> None:
+    """Every file has a row with what it was called and what was found; ``clean`` are those of the clean subset."""
+    out, found = audited
+    file, clean = tmp_path / f"all.{ending}", tmp_path / f"clean.{ending}"
+    assert export.export_all(out, file) == found["files"]["n_rows"] == 26
+    export.export_clean(out, clean)
+    rows = {row["listed_as"]: row for row in read_table(file)}
+    with (vendor / "manifest.csv").open(newline="") as handle:
+        assert list(rows) == [row["path"] for row in csv.DictReader(handle)], "in the manifest's order"
+    assert len(rows) == 26
+    assert tuple(rows["again.wav"]) == tuple(flat.name_columns(export.ALL))
+    with duckdb.connect() as db:
+        wanted = {path for (path,) in db.execute(f"select listed_as from '{clean}'").fetchall()}
+    assert {name for name, row in rows.items() if row["clean"]} == wanted
+    assert {name: set(row["findings"].split()) for name, row in rows.items()} == {n: kinds_of(out, n) for n in rows}
+    bad = rows["broken.wav"]
+    assert (bad["status"], bad["error_code"], bad["origin"], bad["clean"]) == ("error", "not_audio", "", False)
+    assert (bad["claimed_origin"], bad["song"]) == ("studio", "x")
+    loud = rows["7_bass.wav"]
+    assert (loud["origin"], loud["verdict_status"], loud["suitable_for.karaoke"]) == ("separated", "ok", "no")
+    assert float(loud["p_separated"]) == 0.99
+    assert int(loud["n_bytes"]) > 0
+    assert Path(loud["path"]).is_file()
+
+
+def test_an_export_of_all_files_is_a_source_itself(audited: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    """It can be audited again with the vendor's claims; a use narrows what is clean and leaves the rows."""
+    from provenance.audit.sources import list_items
+
+    out, _ = audited
+    export.export_all(out, tmp_path / "all.csv")
+    listed = list(list_items(str(tmp_path / "all.csv")))
+    assert len(listed) == 26
+    assert {item.claims.origin for item in listed} == {"studio"}
+    assert {item.claims.pair for item in listed} == {None, "P", "Q", "R"}
+    assert export.export_all(out, tmp_path / "karaoke.jsonl", "karaoke") == 26
+    assert not any(row["clean"] for row in read_table(tmp_path / "karaoke.jsonl")), "all that is clean here is dry"
+
+
+def test_nested_columns_are_spread_by_name(tmp_path: Path) -> None:
+    """Uses, effects with strengths and cues of the shipped model's verdict each have the column of their name."""
+    soundfile.write(tmp_path / "a.wav", make.take(1, 4.0), 44_100)
+    score_source(str(tmp_path / "a.wav"), tmp_path / "out", workers=1)
+    summary.summarise(tmp_path / "out")
+    export.export_all(tmp_path / "out", tmp_path / "all.parquet")
+    table = parquet.read_table(tmp_path / "all.parquet")
+    assert table.schema.field("effects.reverb").type == table.schema.field("evidence.bandwidth").type == pa.float64()
+    assert table.schema.field("n_windows").type == pa.int32()
+    (row,) = table.to_pylist()
+    verdict = provenance.score(tmp_path / "a.wav")
+    assert {name: row[f"effects.{name}"] for name in verdict.effects or {}} == verdict.effects
+    assert {n: row[f"effect_strengths.{n}"] for n in verdict.effect_strengths or {}} == verdict.effect_strengths
+    assert {cue.cue: row[f"evidence.{cue.cue}"] for cue in verdict.evidence or ()} == {
+        cue.cue: cue.value for cue in verdict.evidence or ()
+    }
+    assert {fit.use: row[f"suitable_for.{fit.use}"] for fit in verdict.suitable_for} == {
+        fit.use: fit.suitable for fit in verdict.suitable_for
+    }
+    assert row["reasons"] == " ".join(verdict.reasons)
+
+
+def test_a_folder_of_before_is_read_and_summed_up_anew(tmp_path: Path, root: Path) -> None:
+    """What an older program left is read: its rows are, its summary is written anew; a plan of another is refused."""
+    rowsets.write(tmp_path, 128, provenance.load().bundle.reference)
+    plan_file = tmp_path / "plan.jsonl"
+    plan_file.write_text(plan_file.read_text().replace(', "passed": {}', ""))
+    (tmp_path / "summary.json").write_text(json.dumps({"version": "1", "choice": {"n_scored": 128}}))
+    done = cli("audit", "report", str(tmp_path), "--check", "1s", cwd=root)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "summary.json").read_text())
+    assert found["version"] == summary.SUMMARY_VERSION == "2"
+    assert (found["choice"]["n_taken"], found["choice"]["n_scored"]) == (128, found["files"]["n_judged"])
+    done = cli("audit", "export", str(tmp_path), str(tmp_path / "all.jsonl"), "--all", cwd=root)
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path}/all.jsonl: 128 files\n")
+    page = (root / "docs" / "audit.md").read_text(encoding="utf-8")
+    assert f'`"version": "{summary.SUMMARY_VERSION}"` of `summary.json`' in page
+    plan_file.write_text(plan_file.read_text().replace('{"format": 1,', '{"format": 99,', 1))
+    done = cli("audit", "report", str(tmp_path), cwd=root)
+    assert (done.returncode, done.stderr) == (2, f"{tmp_path}: its plan has another format; needed: 1\n")
 
 
 def test_the_gate_reads_kinds_verdicts_and_shares(audited: tuple[Path, dict[str, Any]]) -> None:
@@ -352,6 +470,11 @@ def test_the_command_from_folder_to_gate(tmp_path: Path, root: Path) -> None:
         "audit", "query", str(tmp_path / "out"), "select count(*) as n from stems", "--format", "csv", cwd=root
     )
     assert queried.stdout.split() == ["n", "4"]
+    told = cli("audit", "export", str(tmp_path / "out"), str(tmp_path / "all.csv"), "--all", cwd=root)
+    assert told.stdout == f"{tmp_path}/all.csv: 4 files\n"
+    scored = [*csv.DictReader(cli("score", str(tmp_path / "set"), "--format", "csv", cwd=root).stdout.splitlines())]
+    exported = read_table(tmp_path / "all.csv")
+    assert [{name: row[name] for name in scored[0]} for row in exported] == scored, "score has the audit's columns"
     for name in ("lost.WMA", "notes.txt", ".hidden.txt"):
         (tmp_path / "set" / name).touch()
     (tmp_path / "set" / "empty.wav").unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 import provenance
+from provenance import flat
 from provenance.cli import app
 from tests import sounds, tiny
 
@@ -149,6 +151,37 @@ def test_json_is_one_list_and_json_lines_are_rows(model: dict[str, Path], folder
     assert whole[1]["error"].keys() == {"code", "found", "needed", "message"}
 
 
+def test_csv_is_a_flat_row_a_file(model: dict[str, Path], folder: Path) -> None:
+    """--format csv has the columns of an audit's rows, one value each, and an unreadable file a row with its code."""
+    odd = folder.parent / os.fsdecode(b"csv-\xe9.wav")
+    odd.write_bytes((folder / "a.wav").read_bytes())
+    done = spawn("score", folder / "a.wav", folder / "gone.wav", odd, "--format", "csv", "--model", model["separated"])
+    assert done.returncode == 2
+    assert "no such file; needed: " in done.stderr
+    good, bad, named = csv.DictReader(io.StringIO(done.stdout, newline=""))
+    verdict = provenance.load(model["separated"]).score(folder / "a.wav")
+    assert tuple(good) == tuple(flat.name_columns(flat.WORDS))
+    assert (good["path"], good["status"], good["verdict_status"]) == (str(folder / "a.wav"), "ok", "ok")
+    assert verdict.sdr_ceiling_db is not None
+    assert verdict.effects is not None
+    told = {
+        "origin": verdict.origin,
+        "p_separated": verdict.p_separated,
+        "sdr_db": verdict.sdr_ceiling_db.estimate,
+        "p_wet": (verdict.p_processing or {})["wet"],
+        "reasons": " ".join(verdict.reasons),
+        "duration_s": verdict.audio.duration_s,
+        **{f"effects.{name}": p for name, p in verdict.effects.items()},
+        **{f"suitable_for.{fit.use}": fit.suitable for fit in verdict.suitable_for},
+        **{f"evidence.{cue.cue}": "" if cue.value is None else cue.value for cue in verdict.evidence or ()},
+    }
+    assert {name: good[name] for name in told} == {name: str(value) for name, value in told.items()}
+    assert {name: value for name, value in bad.items() if value} == {
+        "path": str(folder / "gone.wav"), "status": "error", "error_code": "not_found", "error_found": "no such file",
+        "error_needed": "a readable audio file"}  # fmt: skip
+    assert named["path"].endswith("csv-\\udce9.wav")
+
+
 def test_paths_are_printed_as_given(model: dict[str, Path], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A relative path stays relative, and a name that is not UTF-8 is printed so that it can be read again."""
     odd = folder.parent / os.fsdecode(b"latin-\xe9.wav")
@@ -206,19 +239,23 @@ def test_the_table_fits_its_terminal(
     assert "..." not in text
 
 
-def test_rows_come_while_files_are_scored(model: dict[str, Path], folder: Path) -> None:
-    """JSON Lines are written file by file: the first row is there before the last file is read."""
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_rows_come_while_files_are_scored(form: str, model: dict[str, Path], folder: Path) -> None:
+    """JSON Lines and CSV are written file by file: the first row is there before the last file is read."""
     many = [str(folder / "a.wav")] * 40
     process = subprocess.Popen(
-        [*COMMAND, "score", *many, "--format", "jsonl", "--model", str(model["studio"])],
+        [*COMMAND, "score", *many, "--format", form, "--model", str(model["studio"])],
         stdout=subprocess.PIPE, text=True, env=ENV,
     )  # fmt: skip
     assert process.stdout is not None
+    if form == "csv":
+        assert process.stdout.readline().startswith("path,status,error_code,")
     first = process.stdout.readline()
     running = process.poll() is None
     rest = process.stdout.read()
     assert process.wait(60) == 0
-    assert json.loads(first)["status"] == "ok"
+    assert str(folder / "a.wav") in first
+    assert "studio" in first
     assert running
     assert len(rest.splitlines()) == 39
 
@@ -290,6 +327,7 @@ def test_sparse_windows_look_at_less(model: dict[str, Path], tmp_path: Path) -> 
 
 def test_info_prints_model_thresholds_licences_and_versions(model: dict[str, Path]) -> None:
     """``info`` names the model by checksum, its heads, thresholds and licence, and every library's version."""
+    assert run("info", "--format", "csv", "--model", model["studio"]).exit_code == 2
     facts = json.loads(run("info", "--format", "json", "--model", model["studio"]).stdout)
     bundle = provenance.load(model["studio"]).bundle
     assert facts["model"] == bundle.reference

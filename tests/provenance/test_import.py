@@ -87,7 +87,7 @@ def test_doctests_hold(root: Path) -> None:
     import importlib
 
     n = 0
-    for name in ("windows", "suitability", "verdict", "decide", "frontend", "audio"):
+    for name in ("windows", "suitability", "verdict", "decide", "frontend", "audio", "flat", "extras"):
         found = doctest.testmod(importlib.import_module(f"provenance.{name}"))
         assert found.failed == 0, name
         n += found.attempted

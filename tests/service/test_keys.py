@@ -41,6 +41,7 @@ def test_keys_are_asked_for_hashed_and_rotated_without_a_restart(serve: Callable
             ("POST", "/v1/verdicts"),
             ("POST", "/v1/jobs"),
             ("GET", "/v1/jobs/0"),
+            ("GET", "/v1/jobs/0?wait=1"),
             ("GET", "/metrics"),
         ):
             assert client.request(method, path).status_code == 401, path

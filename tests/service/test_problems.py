@@ -114,6 +114,27 @@ def test_an_unknown_query_parameter_is_named(server: Server, wav: bytes, path: s
     assert [fault["where"] for fault in problem["errors"]] == [["query", name]]
 
 
+def test_every_route_below_v1_names_an_unknown_query_parameter(server: Server, wav: bytes) -> None:
+    """Whatever its method, a route refuses a parameter that it has not, before it does anything; probes take any."""
+    with server.client() as client:
+        job = client.post("/v1/jobs", files={"file": wav}).json()["id"]
+        document = client.get("/openapi.json").json()["paths"]
+        routes = [(method, path) for path, methods in document.items() for method in methods if path.startswith("/v1/")]
+        assert ("get", "/v1/jobs/{job_id}/events") in routes
+        for method, path in routes:
+            found = client.request(method, path.format(job_id=job), params={"offset": "5"})
+            problem = is_problem(found, 422, "invalid_request")
+            assert problem["detail"].startswith("found the query parameter 'offset'; needed: "), (method, path)
+            assert [fault["where"] for fault in problem["errors"]] == [["query", "offset"]]
+        wrong = client.get(f"/v1/jobs/{job}/results", params={"format": "jsonl", "Format": "parquet"})
+        assert (
+            "'Format'; needed: of query parameters only 'format'" in is_problem(wrong, 422, "invalid_request")["detail"]
+        )
+        assert client.get(f"/v1/jobs/{job}/results", params={"format": "jsonl"}).status_code == 200
+        for path in ("/", "/page/page.js", "/openapi.json", "/healthz", "/readyz", "/metrics"):
+            assert client.get(path, params={"t": "17"}).status_code == 200, path
+
+
 @pytest.mark.parametrize(
     ("path", "files", "code", "said"),
     [

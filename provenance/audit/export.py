@@ -1,0 +1,159 @@
+"""The files of an audit as a manifest: the clean subset, or all of them in one flat table."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from pyarrow import parquet
+
+from provenance import flat
+from provenance.audit import store
+from provenance.audit.errors import AuditError
+from provenance.audit.rows import SCHEMA
+
+CLEAN = (
+    "path", "listed_as", "origin", "p_separated", "processing", "duration_s", "claimed_origin", "claimed_processing",
+    "pair", "song", "singer", "stem", "extra", "model",
+)  # fmt: skip
+"""Columns of the clean subset."""
+WORDS: dict[str, str] = {
+    "listed_as": "as the source names it; `path` is where a file lies",
+    "clean": "whether `audit export` without `--all` has it",
+    "findings": "kinds of the findings against it, parted by spaces",
+    "n_bytes": "size",
+    "peak_db": "level of the highest sample",
+    "rms_db": "mean level",
+    "clipped": "samples at full scale",
+    "cutoff_hz": "where the spectrum ends at a wall",
+    "claimed_origin": "as the manifest says it",
+    "claimed_processing": "as the manifest says it",
+    "pair": "likewise",
+    "song": "likewise",
+    "singer": "likewise",
+    "stem": "likewise",
+    "extra": "its other columns, as JSON",
+}
+"""What an export of all files has beside the columns of :data:`provenance.flat.WORDS`, and what it holds."""
+ALL = ("path", "listed_as", "clean", "findings", *(name for name in flat.WORDS if name != "path"), *list(WORDS)[3:])
+"""Columns of an export of all files, before those that are nested are spread."""
+_MADE = {"listed_as": pa.string(), "clean": pa.bool_(), "findings": pa.string()}
+_ENDINGS = (".csv", ".jsonl", ".parquet")
+_BATCH, _PARTS = 1000, 64
+
+
+def export_clean(out: Path, file: Path, use: str | None = None) -> int:
+    """Write the stems nothing was found against as a manifest, with the vendor's claims and other columns.
+
+    Args:
+        out: folder of the audit, summed up.
+        file: ``.csv``, ``.jsonl`` or ``.parquet``.
+        use: keep only what suits this use, or None.
+
+    Returns:
+        How many rows it has.
+
+    Raises:
+        AuditError: another ending, or the audit has not been summed up.
+    """
+    with _opened(out, file) as db:
+        sql = f"{_select(CLEAN, 'stems', use)} where clean order by listed_as"
+        return _write(file, _schema(CLEAN), _read(db.execute(sql)))
+
+
+def export_all(out: Path, file: Path, use: str | None = None) -> int:
+    """Write a row for each file that was opened, in the order of the plan: accepted, undecided, refused, unreadable.
+
+    Args:
+        out: folder of the audit, summed up.
+        file: ``.csv``, ``.jsonl`` or ``.parquet``; flat in each.
+        use: that ``clean`` asks for too, or None.
+
+    Returns:
+        How many rows it has.
+
+    Raises:
+        AuditError: another ending, or the audit has not been summed up.
+    """
+    with _opened(out, file) as db:
+        return _write(file, _schema(ALL), _read_parts(db, out, use))
+
+
+@contextmanager
+def _opened(out: Path, file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    if file.suffix not in _ENDINGS:
+        raise AuditError(f"{file}: found the ending {file.suffix!r}; needed: .csv, .jsonl or .parquet")
+    if not (out / store.FINDINGS).exists():
+        raise AuditError(f"{out}: not summed up yet; needed: run the audit to its end")
+    with store.connect(out) as db:
+        db.execute("""
+            create temp table against as select path, string_agg(distinct kind, ' ' order by kind) as kinds
+            from findings where path is not null group by path""")
+        yield db
+
+
+def _select(names: Iterable[str], source: str, use: str | None) -> str:
+    columns = ", ".join(name for name in names if name in (*_MADE, *SCHEMA.names))
+    suits = f"and suitable_for['{use}'] = 'yes'" if use else ""
+    return f"""
+        with listed as (
+            select case when kind in ('file', 'object') then source else files.path end as path,
+                files.path as listed_as, kinds as findings,
+                coalesce(status = 'ok' and verdict_status = 'ok' and origin = 'studio' {suits}, false)
+                    and kinds is null as clean,
+                files.* exclude (path)
+            from {source} as files left join against on against.path = files.path)
+        select {columns} from listed"""
+
+
+def _read_parts(db: duckdb.DuckDBPyConnection, out: Path, use: str | None) -> Iterator[list[dict[str, Any]]]:
+    """Read some parts at a time: rows with their evidence, sorted as a whole, do not fit into DuckDB's memory."""
+    parts = sorted((out / "parts").glob("*.parquet"))
+    for i in range(0, len(parts), _PARTS):
+        some = ", ".join(store.quoted(part) for part in parts[i : i + _PARTS])
+        yield from _read(db.execute(f"{_select(ALL, f'read_parquet([{some}])', use)} order by shard, position"))
+
+
+def _read(cursor: duckdb.DuckDBPyConnection) -> Iterator[list[dict[str, Any]]]:
+    names = [column[0] for column in cursor.description]
+    while batch := cursor.fetchmany(_BATCH):
+        yield [flat.spread(dict(zip(names, row, strict=True))) for row in batch]
+
+
+def _write(file: Path, schema: pa.Schema, batches: Iterable[list[dict[str, Any]]]) -> int:
+    n = 0
+    if file.suffix == ".parquet":
+        with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+            for batch in batches:
+                writer.write_table(pa.Table.from_pylist(batch, schema))
+                n += len(batch)
+        return n
+    with file.open("w", encoding="utf-8", newline="") as handle:
+        table = csv.DictWriter(handle, schema.names, extrasaction="ignore")
+        if file.suffix == ".csv":
+            table.writeheader()
+        for batch in batches:
+            for row in batch:
+                if file.suffix == ".csv":
+                    table.writerow({k: str(v).lower() if isinstance(v, bool) else v for k, v in row.items()})
+                else:
+                    handle.write(json.dumps({name: row.get(name) for name in schema.names}) + "\n")
+            n += len(batch)
+    return n
+
+
+def _schema(names: Iterable[str]) -> pa.Schema:
+    """Return the columns of a flat table with their types: those of a part, numbers and texts where it is nested."""
+    text, number = pa.string(), pa.float64()
+    nested = {"suitable_for": text, "effects": number, "effect_strengths": number, "evidence": number, "reasons": text}
+    fields = []
+    for name in names:
+        kind = nested.get(name) or _MADE.get(name) or SCHEMA.field(name).type
+        fields += [(column, kind) for column in flat.name_columns([name])]
+    return pa.schema(fields)
