@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, QuantileRegressor
 from sklearn.metrics import f1_score
 
 from provenance.bundle import Calibration
@@ -15,6 +15,8 @@ from provenance.decide import CALIBRATED_SHARE, calibrate
 
 Array = npt.NDArray[np.float32]
 N_AXES = 32
+MIN_ON_LINE = 30
+"""Files from which a line of SDR is fitted; with fewer it stays as it was found."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def choose_thresholds(
     max_accused: float,
     max_missed: float,
     family: npt.ArrayLike | None = None,
+    min_right: float = 0.0,
 ) -> tuple[float, float]:
     """Choose the undecided band on held-out files.
 
@@ -104,6 +107,7 @@ def choose_thresholds(
         max_accused: share of true stems that may lie at or above the upper threshold.
         max_missed: share of extractions that may lie at or below the lower one, by weight.
         family: of each file's separator, as for :func:`weights`.
+        min_right: share of the decided files, either way, that must be right; it may only lower the lower threshold.
 
     Returns:
         The probability from which a stem is called separated, and the one up to which it is called studio.
@@ -114,13 +118,43 @@ def choose_thresholds(
     n_accused = int(max_accused * len(true))
     n_missed = int((share <= max_missed * share[-1] + 1e-9).sum())
     upper = float(np.clip((true[n_accused] + 1.0) / 2 if n_accused == 0 else _between(true, n_accused), 0.5, 0.999))
-    lower = float(np.clip(_between(fake, n_missed), 0.001, 0.5))
-    return upper, min(lower, upper)
+    lower = min(_between(fake, n_missed), _right_below(p, y, upper, min_right))
+    return upper, min(float(np.clip(lower, 0.001, 0.5)), upper)
+
+
+def _right_below(p: npt.NDArray[np.float64], y: npt.NDArray[np.bool_], upper: float, min_right: float) -> float:
+    """The highest value up to which files may be called studio so that enough of the decided ones are right."""
+    above, order = p >= upper, np.argsort(p, kind="stable")
+    ranked = p[order]
+    n_right = (above & y).sum() + np.cumsum(~y[order])
+    n_decided = above.sum() + np.arange(1, len(p) + 1)
+    enough = np.flatnonzero((n_right >= min_right * n_decided - 1e-9) & (ranked < upper))
+    if not len(enough):
+        return 0.0
+    last = int(enough[-1])
+    return float((ranked[last] + ranked[min(last + 1, len(p) - 1)]) / 2)
 
 
 def _between(ordered: npt.NDArray[np.float64], n: int) -> float:
     """A value that exactly the first n of an ordered array lie beyond."""
     return float((ordered[n - 1] + ordered[n]) / 2) if n else float(ordered[0])
+
+
+def fit_line(found_db: npt.ArrayLike, true_db: npt.ArrayLike) -> Calibration:
+    """Fit slope and intercept of the SDR that was found, by least absolute errors; too few files change nothing.
+
+    Args:
+        found_db: of each file, in dB.
+        true_db: what it is, in dB.
+
+    Source: R. Koenker and G. Bassett, Regression Quantiles, 1978.
+    """
+    x, y = np.asarray(found_db, float)[:, None], np.asarray(true_db, float)
+    if len(y) < MIN_ON_LINE:
+        return Calibration(1.0, 0.0)
+    fit = QuantileRegressor(quantile=0.5, alpha=0.0, solver="highs").fit(x, y)
+    slope = float(fit.coef_[0])
+    return Calibration(slope, float(fit.intercept_)) if slope > 0 else Calibration(1.0, 0.0)
 
 
 def called_by_other_folds(p: npt.ArrayLike, truth: npt.ArrayLike, fold: npt.ArrayLike) -> npt.NDArray[np.bool_]:
@@ -207,6 +241,7 @@ __all__ = [
     "conformal_half_width",
     "ece",
     "fit_distance",
+    "fit_line",
     "fit_platt",
     "reliability",
     "weights",

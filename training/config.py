@@ -77,6 +77,7 @@ class Config:
         n_folds: of the unseen protocol.
         max_accused: share of held-out true stems that may be called separated.
         max_missed: share of held-out extractions that may be called studio, each family of separators counting alike.
+        min_right: share of the decided held-out files that must be right; it may only widen the undecided band.
         min_right_processing: share of the stated processings that must be right on held-out chains; from it follows
             the probability from which one is stated.
         family_threshold: probability from which a kind of separator is named.
@@ -100,6 +101,7 @@ class Config:
     n_folds: int = 3
     max_accused: float = 0.01
     max_missed: float = 0.05
+    min_right: float = 0.0
     min_right_processing: float = 0.8
     distance_quantile: float = 0.997
     family_threshold: float = 0.6

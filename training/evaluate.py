@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 from provenance.bundle import Calibration
 from provenance.decide import calibrate
 from training import calibrate as fitting
+from training import labels
 from training.catalogue import Clip
 from training.catalogue.clips import read_rows
 from training.config import Config
@@ -181,6 +182,29 @@ def files(meta: pd.DataFrame, held: Outputs, rows: Mask) -> pd.DataFrame:
     return pooled.reset_index()
 
 
+def straighten_sdr(meta: pd.DataFrame, held: Outputs) -> tuple[Outputs, Calibration]:
+    """Lay the SDR of each fold on the line that the extractions of the other folds ask for.
+
+    Families of separators that were held out and those that were not count alike: which a file is of is not known.
+
+    Args:
+        meta, held: as for :func:`files`.
+
+    Returns:
+        The scores, and the line of all folds, for the head that learnt from all.
+    """
+    known = (meta["kind"] == "clean").to_numpy() & ~meta["oracle"].to_numpy(bool) & ~meta["struck"].to_numpy(bool)
+    known &= np.isfinite(labels.sdr(meta)) & np.isfinite(held["logit"])
+    scored = files(meta, held, known)
+    truth = scored["sdr_db"].clip(labels.MIN_SDR_DB, labels.MAX_SDR_DB)
+    line_of = lambda part: fitting.fit_line(scored["sdr_found_db"][part], truth[part])  # noqa: E731
+    sdr = held["sdr_db"].copy()
+    for fold in meta["fold"].unique():
+        here, line = (meta["fold"] == fold).to_numpy(), line_of(scored["fold"] != fold)
+        sdr[here] = line.slope * sdr[here] + line.intercept
+    return held | {"sdr_db": sdr}, line_of(scored["fold"].notna())
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a fold's files are decided with, fixed on the other folds: calibration, thresholds, distance."""
@@ -204,7 +228,7 @@ def limits(scored: pd.DataFrame, config: Config) -> dict[int, Limits]:
         platt = fitting.fit_platt(others["logit"], others["separated"], others["family"])
         p = calibrate(others["logit"], platt, others["raised"])
         upper, lower = fitting.choose_thresholds(
-            p, others["separated"], config.max_accused, config.max_missed, others["family"]
+            p, others["separated"], config.max_accused, config.max_missed, others["family"], config.min_right
         )
         out[int(fold)] = Limits(platt, upper, lower, float(np.quantile(others["distance"], config.distance_quantile)))
     return out
@@ -308,7 +332,7 @@ def main(
     clips, _ = catalogue.load(manifest, flags)
     table, _ = fit.gather(clips, manifest, settings, work, workers, unjudged)
     fit.fit_missing(table, settings, work / "heads", workers)
-    held, _ = fit.judge_folds(table, settings, work / "heads")
+    held, _, _ = fit.judge_folds(table, settings, work / "heads")
     clock = cycles.measure(clips, workers, work / "cycles.json")
     held["raised"] = cycles.raised(table.meta, without_struck(clock, table.meta))
     report.write(out, report.report(table, held, settings), table.meta, held, settings)

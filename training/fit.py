@@ -45,7 +45,7 @@ from training import (
 from training.examples import DEGRADED, OUT_OF_MIXES
 from training.heads import Outputs, Trees
 from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Unjudged, Work, Workers
-from training.perceptron import Perceptron
+from training.perceptron import Fitted, Perceptron
 from training.separators.errors import SeparatorError
 from training.texture_net import Ensemble, Network, View
 
@@ -135,11 +135,14 @@ def main(
     fit_missing(table, settings, work / "heads", workers)
     if nets_out is not None:
         keep(nets_out, table, settings, work / "heads")
-    held, fusion = judge_folds(table, settings, work / "heads")
+    held, fusion, line = judge_folds(table, settings, work / "heads")
     clock = evaluate.without_struck(cycles.measure(clips, workers, work / "cycles.json"), table.meta)
     held["raised"] = cycles.raised(table.meta, clock)
     figures = report.report(table, held, settings) | {"cycles": cycles.judge(clock) | {"in_tables": True}}
     trained = load(table, settings, None, work / "heads")
+    if isinstance(trained.trees.sdr, Fitted):
+        on_line = trained.trees.sdr.on_line(line.slope, line.intercept)
+        trained = dataclasses.replace(trained, trees=dataclasses.replace(trained.trees, sdr=on_line))
     elsewhere = _record_of(table, settings, work / "heads")
     record = json.loads(elsewhere.read_text(encoding="utf-8")) if settings.network.cycles and elsewhere.exists() else {}
     weight = cycles.described_as(cycles.fit(clock))
@@ -463,7 +466,9 @@ def _load_networks(table: dataset.Table, settings: config.Config, fold: int | No
     return net
 
 
-def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> tuple[Outputs, heads.Fusion]:
+def judge_folds(
+    table: dataset.Table, settings: config.Config, cache: Path
+) -> tuple[Outputs, heads.Fusion, bundle.Calibration]:
     """Let the model without each fold judge that fold's units.
 
     Args:
@@ -473,7 +478,8 @@ def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> t
 
     Returns:
         Fused outputs, and how they were fused; of origin on clips as they are, degraded ones, sums of stems and whole
-        mixes parted, where networks speak of nothing else, the rest on all rows.
+        mixes parted, where networks speak of nothing else, the rest on all rows. Last the line that the SDR of a
+        perceptron is to be laid on; that of the outputs lies on the lines of other folds.
     """
     held: Outputs = {}
     for fold in range(settings.n_folds):
@@ -493,7 +499,11 @@ def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> t
                 whole[rows] = values
     judged = evaluate.unseen_rows(table.meta, settings.n_folds)
     fusion = heads.spread_of(held, settings.network, settings.onsets, settings.origin_perceptron, judged)
-    return heads.fuse(held, fusion), fusion
+    held = heads.fuse(held, fusion)
+    if "sdr_db" not in held or settings.network.cycles or not isinstance(settings.sdr, Perceptron):
+        return held, fusion, bundle.Calibration(1.0, 0.0)
+    held, line = evaluate.straighten_sdr(table.meta, held)
+    return held, fusion, line
 
 
 if __name__ == "__main__":

@@ -101,6 +101,16 @@ class Fitted:
         self.squash, self.net, self.scale, self.middle, self.bounds = squash, net, scale, middle, bounds
         self.n_features_in_ = len(squash.middle)
 
+    def on_line(self, slope: float, intercept: float) -> Fitted:
+        """Return the perceptron with its values on another line, its bounds with them.
+
+        Args:
+            slope: above zero.
+            intercept: in the unit of its values.
+        """
+        low, high = (slope * bound + intercept for bound in self.bounds)
+        return Fitted(self.squash, self.net, slope * self.scale, slope * self.middle + intercept, (low, high))
+
     @property
     def layers(self) -> list[nn.Linear]:
         """Its layers, each but the last followed by a rectifier."""

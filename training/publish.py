@@ -78,7 +78,7 @@ def write(
         platt = fitting.fit_platt(scored["logit"], scored["separated"], scored["family"])
         p = fitting.calibrate(scored["logit"], platt, scored["raised"])
         upper, lower = fitting.choose_thresholds(
-            p, scored["separated"], settings.max_accused, settings.max_missed, scored["family"]
+            p, scored["separated"], settings.max_accused, settings.max_missed, scored["family"], settings.min_right
         )
         described = {
             "format": CONFIG_FORMAT,

@@ -77,6 +77,35 @@ def test_thresholds_of_known_scores() -> None:
     assert (extracted <= lower).sum() == 5
 
 
+def test_enough_of_what_is_decided_is_right() -> None:
+    """The lower threshold falls until the promise holds, and no further; where it held anyway nothing moves."""
+    rng = np.random.default_rng(7)
+    p = np.clip(np.concatenate([rng.normal(0.3, 0.2, 2000), rng.normal(0.7, 0.25, 2000)]), 0, 1)
+    y = np.repeat([False, True], 2000)
+    upper, loose = calibrate.choose_thresholds(p, y, 0.01, 0.2)
+    right = lambda lower: np.mean(y[(p >= upper) | (p <= lower)] == (p >= upper)[(p >= upper) | (p <= lower)])  # noqa: E731
+    assert right(loose) < 0.95
+    same, strict = calibrate.choose_thresholds(p, y, 0.01, 0.2, min_right=0.97)
+    assert same == upper
+    assert strict < loose
+    assert right(strict) >= 0.97
+    assert right(strict + 0.02) < 0.97
+    assert calibrate.choose_thresholds(p, y, 0.01, 0.2, min_right=0.5) == (upper, loose)
+
+
+def test_line_of_sdr_is_that_of_most_files() -> None:
+    """Slope and intercept are found in spite of a few files that are far off; few files change nothing."""
+    rng = np.random.default_rng(8)
+    found = rng.uniform(0, 15, 200)
+    true = 1.2 * found - 3 + rng.laplace(0, 0.05, 200)
+    true[:20] = 25.0
+    line = calibrate.fit_line(found, true)
+    assert line.slope == pytest.approx(1.2, abs=0.03)
+    assert line.intercept == pytest.approx(-3, abs=0.2)
+    assert calibrate.fit_line(found[:10], true[:10]) == calibrate.Calibration(1.0, 0.0)
+    assert calibrate.fit_line(found, -true) == calibrate.Calibration(1.0, 0.0)
+
+
 def test_no_family_counts_by_its_size() -> None:
     """A thousand outputs of one separator weigh as much as ten of another, when calibrating and for the threshold."""
     rng = np.random.default_rng(4)
