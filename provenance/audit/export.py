@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from provenance import flat
-from provenance.audit import store
+from provenance.audit import mixes, store
 from provenance.audit.errors import AuditError
 from provenance.audit.rows import SCHEMA
 
@@ -49,7 +49,7 @@ _BATCH, _PARTS = 1000, 64
 
 
 def export_clean(out: Path, file: Path, use: str | None = None) -> int:
-    """Write the stems nothing was found against as a manifest, with the vendor's claims and other columns.
+    """Write the stems nothing was found against as a manifest, with the vendor's claims; no file that is called a mix.
 
     Args:
         out: folder of the audit, summed up.
@@ -106,7 +106,7 @@ def _select(names: Iterable[str], source: str, use: str | None) -> str:
             select case when kind in ('file', 'object') then source else files.path end as path,
                 files.path as listed_as, kinds as findings,
                 coalesce(status = 'ok' and verdict_status = 'ok' and origin = 'studio' {suits}, false)
-                    and kinds is null as clean,
+                    and kinds is null and not {mixes.is_mix("files")} as clean,
                 files.* exclude (path)
             from {source} as files left join against on against.path = files.path)
         select {columns} from listed"""

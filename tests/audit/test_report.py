@@ -160,11 +160,14 @@ def test_a_take_beside_another_mix_of_it_is_no_duplicate(root: Path, tmp_path: P
         folder.mkdir()
         shutil.copy(root / "examples" / "wet_voice.flac", folder / "voice.flac")
         shutil.copy(root / "examples" / "mix.flac", folder / name)
-        score_source(str(folder), tmp_path / f"{name}.out", workers=1, loader=LOADER)
+        score_source(str(folder), tmp_path / f"{name}.out", workers=1)
         relations[name] = summary.summarise(tmp_path / f"{name}.out")["checks"]["same_takes"]["relations"]
     assert relations["song mix.flac"] == {"part_of_mix": 1}
     assert sum(relations["song.flac"].values()) == 1
     assert "part_of_mix" not in relations["song.flac"]
+    export.export_all(tmp_path / "song mix.flac.out", tmp_path / "all.csv")
+    mix = next(row for row in read_table(tmp_path / "all.csv") if row["listed_as"].endswith("song mix.flac"))
+    assert (mix["origin"], mix["findings"], mix["clean"]) == ("studio", "", False), "nothing against it, and no stem"
 
 
 def test_findings_name_the_right_files(audited: tuple[Path, dict[str, Any]]) -> None:
