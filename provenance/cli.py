@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import provenance
-from provenance import extras, listing
+from provenance import extras, flat, listing
 from provenance.audio import EXTENSIONS
 from provenance.audit.cli import audit_app
 from provenance.errors import ModelError, UnreadableAudio
@@ -100,7 +100,7 @@ def score(
             for file in files:
                 row = _score(scorer, file, windows)
                 if row.error is not None:
-                    message = str(row.error).encode("utf-8", "backslashreplace").decode()
+                    message = flat.to_utf8(str(row.error))
                     progress.console.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
                 if output is RowFormat.jsonl:
                     print(json.dumps(row.to_dict()), flush=True)

@@ -196,18 +196,18 @@ def straighten_sdr(meta: pd.DataFrame, held: Outputs) -> tuple[Outputs, Calibrat
     known = (meta["kind"] == "clean").to_numpy() & ~meta["oracle"].to_numpy(bool) & ~meta["struck"].to_numpy(bool)
     known &= np.isfinite(labels.sdr(meta)) & np.isfinite(held["logit"])
     scored = files(meta, held, known)
-    truth = scored["sdr_db"].clip(labels.MIN_SDR_DB, labels.MAX_SDR_DB)
-    line_of = lambda part: fitting.fit_line(scored["sdr_found_db"][part], truth[part])  # noqa: E731
+    scored["sdr_db"] = scored["sdr_db"].clip(labels.MIN_SDR_DB, labels.MAX_SDR_DB)
     sdr = held["sdr_db"].copy()
     for fold in meta["fold"].unique():
-        here, line = (meta["fold"] == fold).to_numpy(), line_of(scored["fold"] != fold)
+        here, others = (meta["fold"] == fold).to_numpy(), scored[scored["fold"] != fold]
+        line = fitting.fit_line(others["sdr_found_db"], others["sdr_db"])
         sdr[here] = line.slope * sdr[here] + line.intercept
-    return held | {"sdr_db": sdr}, line_of(scored["fold"].notna())
+    return held | {"sdr_db": sdr}, fitting.fit_line(scored["sdr_found_db"], scored["sdr_db"])
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a fold's files are decided with, fixed on the other folds: calibration, thresholds, distance."""
+    """What files are decided with, fixed on others that were held out: calibration, thresholds, distance."""
 
     platt: Calibration
     separated: float
@@ -215,23 +215,28 @@ class Limits:
     distance: float
 
 
-def limits(scored: pd.DataFrame, config: Config) -> dict[int, Limits]:
-    """Fix calibration and thresholds of each fold on the files of the others.
+def limits_of(scored: pd.DataFrame, config: Config) -> Limits:
+    """Fix calibration and thresholds on files.
 
     Args:
         scored: held-out files, as :func:`files` returns them.
         config: bounds of the thresholds.
     """
-    out = {}
-    for fold in sorted(scored["fold"].unique()):
-        others = scored[scored["fold"] != fold]
-        platt = fitting.fit_platt(others["logit"], others["separated"], others["family"])
-        p = calibrate(others["logit"], platt, others["raised"])
-        upper, lower = fitting.choose_thresholds(
-            p, others["separated"], config.max_accused, config.max_missed, others["family"], config.min_right
-        )
-        out[int(fold)] = Limits(platt, upper, lower, float(np.quantile(others["distance"], config.distance_quantile)))
-    return out
+    platt = fitting.fit_platt(scored["logit"], scored["separated"], scored["family"])
+    p = calibrate(scored["logit"], platt, scored["raised"])
+    upper, lower = fitting.choose_thresholds(
+        p, scored["separated"], config.max_accused, config.max_missed, scored["family"], config.min_right
+    )
+    return Limits(platt, upper, lower, float(np.quantile(scored["distance"], config.distance_quantile)))
+
+
+def limits(scored: pd.DataFrame, config: Config) -> dict[int, Limits]:
+    """Fix calibration and thresholds of each fold on the files of the others.
+
+    Args:
+        scored, config: as for :func:`limits_of`.
+    """
+    return {int(fold): limits_of(scored[scored["fold"] != fold], config) for fold in sorted(scored["fold"].unique())}
 
 
 def decisions(scored: pd.DataFrame, of_fold: dict[int, Limits]) -> pd.DataFrame:

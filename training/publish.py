@@ -18,7 +18,6 @@ import onnx
 from provenance import frontend
 from provenance.bundle import CONFIG_FORMAT
 from provenance.model import OUTPUTS
-from training import calibrate as fitting
 from training import card, catalogue, config, dataset, evaluate, export, heads, report, texture_net
 from training.heads import Outputs
 
@@ -75,21 +74,17 @@ def write(
         if difference > MAX_DIFFERENCE:
             raise RuntimeError(f"the exported graph differs by {difference:.2g}; needed: at most {MAX_DIFFERENCE}")
         scored = evaluate.files(table.meta, held, evaluate.judged_rows(table.meta, settings.n_folds))
-        platt = fitting.fit_platt(scored["logit"], scored["separated"], scored["family"])
-        p = fitting.calibrate(scored["logit"], platt, scored["raised"])
-        upper, lower = fitting.choose_thresholds(
-            p, scored["separated"], settings.max_accused, settings.max_missed, scored["family"], settings.min_right
-        )
+        fixed = evaluate.limits_of(scored, settings)
         described = {
             "format": CONFIG_FORMAT,
             "name": out.name,
             "heads": sorted(head for head, output in OUTPUTS.items() if output in _outputs(file)),
-            "calibration": {"slope": platt.slope, "intercept": platt.intercept},
+            "calibration": {"slope": fixed.platt.slope, "intercept": fixed.platt.intercept},
             "thresholds": {
-                "separated": round(upper, 4),
-                "studio": round(lower, 4),
+                "separated": round(fixed.separated, 4),
+                "studio": round(fixed.studio, 4),
                 "processing": report.processing_threshold(table.meta, held, settings),
-                "distance": round(float(np.quantile(scored["distance"], settings.distance_quantile)), 4),
+                "distance": round(fixed.distance, 4),
                 "family": settings.family_threshold,
                 "layers": settings.layers_threshold,
             },

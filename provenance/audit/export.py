@@ -41,9 +41,12 @@ WORDS: dict[str, str] = {
     "extra": "its other columns, as JSON",
 }
 """What an export of all files has beside the columns of :data:`provenance.flat.WORDS`, and what it holds."""
-ALL = ("path", "listed_as", "clean", "findings", *(name for name in flat.WORDS if name != "path"), *list(WORDS)[3:])
-"""Columns of an export of all files, before those that are nested are spread."""
 _MADE = {"listed_as": pa.string(), "clean": pa.bool_(), "findings": pa.string()}
+"""Columns that no part has."""
+ALL = (
+    "path", *_MADE, *(name for name in flat.WORDS if name != "path"), *(name for name in WORDS if name not in _MADE),
+)  # fmt: skip
+"""Columns of an export of all files, before those that are nested are spread."""
 _ENDINGS = (".csv", ".jsonl", ".parquet")
 _BATCH, _PARTS = 1000, 64
 
