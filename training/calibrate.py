@@ -91,6 +91,41 @@ def fit_platt(logit: npt.ArrayLike, separated: npt.ArrayLike, family: npt.ArrayL
     return Calibration(float(fit.coef_[0, 0]), float(fit.intercept_[0]))
 
 
+def fit_allowance(
+    logit: npt.ArrayLike,
+    sure_reworked: npt.ArrayLike,
+    separated: npt.ArrayLike,
+    reworked: npt.ArrayLike,
+    family: npt.ArrayLike | None = None,
+) -> float:
+    """Fit what a rework that is certain should take off the log odds, so that it speaks for neither class.
+
+    A phase vocoder and a low-rate codec leave traces like a separator's; how much they raise the log odds of true stems
+    and extractions alike is read off windows that were held out. Clips as they are and reworked ones count alike.
+
+    Args:
+        logit: log odds of windows.
+        sure_reworked: how sure it is that each was reworked, 0 to 1.
+        separated: class of each.
+        reworked: whether it was.
+        family: of its separator, as for :func:`weights`.
+
+    Returns:
+        At least 0; 0 where either side lacks a class.
+    """
+    y, worked = np.asarray(separated, bool), np.asarray(reworked, bool)
+    x = np.column_stack([np.asarray(logit, float), np.asarray(sure_reworked, float)])
+    names = None if family is None else np.asarray(family, str)
+    w = np.zeros(len(y))
+    for side in (worked, ~worked):
+        if len(np.unique(y[side])) < 2:
+            return 0.0
+        own = weights(y[side], None if names is None else names[side])
+        w[side] = own / own.sum() * len(y) / 2
+    of_logit, of_rework = LogisticRegression(C=100.0).fit(x, y, sample_weight=w).coef_[0]
+    return max(0.0, float(-of_rework / of_logit)) if of_logit > 0 else 0.0
+
+
 def choose_thresholds(
     p_separated: npt.ArrayLike,
     separated: npt.ArrayLike,

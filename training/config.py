@@ -71,6 +71,8 @@ class Config:
         origin, processing, effects, kind, layers: the heads' boosting.
         sdr: its boosting, or its perceptron: a table with ``n_steps`` is one.
         origin_perceptron: which speaks of the origin beside the trees by its ``share``, or None.
+        reworked: boosting of what was pitched, stretched, put into a room or coded low against clips as they are, or
+            None: then no allowance is made for it.
         strengths: of how strong each effect is; only what is better than a guess goes into the model.
         network: over the map; fused with the trees.
         onsets: network over the map of onsets, likewise; only its ``share`` of the origin counts.
@@ -97,6 +99,7 @@ class Config:
     network: Network
     onsets: Network = NO_NETWORK
     origin_perceptron: Perceptron | None = None
+    reworked: Boosting | None = None
     strengths: Boosting = Boosting(rounds=40, learning_rate=0.1, leaves=8, separated_weight=0.2)
     n_folds: int = 3
     max_accused: float = 0.01
@@ -141,8 +144,9 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
         recipe["remask_name"] = remask_name if scripts or remask_name in by_demucs else ""
     if "origin_perceptron" in data:
         data["origin_perceptron"] = Perceptron(**data["origin_perceptron"])
-    if "strengths" in data:
-        data["strengths"] = Boosting(**data["strengths"])
+    for head in ("strengths", "reworked"):
+        if head in data:
+            data[head] = Boosting(**data[head])
     for names in ("demucs_models", "network_names", "script_names", "whole_names", "drawn_names", "further_parts"):
         recipe[names] = tuple(recipe.get(names, ()))
     unknown = set(recipe["further_parts"]) - set(PARTS)

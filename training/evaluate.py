@@ -23,11 +23,13 @@ from training.catalogue.clips import read_rows
 from training.config import Config
 from training.dataset import Table
 from training.examples import DEGRADED
-from training.heads import Outputs
+from training.heads import Outputs, beyond_doubt, guarded
 from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Unjudged, Work, Workers
 
 Mask = npt.NDArray[np.bool_]
 N_RESAMPLES = 500
+BELOW_LINE = 0.001
+"""How far below the line a window comes to lie that a rework keeps from it, as a probability."""
 CONFIG_FILE = Path(__file__).with_name("stem-v1.toml")
 
 
@@ -205,6 +207,34 @@ def straighten_sdr(meta: pd.DataFrame, held: Outputs) -> tuple[Outputs, Calibrat
     return held | {"sdr_db": sdr}, fitting.fit_line(scored["sdr_found_db"], scored["sdr_db"])
 
 
+def allow_for_rework(meta: pd.DataFrame, held: Outputs) -> tuple[Outputs, float]:
+    """Find what to take off each fold's windows: what the other folds show that a rework adds to log odds.
+
+    Args:
+        meta: described rows.
+        held: fused scores, of clips as they are and of reworked ones.
+
+    Returns:
+        The scores with ``eased``, which :func:`guard` takes off, and the allowance of all folds, for the model that
+        learnt from all.
+    """
+    inside = meta["kind"].isin(["clean", "reworked"]).to_numpy() & np.isfinite(held["logit"])
+    inside &= unseen_rows(meta, int(meta["fold"].max()) + 1)
+    sure = beyond_doubt(held["p_reworked"])
+
+    def fitted(rows: Mask) -> float:
+        said = meta[rows]
+        return fitting.fit_allowance(
+            held["logit"][rows], sure[rows], said["origin"] == "separated", said["kind"] == "reworked", said["family"]
+        )
+
+    eased = np.zeros(len(meta))
+    for fold in meta["fold"].unique():
+        here = (meta["fold"] == fold).to_numpy()
+        eased[here] = fitted(inside & ~here) * sure[here]
+    return held | {"eased": eased}, fitted(inside)
+
+
 @dataclass(frozen=True)
 class Limits:
     """What files are decided with, fixed on others that were held out: calibration, thresholds, distance."""
@@ -213,6 +243,30 @@ class Limits:
     separated: float
     studio: float
     distance: float
+
+
+def line_of(fixed: Limits) -> float:
+    """Return log odds, not calibrated, of windows just below the line to ``separated``.
+
+    Args:
+        fixed: calibration and thresholds.
+    """
+    p = round(fixed.separated, 4) - BELOW_LINE
+    return float((np.log(p / (1 - p)) - fixed.platt.intercept) / fixed.platt.slope)
+
+
+def guard(meta: pd.DataFrame, held: Outputs, of_fold: dict[int, Limits]) -> Outputs:
+    """Take off what a rework adds to log odds above each fold's line to ``separated``, down to the line.
+
+    Args:
+        meta: described rows.
+        held: scores, with ``eased`` where there is a head that tells reworks; others are returned as they are.
+        of_fold: what each fold is decided with.
+    """
+    if "eased" not in held:
+        return held
+    line = meta["fold"].map({fold: line_of(fixed) for fold, fixed in of_fold.items()}).fillna(np.inf).to_numpy(float)
+    return held | {"logit": guarded(held["logit"], held["eased"], line)}
 
 
 def limits_of(scored: pd.DataFrame, config: Config) -> Limits:

@@ -28,6 +28,7 @@ from training.texture_net.onsets import SCALE_DB
 
 OPSET, ML_OPSET = 18, 5
 Array = npt.NDArray[np.float32]
+MOST_LOGIT = 1e6
 _LEAST_HALVED = 1024
 """Fewer weights than these are not worth a node."""
 
@@ -93,6 +94,12 @@ def export(
         inputs.append(helper.make_tensor_value_info("onsets", TensorProto.FLOAT, shape))
         heard = graph.onset_networks(onset_net)
         logit = graph.node("Add", [logit, graph.scaled(graph.flat(heard), fusion.onset.factor)])
+    if trees.reworked is not None and fusion.allowance:
+        worked = graph.scaled(graph.flat(graph.node("Sigmoid", [graph.tree(trees.reworked)])), 2)
+        sure = graph.node("Relu", [graph.node("Sub", [worked, graph.constant("even_odds", np.float32(1))])])
+        eased = graph.node("Sub", [logit, graph.scaled(sure, fusion.allowance)])
+        at_most = graph.node("Min", [logit, graph.constant("line", np.float32(min(fusion.line, MOST_LOGIT)))])
+        logit = graph.node("Max", [at_most, eased])
     for name, value in {"logit": logit, **said}.items():
         graph.named(value, name)
     graph.distance(trees.distance)

@@ -139,6 +139,8 @@ def main(
     clock = evaluate.without_struck(cycles.measure(clips, workers, work / "cycles.json"), table.meta)
     held["raised"] = cycles.raised(table.meta, clock)
     figures = report.report(table, held, settings) | {"cycles": cycles.judge(clock) | {"in_tables": True}}
+    if figures["reworked"]:
+        figures["reworked"]["allowance"] = round(fusion.allowance, 4)
     trained = load(table, settings, None, work / "heads")
     if isinstance(trained.trees.sdr, Fitted):
         on_line = trained.trees.sdr.on_line(line.slope, line.intercept)
@@ -363,7 +365,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-HEADS_ON_ALL = ("processing", "effects", "strengths", "origin", "origin_perceptron")
+HEADS_ON_ALL = ("processing", "effects", "strengths", "origin", "origin_perceptron", "reworked")
 """The heads that see statistics of production and of the waveform too; what others make of them stands in LOG.md."""
 _Fit = Callable[[np.ndarray[Any, Any], pd.DataFrame, config.Config], Any]
 _STEPS: dict[str, _Fit] = {
@@ -378,6 +380,7 @@ _STEPS: dict[str, _Fit] = {
     ),
     "kind": lambda features, meta, settings: heads.fit_kind(features, meta, settings.kind, settings.seed),
     "layers": lambda features, meta, settings: heads.fit_layers(features, meta, settings.layers, settings.seed),
+    "reworked": lambda features, meta, settings: heads.fit_reworked(features, meta, settings.reworked, settings.seed),
     "origin": lambda features, meta, settings: heads.fit_origin(features, meta, settings.origin, settings.seed),
     "origin_perceptron": lambda features, meta, settings: heads.fit_origin_perceptron(
         features, meta, settings.origin_perceptron, settings.origin.family_power, settings.seed
@@ -477,9 +480,9 @@ def judge_folds(
         cache: folder of fitted heads.
 
     Returns:
-        Fused outputs, and how they were fused; of origin on clips as they are, degraded ones, sums of stems and whole
-        mixes parted, where networks speak of nothing else, the rest on all rows. Last the line that the SDR of a
-        perceptron is to be laid on; that of the outputs lies on the lines of other folds.
+        Fused outputs, and how they were fused; of origin on clips as they are, reworked and degraded ones, sums of
+        stems and whole mixes parted, where networks speak of nothing else, the rest on all rows. Last the line that the
+        SDR of a perceptron is to be laid on; that of the outputs lies on the lines of other folds.
     """
     held: Outputs = {}
     for fold in range(settings.n_folds):
@@ -489,7 +492,8 @@ def judge_folds(
         if trained.trees.complete and not settings.network.share_of_rest:  # then the networks speak of origin alone
             kind = table.meta["kind"]
             also = kind.str.startswith(DEGRADED) | table.meta["pair"].str.contains(OUT_OF_MIXES)
-            asked = inside & (kind.isin(["clean", "bundle"]) | also).to_numpy()
+            own = ["clean", "bundle", *(["reworked"] if trained.trees.reworked is not None else [])]
+            asked = inside & (kind.isin(own) | also).to_numpy()
         said = [(np.flatnonzero(inside), trained.trees.run(table.features[inside]))]
         rows = np.flatnonzero(asked)
         said.append((rows, trained.run_networks(table, rows)))
@@ -500,6 +504,9 @@ def judge_folds(
     judged = evaluate.unseen_rows(table.meta, settings.n_folds)
     fusion = heads.spread_of(held, settings.network, settings.onsets, settings.origin_perceptron, judged)
     held = heads.fuse(held, fusion)
+    if "p_reworked" in held:
+        held, allowance = evaluate.allow_for_rework(table.meta, held)
+        fusion = dataclasses.replace(fusion, allowance=allowance)
     if "sdr_db" not in held or settings.network.cycles or not isinstance(settings.sdr, Perceptron):
         return held, fusion, bundle.Calibration(1.0, 0.0)
     held, line = evaluate.straighten_sdr(table.meta, held)

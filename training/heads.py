@@ -31,6 +31,7 @@ class Trees:
     Args:
         origin: classifiers whose log odds are averaged.
         origin_perceptron: which speaks of the origin beside them, or None.
+        reworked: classifier of what :mod:`training.rework` does against clips as they are, or None.
         processing: classifier over dry, hybrid, wet.
         sdr: regressor, of trees or a perceptron.
         effects: a classifier for each of EFFECTS, in order.
@@ -53,6 +54,7 @@ class Trees:
     distance: Distance
     strengths: list[HistGradientBoostingRegressor | None] | None = None
     origin_perceptron: Fitted | None = None
+    reworked: HistGradientBoostingClassifier | None = None
 
     @property
     def complete(self) -> bool:
@@ -80,6 +82,8 @@ class Trees:
             out["tree_kind"] = all_classes(self.kind, seen(self.kind), len(KINDS))
         if self.layers is not None:
             out["tree_submix"] = self.layers.predict_proba(seen(self.layers))[:, 1]
+        if self.reworked is not None:
+            out["tree_reworked"] = self.reworked.predict_proba(seen(self.reworked))[:, 1]
         return out
 
 
@@ -147,6 +151,9 @@ class Fusion:
     Args:
         tree, net, onset, perceptron: each voice, named as its log odds are: ``tree_logit`` and so on.
         net_share_of_rest: weight of the network over the spectrum in the other heads.
+        allowance: what a rework that is certain takes off the log odds of an extraction, one of even odds nothing.
+        line: where that ends: log odds just below the line to ``separated``. Below it nothing is taken off, so that
+            a rework keeps a stem from being accused and clears none.
     """
 
     tree: Voice = Voice(share=1.0)
@@ -154,6 +161,8 @@ class Fusion:
     onset: Voice = Voice()
     perceptron: Voice = Voice()
     net_share_of_rest: float = 0.0
+    allowance: float = 0.0
+    line: float = np.inf
 
 
 VOICES = ("tree", "net", "onset", "perceptron")
@@ -179,7 +188,7 @@ def spread_of(
 
 def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
     """Return the model's outputs: ``logit``, ``distance``, and those of ``p_processing``, ``sdr_db``, ``p_effects``,
-    ``strengths``, ``p_kind`` and ``p_submix`` that trees or network have.
+    ``strengths``, ``p_kind``, ``p_submix`` and ``p_reworked`` that trees or network have.
 
     Args:
         outputs: what trees and network said.
@@ -187,6 +196,10 @@ def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
     """
     heard = [getattr(fusion, v).factor * outputs[f"{v}_logit"] for v in VOICES if f"{v}_logit" in outputs]
     fused = {"logit": sum(heard[1:], heard[0]), "distance": outputs["distance"]}
+    if "tree_reworked" in outputs:
+        fused["p_reworked"] = outputs["tree_reworked"]
+        taken = fusion.allowance * beyond_doubt(outputs["tree_reworked"])
+        fused["logit"] = guarded(fused["logit"], taken, fusion.line)
     names = {"p_processing": "processing", "sdr_db": "sdr_db", "p_effects": "effects", "p_kind": "kind",
              "p_submix": "submix", "strengths": "strengths"}  # fmt: skip
     for name, head in names.items():
@@ -196,6 +209,22 @@ def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
         elif tree is not None or net is not None:
             fused[name] = tree if tree is not None else net
     return fused
+
+
+def guarded(logit: npt.NDArray[np.float64], taken: npt.NDArray[np.float64], line: Any) -> npt.NDArray[np.float64]:
+    """Return log odds with something taken off those above a line, but not beyond it.
+
+    Args:
+        logit: log odds of windows.
+        taken: what to take off each.
+        line: log odds, of each or of all.
+    """
+    return np.maximum(np.minimum(logit, line), logit - taken)
+
+
+def beyond_doubt(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return probabilities stretched from 0 at even odds and below to 1 at certainty."""
+    return np.maximum(0.0, 2 * p - 1)
 
 
 def run_network(
@@ -271,6 +300,27 @@ def fit_origin_perceptron(
         return None
     y = (meta["origin"] == "separated").to_numpy()
     return perceptron.fit_log_odds(features, y, labels.weights(meta, y, power), settings, seed)
+
+
+def fit_reworked(
+    features: Array, meta: pd.DataFrame, boosting: Boosting | None, seed: int
+) -> HistGradientBoostingClassifier | None:
+    """Fit the trees that tell what was reworked from clips as they are; None without settings or without either.
+
+    Both weigh alike, and within each true stems and extractions do, so that the trees say nothing of the origin.
+
+    Args:
+        features, meta: the rows.
+        boosting: settings.
+        seed: of the trees.
+    """
+    y = labels.reworked(meta)
+    known = np.isfinite(y)
+    if boosting is None or len(np.unique(y[known])) < 2:
+        return None
+    group = (2 * y[known] + (meta["origin"][known] == "separated")).astype(int)
+    size = np.bincount(group, minlength=4)
+    return _fitted(features[known], y[known].astype(int), len(group) / (4 * size[group]), boosting, seed)
 
 
 def fit_processing(

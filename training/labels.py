@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from provenance.model import EFFECTS, KINDS, PROCESSINGS
+from training.examples import DEGRADED
 
 MIN_SDR_DB, MAX_SDR_DB = -5.0, 25.0
 
@@ -89,6 +90,15 @@ def strengths(meta: pd.DataFrame) -> npt.NDArray[np.float32]:
             if name in columns:
                 out[row, columns[name]] = np.fmax(out[row, columns[name]], strength)
     return out
+
+
+def reworked(meta: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Return 1 for what :mod:`training.rework` worked over, 0 for what it did not, NaN in a narrow band or degraded.
+
+    Every other extraction is among the zeros: without them a large separator's smear would pass for a vocoder's.
+    """
+    known = ~meta["kind"].str.startswith(("narrow", DEGRADED)).to_numpy()
+    return np.where(known, (meta["kind"] == "reworked").to_numpy(float), np.nan)
 
 
 def layers(meta: pd.DataFrame) -> npt.NDArray[np.float32]:

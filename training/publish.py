@@ -66,6 +66,9 @@ def write(
         RuntimeError: the graph does not compute what was trained.
     """
     with beside(out) as part:
+        scored = evaluate.files(table.meta, held, evaluate.judged_rows(table.meta, settings.n_folds))
+        fixed = evaluate.limits_of(scored, settings)
+        fusion = dataclasses.replace(fusion, line=evaluate.line_of(fixed))
         file = part / "model.onnx"
         told = heads.only(trained.trees.strengths, figures["strengths"].get("told", ()))
         trained = dataclasses.replace(trained, trees=dataclasses.replace(trained.trees, strengths=told))
@@ -73,8 +76,6 @@ def write(
         difference = _parity(file, table, trained, fusion)
         if difference > MAX_DIFFERENCE:
             raise RuntimeError(f"the exported graph differs by {difference:.2g}; needed: at most {MAX_DIFFERENCE}")
-        scored = evaluate.files(table.meta, held, evaluate.judged_rows(table.meta, settings.n_folds))
-        fixed = evaluate.limits_of(scored, settings)
         described = {
             "format": CONFIG_FORMAT,
             "name": out.name,

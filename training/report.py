@@ -43,7 +43,8 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
     meta = table.meta
     pooled = evaluate.files(meta, held, evaluate.judged_rows(meta, config.n_folds))
     of_fold = evaluate.limits(pooled, config)
-    scored = evaluate.decisions(pooled, of_fold)
+    held = evaluate.guard(meta, held, of_fold)
+    scored = evaluate.decisions(evaluate.files(meta, held, evaluate.judged_rows(meta, config.n_folds)), of_fold)
     called = lambda part, origin: evaluate.figures(part)[f"{origin}_called_separated"]  # noqa: E731
     out: dict[str, Any] = {
         "n_struck": int(meta.loc[meta["struck"], "clip"].nunique()),
@@ -81,6 +82,7 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
         meta, held, (meta["kind"] == "clean").to_numpy() & meta["oracle"].to_numpy(bool) & np.isfinite(held["logit"])
     )
     out["near_oracle"] = {"n": len(near), "mean_logit": round(float(near["logit"].mean()), 3) if len(near) else None}
+    out["reworked"] = _reworked(meta, held)
     out["processing"] = processing(meta, held, config)
     out["effects"] = effects(meta, held)
     out["strengths"] = strengths(meta, held)
@@ -196,6 +198,19 @@ def _degraded(meta: pd.DataFrame, held: Outputs, config: Config, of_fold: dict[i
         rows = (meta["kind"] == kind).to_numpy() & unseen
         name = kind.removeprefix(DEGRADED)
         out[name] = evaluate.figures(evaluate.decisions(evaluate.files(meta, held, rows), of_fold))
+    return out
+
+
+def _reworked(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
+    """How well reworked clips are told from clips as they are, of either origin; empty without a head that does."""
+    if "p_reworked" not in held:
+        return {}
+    y, unseen = labels.reworked(meta), evaluate.unseen_rows(meta, int(meta["fold"].max()) + 1)
+    out: dict[str, Any] = {}
+    for origin in ("studio", "separated"):
+        rows = unseen & np.isfinite(y) & (meta["origin"] == origin).to_numpy()
+        if len(np.unique(y[rows])) == 2:
+            out[f"auc_{origin}"] = round(float(roc_auc_score(y[rows], held["p_reworked"][rows])), 4)
     return out
 
 

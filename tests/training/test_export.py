@@ -296,6 +296,29 @@ def test_a_perceptron_of_the_origin_agrees(trees: Trees, features: np.ndarray, t
     assert export.parity(file, heads.fuse(alone, fusion), features, None) > 1e-3
 
 
+def test_an_allowance_for_rework_agrees(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
+    """What the trees of rework say is taken off the log odds, in the graph as in training."""
+    kinds = np.where(features[:, 2] > np.median(features[:, 2]), "reworked", "clean")
+    meta = pd.DataFrame({"kind": kinds, "origin": np.where(features[:, 0] > 0, "separated", "studio")})
+    assert heads.fit_reworked(features, meta, None, 0) is None
+    assert heads.fit_reworked(features, meta.assign(kind="clean"), SMALL, 0) is None
+    both = dataclasses.replace(trees, reworked=heads.fit_reworked(features, meta, SMALL, 0))
+    plain = heads.fuse(trees.run(features), Fusion(Voice(1.3, 1.0)))["logit"]
+    line = float(np.median(plain))
+    fusion, file = Fusion(Voice(1.3, 1.0), allowance=0.7, line=line), tmp_path / "m.onnx"
+    export.export(both, None, fusion, N_FEATURES, file)
+    said = heads.fuse(both.run(features), fusion)
+    assert export.parity(file, said, features, None) < 1e-5
+    assert np.array_equal(said["logit"][plain <= line], plain[plain <= line])
+    assert (said["logit"][plain > line] >= line).all()
+    assert (said["logit"] < plain).any()
+    assert np.mean(said["p_reworked"][kinds == "reworked"]) > np.mean(said["p_reworked"][kinds == "clean"]) + 0.3
+    assert export.parity(file, heads.fuse(trees.run(features), fusion), features, None) > 1e-2
+    nothing = dataclasses.replace(fusion, allowance=0.0)
+    export.export(both, None, nothing, N_FEATURES, file)
+    assert export.parity(file, heads.fuse(trees.run(features), nothing), features, None) < 1e-5
+
+
 def test_weights_are_halved_only_where_that_loses_nothing(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
     """A fitted perceptron's layers take two bytes a weight and compute the same; one weight off and it takes four."""
     is_so, settings = features[:, 0] > 0, Perceptron(30, width=64, batch=32)

@@ -57,6 +57,10 @@ keep_onsets = {maps}
 rounds = 12
 leaves = 7
 
+[reworked]
+rounds = 6
+leaves = 5
+
 [origin_perceptron]
 n_steps = 40
 width = 8

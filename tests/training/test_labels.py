@@ -23,6 +23,13 @@ def table(**columns: list[object]) -> pd.DataFrame:
     return pd.DataFrame(plain | columns, index=range(n))
 
 
+def test_every_extraction_but_reworked_ones_is_no_rework() -> None:
+    """What separators of any kind made is told from a rework; a narrow band and single degradations teach nothing."""
+    kinds = ["reworked", "clean", "whole", "twin", "surrogate", "narrow", "degraded:pitch_shift"]
+    found = labels.reworked(table(kind=kinds, origin=["studio", "studio", *["separated"] * 5]))
+    assert np.array_equal(found, [1, 0, 0, 0, 0, np.nan, np.nan], equal_nan=True)
+
+
 @pytest.mark.parametrize("hand", ["reworked", "narrow"])
 def test_a_heavy_hand_speaks_for_neither_class(hand: str) -> None:
     """Reworked true stems, of which there are fewer, weigh as much as reworked extractions, and classes stay alike."""
