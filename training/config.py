@@ -71,7 +71,7 @@ class Config:
         origin, processing, effects, kind, layers: the heads' boosting.
         sdr: its boosting, or its perceptron: a table with ``n_steps`` is one.
         origin_perceptron: which speaks of the origin beside the trees by its ``share``, or None.
-        reworked: boosting of what was pitched, stretched, put into a room or coded low against clips as they are, or
+        reworked: boosting of what was pitched, stretched, put into a room or coded low against all else, or
             None: then no allowance is made for it.
         strengths: of how strong each effect is; only what is better than a guess goes into the model.
         network: over the map; fused with the trees.

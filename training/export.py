@@ -28,7 +28,6 @@ from training.texture_net.onsets import SCALE_DB
 
 OPSET, ML_OPSET = 18, 5
 Array = npt.NDArray[np.float32]
-MOST_LOGIT = 1e6
 _LEAST_HALVED = 1024
 """Fewer weights than these are not worth a node."""
 
@@ -98,7 +97,7 @@ def export(
         worked = graph.scaled(graph.flat(graph.node("Sigmoid", [graph.tree(trees.reworked)])), 2)
         sure = graph.node("Relu", [graph.node("Sub", [worked, graph.constant("even_odds", np.float32(1))])])
         eased = graph.node("Sub", [logit, graph.scaled(sure, fusion.allowance)])
-        at_most = graph.node("Min", [logit, graph.constant("line", np.float32(min(fusion.line, MOST_LOGIT)))])
+        at_most = graph.node("Min", [logit, graph.constant("line", np.float32(fusion.line))])
         logit = graph.node("Max", [at_most, eased])
     for name, value in {"logit": logit, **said}.items():
         graph.named(value, name)

@@ -31,7 +31,7 @@ class Trees:
     Args:
         origin: classifiers whose log odds are averaged.
         origin_perceptron: which speaks of the origin beside them, or None.
-        reworked: classifier of what :mod:`training.rework` does against clips as they are, or None.
+        reworked: classifier of what :mod:`training.rework` worked over against all else, or None.
         processing: classifier over dry, hybrid, wet.
         sdr: regressor, of trees or a perceptron.
         effects: a classifier for each of EFFECTS, in order.
@@ -305,7 +305,7 @@ def fit_origin_perceptron(
 def fit_reworked(
     features: Array, meta: pd.DataFrame, boosting: Boosting | None, seed: int
 ) -> HistGradientBoostingClassifier | None:
-    """Fit the trees that tell what was reworked from clips as they are; None without settings or without either.
+    """Fit the trees that tell what was reworked from all else; None without settings or without either.
 
     Both weigh alike, and within each true stems and extractions do, so that the trees say nothing of the origin.
 

@@ -41,10 +41,7 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
         config: bounds of the thresholds.
     """
     meta = table.meta
-    pooled = evaluate.files(meta, held, evaluate.judged_rows(meta, config.n_folds))
-    of_fold = evaluate.limits(pooled, config)
-    held = evaluate.guard(meta, held, of_fold)
-    scored = evaluate.decisions(evaluate.files(meta, held, evaluate.judged_rows(meta, config.n_folds)), of_fold)
+    scored, held, of_fold = _decided(meta, held, config)
     called = lambda part, origin: evaluate.figures(part)[f"{origin}_called_separated"]  # noqa: E731
     out: dict[str, Any] = {
         "n_struck": int(meta.loc[meta["struck"], "clip"].nunique()),
@@ -82,7 +79,7 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
         meta, held, (meta["kind"] == "clean").to_numpy() & meta["oracle"].to_numpy(bool) & np.isfinite(held["logit"])
     )
     out["near_oracle"] = {"n": len(near), "mean_logit": round(float(near["logit"].mean()), 3) if len(near) else None}
-    out["reworked"] = _reworked(meta, held)
+    out["reworked"] = _reworked(meta, held, config)
     out["processing"] = processing(meta, held, config)
     out["effects"] = effects(meta, held)
     out["strengths"] = strengths(meta, held)
@@ -91,6 +88,16 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
     out["sdr"] = _sdr(scored)
     out["sdr_seen_family"] = _sdr(known)
     return out
+
+
+def _decided(
+    meta: pd.DataFrame, held: Outputs, config: Config
+) -> tuple[pd.DataFrame, Outputs, dict[int, evaluate.Limits]]:
+    """Held-out files as they were decided, the scores that were decided by, and what each fold was decided with."""
+    judged = evaluate.judged_rows(meta, config.n_folds)
+    of_fold = evaluate.limits(evaluate.files(meta, held, judged), config)
+    held = evaluate.guard(meta, held, of_fold)
+    return evaluate.decisions(evaluate.files(meta, held, judged), of_fold), held, of_fold
 
 
 def _by(scored: pd.DataFrame, column: str, least: int = MIN_GROUP) -> dict[str, Any]:
@@ -201,11 +208,11 @@ def _degraded(meta: pd.DataFrame, held: Outputs, config: Config, of_fold: dict[i
     return out
 
 
-def _reworked(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
-    """How well reworked clips are told from clips as they are, of either origin; empty without a head that does."""
+def _reworked(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, Any]:
+    """How well reworked windows are told from others, of either origin; empty without a head that does."""
     if "p_reworked" not in held:
         return {}
-    y, unseen = labels.reworked(meta), evaluate.unseen_rows(meta, int(meta["fold"].max()) + 1)
+    y, unseen = labels.reworked(meta), evaluate.unseen_rows(meta, config.n_folds)
     out: dict[str, Any] = {}
     for origin in ("studio", "separated"):
         rows = unseen & np.isfinite(y) & (meta["origin"] == origin).to_numpy()
@@ -491,8 +498,7 @@ def write(out: Path, figures: dict[str, Any], meta: pd.DataFrame, held: Outputs,
 
     out.mkdir(parents=True, exist_ok=True)
     (out / "evaluation.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    pooled = evaluate.files(meta, held, evaluate.judged_rows(meta, config.n_folds))
-    scored = evaluate.decisions(pooled, evaluate.limits(pooled, config))
+    scored, _, _ = _decided(meta, held, config)
     scored.to_csv(out / "files.csv", index=False)
     fig, axes = plt.subplots(1, 3, figsize=(15, 4.5))
     bins = figures["reliability"]

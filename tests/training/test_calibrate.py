@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import provenance
-from training import calibrate, evaluate
+from training import calibrate, config, evaluate, report
 
 
 def test_platt_finds_the_slope_and_intercept_that_made_the_data() -> None:
@@ -154,6 +154,31 @@ def test_a_rework_keeps_windows_from_the_line_and_clears_none() -> None:
     assert 0.898 < calibrate.calibrate(line, fixed.platt) < 0.9
     assert held["logit"] == pytest.approx([-2.0, 0.5, 2.3, line, 3.0])
     assert evaluate.guard(meta, {"logit": logit}, {0: fixed})["logit"] is logit
+
+
+def test_the_table_of_files_is_decided_like_the_figures(root: Path, tmp_path: Path) -> None:
+    """What a rework keeps from the line is undecided in ``files.csv`` too."""
+    n = 600
+    separated = np.arange(n) % 2 == 1
+    rng = np.random.default_rng(11)
+    meta = pd.DataFrame({
+        "clip": [f"c{k}" for k in range(n)], "kind": "clean", "window": 0, "fold": np.arange(n) // 2 % 3,
+        "origin": np.where(separated, "separated", "studio"), "family": np.where(separated, "a", ""), "oracle": False,
+        "struck": False, "stem": "vocals", "set": "true", "repo": "r", "song": "s", "manifest": "m", "sdr_db": np.nan,
+        "codec": "WAV", "separator": "", "wetness": "unknown", "n_frames": 100,
+    })  # fmt: skip
+    meta["family_fold"] = np.where(separated, meta["fold"], -1)
+    logit = np.where(separated, 2.0, -2.0) + rng.normal(0, 0.5, n)
+    eased = np.where(np.arange(n) == 1, 9.0, 0.0)
+    held = {"logit": logit, "distance": np.ones(n)}
+    by = config.load(root / "training" / "stem-v1.toml")
+    called = []
+    for said in (held, held | {"eased": eased}):
+        report.write(tmp_path, {"reliability": [], "risk": []}, meta, said, by)
+        called.append(pd.read_csv(tmp_path / "files.csv").set_index("clip")["called"])
+    assert called[0]["c1"] == "separated"
+    assert called[1]["c1"] == "undecided"
+    assert called[0].drop("c1").equals(called[1].drop("c1"))
 
 
 def test_no_family_counts_by_its_size() -> None:
