@@ -51,7 +51,7 @@ def energies(level: npt.NDArray[np.uint8]) -> tuple[_Array, _Array]:
     Returns:
         float32 (n_frames, 1024), and float32 (n_bands + 1, n_frames) in dB.
     """
-    power = _powers()[level]
+    power = np.take(_powers(), level)
     edges = [round(hz / BIN_HZ) - 1 for hz in EDGES_HZ]
     bands = np.add.reduceat(power, edges, axis=1)[:, :-1].T
     every = np.concatenate([bands, bands.sum(axis=0, keepdims=True)])
@@ -67,7 +67,7 @@ def compute(energy: _Array) -> _Array:
     Returns:
         float32, shape (len(names()),).
     """
-    return np.concatenate([_follow(series) for series in energy])
+    return _follow(energy).ravel()
 
 
 @lru_cache(maxsize=1)
@@ -76,23 +76,48 @@ def _powers() -> _Array:
     return out
 
 
-def _at(ordered: _Array, share: float) -> np.float32:
-    value: np.float32 = ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-    return value
-
-
 def _follow(energy: _Array) -> _Array:
-    """Statistics of one series in dB, shape (n_frames,)."""
-    ordered, rise = np.sort(energy), np.diff(energy)
-    loud = _at(ordered, LOUD_SHARE)
-    falls = np.sort(rise[rise < 0]) if (rise < 0).any() else np.zeros(1, np.float32)
-    steps = np.sort(rise)
-    out = [_at(ordered, p / 100) - loud for p in PERCENTILES] + [ordered[-1] - loud]
-    out += [_at(falls, 0.05), _at(falls, 0.25), _at(falls, 0.5), _at(steps, 0.75), _at(steps, 0.95)]
+    """Statistics of each series in dB: (n_series, n_frames) to (n_series, n_statistics)."""
+    n = energy.shape[1]
+    ordered, rise = np.sort(energy, axis=1), np.diff(energy, axis=1)
+    steps = np.sort(rise, axis=1)
+    loud = ordered[:, _rank(n, LOUD_SHARE), None]
     slowest, fastest = SLOW_FALL_DB[1], SLOW_FALL_DB[0]
-    out += [((rise < slowest) & (rise > fastest)).mean(), (energy < loud - 20).mean(), (energy < loud - 40).mean()]
-    centred = np.maximum(energy, loud - np.float32(RANGE_DB))
-    centred = centred - centred.mean()
-    variance = float(centred @ centred) / len(centred) + 1e-3
-    echoes = [float(centred[lag:] @ centred[:-lag]) / (len(centred) - lag) / variance for lag in LAGS]
-    return np.array([*out, *echoes, max(echoes[2:]) - float(np.median(echoes))], np.float32)
+    out = [
+        ordered[:, [*(_rank(n, p / 100) for p in PERCENTILES), n - 1]] - loud,
+        _falls(steps),
+        steps[:, [_rank(n - 1, 0.75), _rank(n - 1, 0.95)]],
+        np.stack(
+            [of.mean(axis=1) for of in ((rise < slowest) & (rise > fastest), energy < loud - 20, energy < loud - 40)], 1
+        ),
+        _echoes(np.maximum(energy, loud - np.float32(RANGE_DB))),
+    ]
+    return np.concatenate(out, axis=1, dtype=np.float32)
+
+
+def _rank(n: int, share: float) -> int:
+    return min(n - 1, int(share * n))
+
+
+def _falls(steps: _Array) -> _Array:
+    """Three percentiles of the falls among each series' ordered steps; 0 where nothing falls."""
+    falling = (steps < 0).sum(axis=1)
+    return np.array(
+        [
+            [row[_rank(n, share)] if n else 0 for share in (0.05, 0.25, 0.5)]
+            for row, n in zip(steps, falling, strict=True)
+        ],
+        np.float32,
+    )
+
+
+def _echoes(energy: _Array) -> npt.NDArray[np.float64]:
+    """How like itself each series is at each lag, and how far the best of the longer lags stands out."""
+    n = energy.shape[1]
+    rows = []
+    for centred in energy - energy.mean(axis=1, keepdims=True):
+        variance = float(centred @ centred) / n + 1e-3
+        echoes = [float(centred[lag:] @ centred[:-lag]) / (n - lag) / variance for lag in LAGS]
+        middle = sorted(echoes)[len(LAGS) // 2 - 1 : len(LAGS) // 2 + 1]
+        rows.append([*echoes, max(echoes[2:]) - sum(middle) / 2])
+    return np.array(rows)

@@ -44,6 +44,9 @@ TEXTURE_RANGE_DB = (-32.0, 31.75)
 LEVEL_RANGE_DB = (-110.0, 17.5)
 """What the map's two channels hold; the steps of its eight-bit form are 0.25 and 0.5 dB."""
 
+_BLOCK = 64
+"""So many frames are transformed, and their texture computed, at once: they stay in the cache."""
+
 Features: TypeAlias = npt.NDArray[np.float32]
 """float32, shape (N_FEATURES,)."""
 Map: TypeAlias = npt.NDArray[np.float32]
@@ -109,8 +112,11 @@ def stft(samples: npt.NDArray[np.float32], hop: int = HOP) -> _Complex:
         complex64, shape (1 + (n - 2048) // hop, 1025), scaled so that a full-scale sine peaks near 1.
     """
     frames = np.lib.stride_tricks.sliding_window_view(samples, N_FFT)[::hop]
-    spectrum = np.fft.rfft(frames * _hann(), axis=1, norm="forward")  # with any other norm numpy computes in float64
-    return spectrum.astype(np.complex64, copy=False)
+    out = np.empty((len(frames), N_FFT // 2 + 1), np.complex64)
+    for first in range(0, len(frames), _BLOCK):
+        some = slice(first, first + _BLOCK)
+        out[some] = np.fft.rfft(frames[some] * _hann(), axis=1, norm="forward")  # another norm computes in float64
+    return out
 
 
 def power(spectrum: _Complex) -> _Array:
@@ -145,16 +151,26 @@ def texture(level: _Array) -> _Array:
     Returns:
         float32 dB of the same shape; at the edges the mean is of what there is.
     """
-    half = TEXTURE_BINS // 2
-    n_bins = level.shape[1]
-    total = np.zeros((level.shape[0], n_bins + 1), np.float32)
-    np.cumsum(level, axis=1, out=total[:, 1:])
-    mean = np.empty_like(level)
-    np.subtract(total[:, TEXTURE_BINS:], total[:, :-TEXTURE_BINS], out=mean[:, half : n_bins - half])
-    np.subtract(total[:, half + 1 : TEXTURE_BINS], total[:, :1], out=mean[:, :half])
-    np.subtract(total[:, -1:], total[:, n_bins - TEXTURE_BINS + 1 : n_bins - half], out=mean[:, n_bins - half :])
-    mean /= _box(n_bins, half)
-    return np.subtract(level, mean, out=mean)
+    out = np.empty_like(level)
+    for first in range(0, len(level), _BLOCK):
+        _texture(level[first : first + _BLOCK], out[first : first + _BLOCK])
+    return out
+
+
+def _texture(level: _Array, out: _Array) -> None:
+    """Texture of a few frames; sums of two, four, eight and 16 bins give that of 21 faster than a running sum does."""
+    half, n_bins = TEXTURE_BINS // 2, level.shape[1]
+    two = level[:, 1:] + level[:, :-1]
+    four = two[:, 2:] + two[:, :-2]
+    eight = four[:, 4:] + four[:, :-4]
+    inside = out[:, half : n_bins - half]
+    np.add(eight[:, 8:-5], eight[:, :-13], out=inside)
+    inside += four[:, 16:-1]
+    inside += level[:, 20:]
+    out[:, :half] = np.cumsum(level[:, : 2 * half], axis=1)[:, half:]
+    out[:, n_bins - half :] = np.cumsum(level[:, : -2 * half - 1 : -1], axis=1)[:, : half - 1 : -1]
+    out *= _share_of_box(n_bins, half)
+    np.subtract(level, out, out=out)
 
 
 @dataclass(frozen=True)
@@ -347,10 +363,10 @@ def _hann() -> _Array:
 
 
 @lru_cache(maxsize=4)
-def _box(n_bins: int, half: int) -> _Array:
-    """How many bins the local mean around each bin is of."""
+def _share_of_box(n_bins: int, half: int) -> _Array:
+    """One over how many bins the local mean around each bin is of."""
     k = np.arange(n_bins)
-    return (np.minimum(k + half + 1, n_bins) - np.maximum(k - half, 0)).astype(np.float32)
+    return (1 / (np.minimum(k + half + 1, n_bins) - np.maximum(k - half, 0))).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -387,8 +403,12 @@ def _mid_side(samples: Samples) -> tuple[_Array, _Array]:
 
 def _at(values: _Array, percentiles: tuple[int, ...]) -> _Array:
     """Percentiles of a sorted array, nearest rank."""
-    index = [min(len(values) - 1, int(p / 100 * len(values))) for p in percentiles]
-    return values[index]
+    return values[_ranks(len(values), percentiles)]
+
+
+@lru_cache(maxsize=1024)
+def _ranks(n: int, percentiles: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    return np.array([min(n - 1, int(p / 100 * n)) for p in percentiles])
 
 
 def _percentiles(flat: _Array, wanted: tuple[int, ...] = PERCENTILES) -> _Array:

@@ -155,6 +155,9 @@ class _Batch:
 
 
 def _rms(samples: audio.Samples) -> float:
-    centred = np.array(samples.T, order="C")
-    centred -= centred.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
-    return float(np.sqrt(np.vdot(centred, centred) / centred.size))
+    """Level of a window whose channels are freed of their means."""
+    power = float(np.vdot(samples, samples)) / samples.size
+    of_mean = sum(float(channel.mean()) ** 2 for channel in samples.T) / samples.shape[1]
+    if of_mean > 0.01 * power:  # too much of it to be taken off a rounded sum
+        return float((samples - samples.mean(axis=0, dtype=np.float64)).std())
+    return float(np.sqrt(power - of_mean))

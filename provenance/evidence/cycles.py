@@ -54,8 +54,8 @@ CLASSES = ((1,), (2,), (4,), (8, 16))
 _STEP = 8
 """Samples of the waveform to one of a band."""
 _N_LINES = BLOCK // _STEP // 2
-_STEPS = [0, *range(NEAREST, FARTHEST + 1), *range(-FARTHEST, -NEAREST + 1)]
-"""A line and its neighbours, in steps of one over the window's length."""
+_STEPS = [0, *range(NEAREST, FARTHEST + 1)]
+"""A line and its neighbours to one side, in steps of one over the window's length."""
 
 
 def contract() -> dict[str, object]:
@@ -154,9 +154,11 @@ def lines(wave: Array) -> Array:
         rising = _rising(np.fft.ifft(spectrum[band * width : (band + 1) * width]))
         if rising is not None:
             blocks = rising.reshape(n_blocks, -1) * _hann(n_blocks)  # no matrix product: its threads cost more than it
-            found = np.fft.fft(np.fft.fft(blocks, axis=0)[_STEPS], axis=1)[:, 1 : _N_LINES + 1]
+            found = np.fft.fft(np.fft.rfft(blocks, axis=0, norm="forward")[_STEPS], axis=1)
             power = found.real**2 + found.imag**2
-            out[band] = power[0] / (power[1:].mean(axis=0) + 1e-30)
+            above, below = power[1:, 1 : _N_LINES + 1], power[1:, -_N_LINES:][:, ::-1]  # real blocks: mirrored
+            beside = (above.sum(axis=0) + below.sum(axis=0)) / (2 * len(above))
+            out[band] = power[0, 1 : _N_LINES + 1] / (beside + np.float32(1e-30 / n_blocks**2))
     return out
 
 
@@ -165,12 +167,16 @@ def _rising(band: npt.NDArray[np.complexfloating]) -> Array | None:
     power = band.real**2 + band.imag**2
     total = np.concatenate([[0.0], np.cumsum(power, dtype=np.float64)])
     mean = local_mean(total, _steps(MEAN_S / 2))
-    sounds = (mean > max(1e-7 * float(mean.max()), 1e-18)) & ~_onsets(total)
-    if sounds.mean() < LEAST_SHARE:
+    least = max(1e-7 * float(mean.max()), 1e-18)
+    sounds = mean > least
+    sounds &= ~_onsets(total)
+    n_sounds = np.count_nonzero(sounds)
+    if n_sounds < LEAST_SHARE * len(sounds):
         return None
-    out = np.minimum(power / np.where(sounds, mean, 1.0), TALLEST).astype(np.float32)
-    out[sounds] -= out[sounds].mean()
-    out[~sounds] = 0
+    out: Array = np.divide(power, np.maximum(mean, least, out=mean), dtype=np.float32)
+    np.minimum(out, np.float32(TALLEST), out=out)
+    out *= sounds
+    out -= sounds * np.float32(out.sum(dtype=np.float64) / n_sounds)
     return out
 
 
