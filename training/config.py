@@ -80,8 +80,8 @@ class Config:
         max_accused: share of held-out true stems that may be called separated.
         max_missed: share of held-out extractions that may be called studio, each family of separators counting alike.
         min_right: share of the decided held-out files that must be right; it may only widen the undecided band.
-        min_right_processing: share of the stated processings that must be right on held-out chains; from it follows
-            the probability from which one is stated.
+        min_right_processing: share of what is stated of a processing, of each by itself, that must be right on held-out
+            chains; from it follows the probability from which one is stated.
         family_threshold: probability from which a kind of separator is named.
         layers_threshold: probability from which one or several performances are stated.
         distance_quantile: share of the training data that lies inside.

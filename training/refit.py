@@ -192,9 +192,10 @@ def write(
         evaluation["thresholds"] = described["thresholds"]
         evaluation["figures"] |= figures
         counts = table.meta.groupby(["kind", "origin"]).size()
+        carried = evaluation.pop("carried", None)  # what was taken over from another model is not in this one any more
         evaluation["refitted"] = {
             "heads": list(FITTED),
-            "from": evaluation.get("refitted", {}).get("from", before),
+            "from": before if carried else evaluation.get("refitted", {}).get("from", before),
             "n_clips": len(clips),
             "n_dry": sum(clip.wetness == "dry" for clip in clips),
             "n_repositories": len({clip.repo for clip in clips}),

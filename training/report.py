@@ -313,7 +313,7 @@ def _share(values: npt.NDArray[np.bool_]) -> float | None:
 def processing_threshold(
     meta: pd.DataFrame, held: Outputs, config: Config, among: npt.NDArray[np.bool_] | None = None
 ) -> float:
-    """Return the least probability from which enough of the stated processings are right on held-out chains.
+    """Return the least probability from which enough of what is stated is right on held-out chains, class by class.
 
     Args:
         meta: all rows, described.
@@ -329,7 +329,8 @@ def processing_threshold(
     found, sure = held["p_processing"][rows].argmax(1), held["p_processing"][rows].max(1)
     for threshold in np.arange(0.5, 0.95, 0.01):
         stated = sure >= threshold
-        if stated.any() and (found[stated] == truth[stated]).mean() >= config.min_right_processing:
+        right = [(truth[stated & (found == k)] == k).mean() for k in np.unique(found[stated])]
+        if right and min(right) >= config.min_right_processing:
             return round(float(threshold), 4)
     return 0.95
 

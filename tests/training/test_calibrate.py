@@ -243,3 +243,18 @@ def test_a_threshold_comes_from_the_other_folds() -> None:
     called = calibrate.called_by_other_folds(p, truth, fold)
     assert called[:4].tolist() == [False] * 4  # the other fold is best from 0.61 on
     assert called[4:].tolist() == [True] * 4  # and this one from 0.21 on
+
+
+def test_each_processing_is_stated_only_where_it_is_right_often_enough(root: Path) -> None:
+    """Statements that are right over all but wrong for one class are not enough: the line goes up to where none is."""
+    n = 100
+    truth = np.repeat(["dry", "wet", "wet", "hybrid"], [n, 4 * n, 40, n])
+    said = np.repeat(
+        [[0.605, 0.195, 0.2], [0.1, 0.1, 0.8], [0.605, 0.195, 0.2], [0.1, 0.8, 0.1]], [n, 4 * n, 40, n], axis=0
+    )
+    meta = pd.DataFrame({"processing": truth, "wetness": "dry", "kind": "processed", "origin": "studio", "set": ""})
+    settings = config.load(root / "training" / "stem-v1-production.toml")
+    assert (said.argmax(1) == pd.Series(truth).map({"dry": 0, "hybrid": 1, "wet": 2})).mean() > 0.9  # 40 called dry
+    assert report.processing_threshold(meta, {"p_processing": said}, settings) == pytest.approx(0.61)
+    without = meta["processing"].ne("wet") | (said[:, 2] > 0.5)
+    assert report.processing_threshold(meta[without], {"p_processing": said[without]}, settings) == pytest.approx(0.5)

@@ -271,14 +271,18 @@ def test_two_heads_are_fitted_anew(
     trained: tuple[Path, dict[str, int], str], manifest: Path, root: Path, tmp_path: Path
 ) -> None:
     """Refitted with more rounds, processing and effects say something else, all else the same, and the card says so."""
-    out, _, _ = trained
+    out, start = trained[0], tmp_path / "start"
+    shutil.copytree(out, start)
+    described = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+    described["carried"] = {"heads": ["processing", "effects"], "from": "stem-v0@0123456789ab"}
+    (start / "evaluation.json").write_text(json.dumps(described), encoding="utf-8")
     settings = tmp_path / "refit.toml"
     settings.write_text(
         CONFIG.format(maps="false", cycles=[]).replace("rounds = 6", "rounds = 9").replace("rounds = 4", "rounds = 5"),
         encoding="utf-8",
     )
     line = [
-        sys.executable, "-m", "training.refit", str(out), str(manifest), "--out", str(tmp_path / "small"),
+        sys.executable, "-m", "training.refit", str(start), str(manifest), "--out", str(tmp_path / "small"),
         "--config", str(settings), "--work", str(out.parent / "work"), "--workers", "1",
     ]  # fmt: skip
     done = subprocess.run(line, cwd=root, env=environment(root), capture_output=True, text=True, check=False)
@@ -293,6 +297,8 @@ def test_two_heads_are_fitted_anew(
     assert evaluation["refitted"]["n_dry"] == 6
     assert evaluation["refitted"]["rows"]["processed/studio"] == 12
     card_text = (tmp_path / "small" / "README.md").read_text(encoding="utf-8")
+    assert "carried" not in evaluation
+    assert "taken over" not in card_text
     assert "fitted anew by `python -m training.refit`" in card_text
     assert provenance.load(out).bundle.reference in card_text
 
