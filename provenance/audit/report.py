@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import jinja2
+
 from provenance.audit import gallery, store
 
 REPORT = "report.html"
@@ -33,8 +35,6 @@ def write(out: Path, summary: dict[str, Any], n_gallery: int = 18) -> Path:
     Returns:
         The file.
     """
-    import jinja2
-
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("provenance.audit", "page"),
         autoescape=True,

@@ -64,6 +64,7 @@ def test_what_is_imported_is_known(root: Path, folder: str) -> None:
     [
         ("starlette", "service", ("serve",)),
         ("pyarrow", "audit", ("audit", "report", "nowhere")),
+        ("jinja2", "audit", ("audit", "examples", "--out", "nowhere")),  # before anything is scored
         ("duckdb", "audit", ("audit", "query", "nowhere", "select 1")),
     ],
 )
