@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import pairwise
+from statistics import median
 from typing import TypeAlias
 
 import numpy as np
@@ -67,32 +68,26 @@ def compute(energy: _Array) -> _Array:
     Returns:
         float32, shape (len(names()),).
     """
-    return _follow(energy).ravel()
+    n = energy.shape[1]
+    ordered, rise = np.sort(energy, axis=1), np.diff(energy, axis=1)
+    steps = np.sort(rise, axis=1)
+    loud = ordered[:, _rank(n, LOUD_SHARE), None]
+    slowest, fastest = SLOW_FALL_DB[1], SLOW_FALL_DB[0]
+    shares = ((rise < slowest) & (rise > fastest), energy < loud - 20, energy < loud - 40)
+    out = [
+        ordered[:, [*(_rank(n, p / 100) for p in PERCENTILES), n - 1]] - loud,
+        _falls(steps),
+        steps[:, [_rank(n - 1, 0.75), _rank(n - 1, 0.95)]],
+        np.stack([share.mean(axis=1) for share in shares], axis=1),
+        _echoes(np.maximum(energy, loud - np.float32(RANGE_DB))),
+    ]
+    return np.concatenate(out, axis=1, dtype=np.float32).ravel()
 
 
 @lru_cache(maxsize=1)
 def _powers() -> _Array:
     out: _Array = (10 ** ((np.arange(256) * STEP_DB + FLOOR_DB) / 10)).astype(np.float32)
     return out
-
-
-def _follow(energy: _Array) -> _Array:
-    """Statistics of each series in dB: (n_series, n_frames) to (n_series, n_statistics)."""
-    n = energy.shape[1]
-    ordered, rise = np.sort(energy, axis=1), np.diff(energy, axis=1)
-    steps = np.sort(rise, axis=1)
-    loud = ordered[:, _rank(n, LOUD_SHARE), None]
-    slowest, fastest = SLOW_FALL_DB[1], SLOW_FALL_DB[0]
-    out = [
-        ordered[:, [*(_rank(n, p / 100) for p in PERCENTILES), n - 1]] - loud,
-        _falls(steps),
-        steps[:, [_rank(n - 1, 0.75), _rank(n - 1, 0.95)]],
-        np.stack(
-            [of.mean(axis=1) for of in ((rise < slowest) & (rise > fastest), energy < loud - 20, energy < loud - 40)], 1
-        ),
-        _echoes(np.maximum(energy, loud - np.float32(RANGE_DB))),
-    ]
-    return np.concatenate(out, axis=1, dtype=np.float32)
 
 
 def _rank(n: int, share: float) -> int:
@@ -118,6 +113,5 @@ def _echoes(energy: _Array) -> npt.NDArray[np.float64]:
     for centred in energy - energy.mean(axis=1, keepdims=True):
         variance = float(centred @ centred) / n + 1e-3
         echoes = [float(centred[lag:] @ centred[:-lag]) / (n - lag) / variance for lag in LAGS]
-        middle = sorted(echoes)[len(LAGS) // 2 - 1 : len(LAGS) // 2 + 1]
-        rows.append([*echoes, max(echoes[2:]) - sum(middle) / 2])
+        rows.append([*echoes, max(echoes[2:]) - median(echoes)])
     return np.array(rows)

@@ -16,6 +16,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from provenance.waveform import near_one
+
 _Array: TypeAlias = npt.NDArray[np.float32]
 _Floats: TypeAlias = npt.NDArray[np.floating]
 _Places: TypeAlias = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
@@ -82,8 +84,7 @@ def power(wave: _Array) -> _Array:
     Args:
         wave: float32 (n,) at 44.1 kHz, n at least 256; its level is brought near one first.
     """
-    highest = max(float(wave.max()), -float(wave.min()))
-    window = _hann() * np.float32(2.0 ** -np.round(np.log2(highest + 1e-30)))
+    window = _hann() * near_one(wave)
     frames = np.lib.stride_tricks.sliding_window_view(wave, N_FRAME)[::HOP]
     out = np.empty((len(frames), N_FRAME // 2 + 1), np.float32)
     for first in range(0, len(frames), _BLOCK):

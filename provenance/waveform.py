@@ -76,7 +76,7 @@ def compute(mid: _Array, side: _Array | None) -> _Array:
     Returns:
         float32, shape (len(names()),).
     """
-    scale = np.float32(2.0 ** -np.round(np.log2(float(np.abs(mid).max()) + 1e-30)))  # exact, and nothing overflows
+    scale = near_one(mid)
     mid, side = mid * scale, side if side is None else side * scale
     spectrum = _transform(mid)
     power = spectrum.real * spectrum.real + spectrum.imag * spectrum.imag
@@ -88,6 +88,16 @@ def compute(mid: _Array, side: _Array | None) -> _Array:
         parts.append(_stereo(mid, side, spectrum))
     out: _Array = np.concatenate(parts).astype(np.float32)
     return out
+
+
+def near_one(wave: _Array) -> np.float32:
+    """Return the power of two that brings the highest sample near one: exact to multiply with, and nothing overflows.
+
+    Args:
+        wave: float32 (n,), n at least one.
+    """
+    highest = max(float(wave.max()), -float(wave.min()))
+    return np.float32(2.0 ** -np.round(np.log2(highest + 1e-30)))
 
 
 def _transform(wave: _Array) -> npt.NDArray[np.complex64]:
