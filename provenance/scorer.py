@@ -85,7 +85,8 @@ class Scorer:
                     yield block
 
             judged = info.sample_rate_hz >= MIN_RATE_HZ
-            for window in windows.split(counted(), SPARSE_STRIDE if coverage == "sparse" else 1):
+            stride = SPARSE_STRIDE if coverage == "sparse" else 1
+            for window in windows.split(counted(), stride, lambda samples: _rms(samples) >= SILENT_RMS):
                 starts.append(window.start_s)
                 ends.append(window.end_s)
                 level = _rms(window.samples)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,12 +32,15 @@ class Window:
         return self.start_s + len(self.samples) / SAMPLE_RATE_HZ
 
 
-def split(blocks: Iterable[Samples], stride: int = 1) -> Iterator[Window]:
+def split(
+    blocks: Iterable[Samples], stride: int = 1, sounds: Callable[[Samples], bool] = lambda samples: True
+) -> Iterator[Window]:
     """Cut a stream into windows of 4 s; the last is moved back so that it ends with the stream.
 
     Args:
         blocks: float32 blocks of shape (n, channels) at 44.1 kHz.
         stride: keep one window of so many (1 is full coverage); a short stream is always covered.
+        sounds: whether a window holds sound; after one that does not the next is kept, however many were to be passed.
 
     Yields:
         Windows in order. A stream under 4 s gives one shorter window, one under 1 s gives none.
@@ -48,7 +51,7 @@ def split(blocks: Iterable[Samples], stride: int = 1) -> Iterator[Window]:
     """
     size, minimum = int(WINDOW_S * SAMPLE_RATE_HZ), int(MIN_WINDOW_S * SAMPLE_RATE_HZ)
     held: list[Samples] = []
-    n_held = start = index = 0
+    n_held = start = index = due = 0
     last: Samples | None = None
     for block in blocks:
         held.append(block)
@@ -56,7 +59,8 @@ def split(blocks: Iterable[Samples], stride: int = 1) -> Iterator[Window]:
         while n_held >= size:
             joined = held[0] if len(held) == 1 else np.concatenate(held)
             last, rest = joined[:size], joined[size:]
-            if index % stride == 0:
+            if index >= due:
+                due = index + (stride if sounds(last) else 1)
                 yield Window(start / SAMPLE_RATE_HZ, last)
             index, start = index + 1, start + size
             held, n_held = [rest], len(rest)
@@ -64,6 +68,6 @@ def split(blocks: Iterable[Samples], stride: int = 1) -> Iterator[Window]:
     if last is None:
         if len(tail) >= minimum:
             yield Window(0.0, tail)
-    elif len(tail) >= minimum and index % stride == 0:
+    elif len(tail) >= minimum and index >= due:
         start_s = (start + len(tail) - size) / SAMPLE_RATE_HZ
         yield Window(start_s, np.concatenate([last[len(tail) :], tail]))

@@ -14,7 +14,7 @@ from provenance.audit import findings, likeness, phases, store
 _SURE = {"copy": 0.999, "separated_version": 0.95, "processed_version": 0.9, "same_take": 0.95}
 _CLEARER = 0.2
 """Of two stems that share their phase, one whose probability of extraction is lower by this is not blamed."""
-_SURE_PHASE, _SURE_PAIR, _SURE_SWAP = 0.97, 0.95, 0.85
+_SURE_PHASE, _SURE_ONE_OF_TWO, _SURE_PAIR, _SURE_SWAP = 0.97, 0.5, 0.95, 0.85
 
 
 @dataclass(frozen=True)
@@ -89,16 +89,11 @@ def _same_takes(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]
 
 def _shared_phase(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]:
     found, n_songs, total = phases.find_shared(db, effort.songs, time.monotonic() + effort.seconds)
-    blamed = set()
-    for hit in found:
-        for row, other in ((hit.first, hit.second), (hit.second, hit.first)):
-            if row["path"] in blamed or row["claimed_origin"] == "separated":
-                continue
-            if (other["p_separated"] or 0.0) - (row["p_separated"] or 0.0) > _CLEARER:
-                continue  # what leaked into the other may have come from here
-            blamed.add(row["path"])
-            findings.add(db, row["path"], "shared_phase", _SURE_PHASE, row["duration_s"], other["path"],
-                         f"mean cosine of the phase difference {hit.shared:.2f}; recordings lie near 0")  # fmt: skip
+    for song in dict.fromkeys(hit.song for hit in found):
+        for hit, row, other, sure in blame([hit for hit in found if hit.song == song]):
+            findings.add(db, row["path"], "shared_phase", sure, row["duration_s"], other["path"],
+                         f"mean cosine of the phase difference {hit.shared:.2f}; recordings lie near 0"
+                         + ("" if sure > _SURE_ONE_OF_TWO else "; one of the two at least"))  # fmt: skip
     return {
         "n_songs": total,
         "n_songs_checked": n_songs,
@@ -114,6 +109,45 @@ def _shared_phase(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, An
             for hit in sorted(found, key=lambda hit: -hit.shared)[:50]
         ],
     }
+
+
+Blame = tuple[phases.SharedPhase, dict[str, Any], dict[str, Any], float]
+
+
+def blame(hits: list[phases.SharedPhase]) -> list[Blame]:
+    """Say which stems of a song are the extractions that its shared phases come from.
+
+    What leaked into an extraction shares its phase with the true stem it came from: a shared phase alone says that one
+    of two is no recording of its own. Where the vendor says so of one, it is that one; else the one that is clearly
+    likelier; else each that shares it with several. What is left holds for one of two at least.
+
+    Args:
+        hits: of one song.
+
+    Returns:
+        A hit, the row that is blamed, the other row, and how sure that is; each row once.
+    """
+    rows = {row["path"]: row for hit in hits for row in (hit.first, hit.second)}
+    edges = {frozenset((hit.first["path"], hit.second["path"])): hit for hit in hits}
+    known = {path for path, row in rows.items() if row["claimed_origin"] == "separated"}
+    blamed: dict[str, tuple[frozenset[str], float]] = {}
+    left = [edge for edge in edges if not edge & known]
+    for edge in left:
+        low, high = sorted(edge, key=lambda path: rows[path]["p_separated"] or 0.0)
+        if (rows[high]["p_separated"] or 0.0) - (rows[low]["p_separated"] or 0.0) > _CLEARER:
+            blamed.setdefault(high, (edge, _SURE_PHASE))
+    left = [edge for edge in left if not edge & blamed.keys()]
+    beside = {path: sorted(other for edge in left if path in edge for other in edge - {path}) for path in rows}
+    several = [path for path in sorted(rows) if len(beside[path]) > 1]
+    blamed |= {path: (frozenset((path, beside[path][0])), _SURE_PHASE) for path in several}
+    for edge in left:
+        if not edge & blamed.keys():
+            blamed |= dict.fromkeys(edge, (edge, _SURE_ONE_OF_TWO))
+    out = []
+    for path, (edge, sure) in blamed.items():
+        (other,) = edge - {path}
+        out.append((edges[edge], rows[path], rows[other], sure))
+    return out
 
 
 def _claimed_pairs(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]:

@@ -46,6 +46,13 @@ class Format(StrEnum):
     csv = "csv"
 
 
+class Summary(StrEnum):
+    """How the sum of an audit is printed."""
+
+    table = "table"
+    json = "json"
+
+
 class EngineChoice(StrEnum):
     """What runs the shards."""
 
@@ -86,7 +93,7 @@ def run(
         typer.Option(help="Exit with 1 on a finding: a kind, a verdict, or separated>0.05 for the interval's low end."),
     ] = None,
     allow_unreadable: Annotated[bool, typer.Option(help="Unreadable files do not make the exit code 2.")] = False,
-    output: Annotated[Format, typer.Option("--format", help="table or json.")] = Format.table,
+    output: Annotated[Summary, typer.Option("--format", help="How the sum is printed.")] = Summary.table,
 ) -> None:
     """Score a dataset, sum it up, and write rows, summary.json and report.html."""
     with _errors():
@@ -112,9 +119,14 @@ def run(
                 effort=Effort(seconds=read_time(check)),
                 told=told,
             )
-        print(json.dumps(found, indent=1)) if output is Format.json else _print(found, out)
+        print(json.dumps(found, indent=1)) if output is Summary.json else _print(found, out)
         if found["files"]["passed"]:
             print(f"{source}: {listing.describe(found['files']['passed'])}", file=sys.stderr)
+        if n_gone := found["files"]["n_gone"]:
+            print(f"{out}: {listing.count_files(n_gone)} gone or changed since; rows of them are taken out",
+                  file=sys.stderr)  # fmt: skip
+        if n_repeated := found["files"]["n_repeated"]:
+            print(f"{source}: {n_repeated:,} rows name a file that is named before", file=sys.stderr)
         hits = gate.check(found, conditions, out)
     for hit in hits:
         print(f"--fail-on: {hit}", file=sys.stderr)

@@ -37,6 +37,7 @@ def list_members(where: str, given: Mapping[str, str], passed: Counter[str] | No
     Raises:
         AuditError: it is not such a tar.
     """
+    changed = stores.changed_at(where)
     try:
         with stores.open_file(where) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             sample, claims = "", Claims()
@@ -48,7 +49,7 @@ def list_members(where: str, given: Mapping[str, str], passed: Counter[str] | No
                 name = PurePosixPath(member.name)
                 key = str(name.parent / name.name.split(".")[0])
                 if key != sample:
-                    yield from _members(where, audio, claims)
+                    yield from _members(where, audio, claims, changed)
                     sample, audio, claims = key, [], Claims()
                 if name.suffix.lower() in EXTENSIONS:
                     audio.append(member)
@@ -57,14 +58,15 @@ def list_members(where: str, given: Mapping[str, str], passed: Counter[str] | No
                     claims = _sidecar(where, member.name, b"" if handle is None else handle.read(), given)
                 elif passed is not None:
                     listing.note(passed, member.name)
-            yield from _members(where, audio, claims)
+            yield from _members(where, audio, claims, changed)
     except tarfile.TarError as error:
         raise AuditError(f"{where}: {error}; needed: an uncompressed tar") from error
 
 
-def _members(where: str, members: list[tarfile.TarInfo], claims: Claims) -> Iterator[Item]:
+def _members(where: str, members: list[tarfile.TarInfo], claims: Claims, changed: int) -> Iterator[Item]:
     for member in members:
-        yield Item(f"{where}#{member.name}", "member", where, member.offset_data, member.size, member.size, claims)
+        place = member.offset_data, member.size, member.size
+        yield Item(f"{where}#{member.name}", "member", where, *place, claims, changed)
 
 
 def _sidecar(where: str, name: str, data: bytes, given: Mapping[str, str]) -> Claims:
@@ -130,13 +132,14 @@ def list_cells(where: str, given: Mapping[str, str]) -> Iterator[Item]:
     if audio is None:
         raise AuditError(f"{where}: found no column of audio; needed: a struct of bytes and path")
     columns: dict[str, str] | None = None
+    changed = stores.changed_at(where)
     for n, (group, place, row) in enumerate(_scalars(where, audio)):
         if columns is None:
             try:
                 columns = choose_columns(list(row), given)
             except KeyError as error:
                 raise AuditError(f"{where}: {error.args[0]}") from error
-        yield Item(f"{where}#{n}", "cell", where, group, place, -1, read_claims(row, columns))
+        yield Item(f"{where}#{n}", "cell", where, group, place, -1, read_claims(row, columns), changed)
 
 
 def _scalars(where: str, audio: str) -> Iterator[tuple[int, int, dict[str, Any]]]:

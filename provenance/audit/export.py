@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ CLEAN = (
 )  # fmt: skip
 """Columns of the clean subset."""
 WORDS: dict[str, str] = {
-    "listed_as": "as the source names it; `path` is where a file lies",
+    "listed_as": "as the source names it; `path` is where a file lies, seen from the folder of the export",
     "clean": "whether `audit export` without `--all` has it",
     "findings": "kinds of the findings against it, parted by spaces",
     "n_bytes": "size",
@@ -52,7 +53,9 @@ _BATCH, _PARTS = 1000, 64
 
 
 def export_clean(out: Path, file: Path, use: str | None = None) -> int:
-    """Write the stems nothing was found against as a manifest, with the vendor's claims; no file that is called a mix.
+    """Write the stems nothing was found against as a manifest, with the vendor's claims.
+
+    No file is among them that is called a mix, and none that the vendor himself says is separated.
 
     Args:
         out: folder of the audit, summed up.
@@ -66,7 +69,7 @@ def export_clean(out: Path, file: Path, use: str | None = None) -> int:
         AuditError: another ending, or the audit has not been summed up.
     """
     with _opened(out, file) as db:
-        sql = f"{_select(CLEAN, 'stems', use)} where clean order by listed_as"
+        sql = f"{_select(CLEAN, 'stems', use, file.parent)} where clean order by listed_as"
         return _write(file, _schema(CLEAN), _read(db.execute(sql)))
 
 
@@ -85,7 +88,7 @@ def export_all(out: Path, file: Path, use: str | None = None) -> int:
         AuditError: another ending, or the audit has not been summed up.
     """
     with _opened(out, file) as db:
-        return _write(file, _schema(ALL), _read_parts(db, out, use))
+        return _write(file, _schema(ALL), _read_parts(db, out, use, file.parent))
 
 
 @contextmanager
@@ -101,26 +104,33 @@ def _opened(out: Path, file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield db
 
 
-def _select(names: Iterable[str], source: str, use: str | None) -> str:
+def _select(names: Iterable[str], source: str, use: str | None, folder: Path) -> str:
+    """Return the query of an export into a folder: paths of files that are not absolute start there, as manifests'."""
+    back = os.path.relpath(".", folder)
+    prefix = "" if back == "." else store.quoted(Path(back))[:-1] + "/' || "
     columns = ", ".join(name for name in names if name in (*_MADE, *SCHEMA.names))
     suits = f"and suitable_for['{use}'] = 'yes'" if use else ""
     return f"""
         with listed as (
-            select case when kind in ('file', 'object') then source else files.path end as path,
+            select case when kind = 'file' and not starts_with(source, '/') then {prefix}source
+                    when kind in ('file', 'object') then source else files.path end as path,
                 files.path as listed_as, kinds as findings,
                 coalesce(status = 'ok' and verdict_status = 'ok' and origin = 'studio' {suits}, false)
-                    and kinds is null and not {mixes.is_mix("files")} as clean,
+                    and kinds is null and coalesce(claimed_origin, '') <> 'separated'
+                    and not {mixes.is_mix("files")} as clean,
                 files.* exclude (path)
             from {source} as files left join against on against.path = files.path)
         select {columns} from listed"""
 
 
-def _read_parts(db: duckdb.DuckDBPyConnection, out: Path, use: str | None) -> Iterator[list[dict[str, Any]]]:
+def _read_parts(
+    db: duckdb.DuckDBPyConnection, out: Path, use: str | None, folder: Path
+) -> Iterator[list[dict[str, Any]]]:
     """Read some parts at a time: rows with their evidence, sorted as a whole, do not fit into DuckDB's memory."""
     parts = sorted((out / "parts").glob("*.parquet"))
     for i in range(0, len(parts), _PARTS):
         some = ", ".join(store.quoted(part) for part in parts[i : i + _PARTS])
-        yield from _read(db.execute(f"{_select(ALL, f'read_parquet([{some}])', use)} order by shard, position"))
+        yield from _read(db.execute(f"{_select(ALL, f'read_parquet([{some}])', use, folder)} order by shard, position"))
 
 
 def _read(cursor: duckdb.DuckDBPyConnection) -> Iterator[list[dict[str, Any]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -51,6 +52,8 @@ class Item:
         length: bytes of a member, or row of a cell in its group.
         n_bytes: size where it is known, else -1.
         claims: of the vendor.
+        changed: when the file, or the container it lies in, was changed last, in ns since 1970; 0 where that is not
+            known, as in a store.
     """
 
     path: str
@@ -60,13 +63,18 @@ class Item:
     length: int = 0
     n_bytes: int = -1
     claims: Claims = Claims()
+    changed: int = 0
 
     @property
     def key(self) -> bytes:
-        """Eight bytes that stand for path and size."""
-        return hashlib.blake2b(
-            f"{self.path}\0{self.n_bytes}".encode("utf-8", "surrogateescape"), digest_size=8
-        ).digest()
+        """Eight bytes that stand for place, size and date: the same file under two spellings has one."""
+        name = os.path.normpath(self.where) if self.kind == "file" else self.path
+        return _digest(f"{name}\0{self.n_bytes}\0{self.changed}")
+
+    @property
+    def old_key(self) -> bytes:
+        """The key in plans of before, of path and size alone."""
+        return _digest(f"{self.path}\0{self.n_bytes}")
 
     def order(self, seed: int) -> int:
         """Return its place in the random order of a seed: a number that no property of the file predicts.
@@ -74,8 +82,7 @@ class Item:
         Args:
             seed: of the order.
         """
-        text = f"{seed}\0{self.path}".encode("utf-8", "surrogateescape")
-        return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+        return int.from_bytes(_digest(f"{seed}\0{self.path}"), "big")
 
     def to_json(self) -> list[Any]:
         """Return it as a list for the plan."""
@@ -83,7 +90,7 @@ class Item:
         claims = [c.origin, c.processing, c.pair, c.song, c.singer, c.stem, c.extra]
         while claims and claims[-1] is None:
             claims.pop()
-        return [self.path, self.kind, self.where, self.start, self.length, self.n_bytes, claims]
+        return [self.path, self.kind, self.where, self.start, self.length, self.n_bytes, claims, self.changed]
 
     @classmethod
     def from_json(cls, value: list[Any]) -> Item:
@@ -92,8 +99,12 @@ class Item:
         Args:
             value: such a list.
         """
-        path, kind, where, start, length, n_bytes, claims = value
-        return cls(path, kind, where, start, length, n_bytes, Claims(*claims))
+        path, kind, where, start, length, n_bytes, claims, *changed = value
+        return cls(path, kind, where, start, length, n_bytes, Claims(*claims), *changed)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ def list_rows(where: str, given: Mapping[str, str]) -> Iterator[Item]:
             where=place,
             n_bytes=-1 if remote else _size(place),
             claims=read_claims(row, columns),
+            changed=stores.changed_at(place),
         )
     if n == 0:
         raise AuditError(f"{where}: no rows; needed: one row a file")

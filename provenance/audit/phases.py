@@ -4,6 +4,10 @@ A mask gives each output the phase of the mix, and what leaks from one stem into
 cells where two stems are about equally loud the cosine of their phase difference averages to nothing for stems that
 were recorded apart. Measured on the corpus: 564 pairs of true stems of one song lay between -0.09 and 0.11, save copies
 of one file; pairs of a separator's outputs of the same seconds mostly lay between 0.2 and 0.97.
+
+A take and what was made of it share their phase too, but one is mostly a linear function of the other, as parts of a
+sum are not: of 82 chains of effects on dry recordings 22 shared their phase, and in each case more than 0.52 of one's
+power was a linear function of the other; of 87 pairs of outputs that share it 83 stayed below 0.5.
 """
 
 from __future__ import annotations
@@ -20,9 +24,12 @@ from provenance.audio import Samples
 from provenance.audit import mixes, store
 from provenance.audit.likeness import read_row
 from provenance.frontend import stft
+from provenance.pairs import relate
 from provenance.pairs.align import fold
 
 MIN_SHARED = 0.2
+SAME_TAKE = 0.5
+"""From this share of a stem's power that is a linear function of the other, both are of one take."""
 _MIN_CELLS = 400
 _LOW_BIN, _HIGH_BIN = 3, 700
 _FLOOR = 1e-3
@@ -72,8 +79,21 @@ def share_phase(first: Samples, second: Samples) -> tuple[float | None, float | 
     return found[0], found[1]
 
 
+def is_one_take(first: Samples, second: Samples) -> bool:
+    """Whether one of two stems is mostly a linear function of the other.
+
+    Args:
+        first, second: as for :func:`share_phase`, longer than nothing.
+    """
+    n = min(len(first), len(second))
+    return max(relate.linear_share(fold(first[:n]), fold(second[:n]))) >= SAME_TAKE
+
+
 def find_shared(db: duckdb.DuckDBPyConnection, most: int, until: float) -> tuple[list[SharedPhase], int, int]:
-    """Look through songs with several stems of the same length for stems that share their phase; mixes are left out.
+    """Look through songs with several stems of the same length for stems that share their phase.
+
+    Mixes are left out, and so are versions of one take: files of a claimed pair, and files one of which is mostly a
+    linear function of the other.
 
     Args:
         db: rows of an audit, with the view ``judged`` that names the song of each.
@@ -92,7 +112,7 @@ def find_shared(db: duckdb.DuckDBPyConnection, most: int, until: float) -> tuple
         db,
         f"""
         select song_key, list(struct_pack(path := path, kind := kind, source := source, source_start := source_start,
-            source_length := source_length, n_bytes := n_bytes, stem := stem, origin := origin,
+            source_length := source_length, n_bytes := n_bytes, stem := stem, pair := pair, origin := origin,
             p_separated := p_separated, claimed_origin := claimed_origin, duration_s := duration_s) order by path)
             as stems
         {several}
@@ -108,9 +128,11 @@ def find_shared(db: duckdb.DuckDBPyConnection, most: int, until: float) -> tuple
         stems = song["stems"][:_MOST_STEMS]
         sounds = [read_row(row, _READ_S) for row in stems]
         for (i, a), (j, b) in itertools.combinations(enumerate(sounds), 2):
-            if a is None or b is None or (stems[i]["stem"] and stems[i]["stem"] == stems[j]["stem"]):
+            if a is None or b is None or any(stems[i][of] and stems[i][of] == stems[j][of] for of in ("stem", "pair")):
                 continue
             shared, leftover = share_phase(a, b)
-            if shared is not None and shared >= MIN_SHARED and leftover is not None and leftover > MIN_SHARED / 2:
+            if shared is None or shared < MIN_SHARED or leftover is None or leftover <= MIN_SHARED / 2:
+                continue
+            if not is_one_take(a, b):
                 out.append(SharedPhase(song["song_key"], stems[i], stems[j], shared, leftover))
     return out, n_songs, total

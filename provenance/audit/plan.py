@@ -1,10 +1,14 @@
-"""The plan of an audit: which files, in which shards; written once, and only ever added to."""
+"""The plan of an audit: which files, in which shards.
+
+A later call adds what is new to it, and takes out what is gone or was changed, with its rows: a changed file is new.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -13,8 +17,11 @@ from typing import TextIO
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import parquet
 
 from provenance import listing
+from provenance.audit import journal
 from provenance.audit.errors import AuditError
 from provenance.audit.items import FEWEST_SHARDS, SHARD_SIZE, Item, Shard
 
@@ -55,6 +62,7 @@ class Counts:
         n_shards: shards.
         n_repeated: rows of the source that name a file already listed.
         passed: files of the source that were passed over, by ending, as :func:`provenance.listing.sum_up` gives them.
+        n_gone: files that the last call took out, for they were gone or changed.
     """
 
     n_listed: int
@@ -62,6 +70,7 @@ class Counts:
     n_shards: int
     n_repeated: int
     passed: dict[str, int] = field(default_factory=dict)
+    n_gone: int = 0
 
 
 @contextmanager
@@ -98,33 +107,39 @@ def make(out: Path, settings: Settings, items: Iterable[Item], passed: Mapping[s
         passed: files of it that are passed over, by ending; read after the items, whose listing may fill it.
 
     Raises:
-        AuditError: the folder was made for other settings, or planned files are no longer in the source.
+        AuditError: the folder was made for other settings, none of its files is left, or a file is named twice with
+            claims that differ.
     """
     plan = out / _PLAN
-    known = _known(plan, settings) if plan.exists() else np.zeros(0, np.uint64)
+    dated = not plan.exists() or _is_dated(plan)
+    known = _known(plan, settings, dated) if plan.exists() else np.zeros(0, np.uint64)
     spool = out / _SPOOL
     try:
-        keys, orders, places = _spool(spool, items, settings.seed)
+        keys, orders, places = _spool(spool, items, settings.seed, dated)
         chosen, n_repeated = _choose(keys, orders, settings)
-        missing = np.setdiff1d(known, keys if settings.sample is None else keys[chosen])
-        if len(missing):
+        if n_repeated:
+            _agree(spool, keys, places)
+        gone = np.setdiff1d(known, keys if settings.sample is None else keys[chosen])
+        if len(gone) and len(gone) == len(known):
             raise AuditError(
-                f"{out}: {len(missing)} of {len(known)} planned files are no longer in {settings.source}, or changed "
-                "their size, or are no longer of the sample; needed: another --out"
+                f"{out}: none of the {len(known)} planned files is in {settings.source} as it was; needed: another "
+                "--out"
             )
         new = chosen[~np.isin(keys[chosen], known)] if len(known) else chosen
         n_shards = count_shards(out) if len(known) else 0
+        left = _take_out(out, set(gone.tolist()), dated) if len(gone) else {}
         if plan.exists():
             settings = replace(settings, shuffled=read_settings(out).shuffled and not len(new))
         scratch = plan.with_suffix(".part")
         with scratch.open("w", encoding="utf-8") as file:
-            file.write(json.dumps({"format": FORMAT, **asdict(settings)}) + "\n")
+            file.write(json.dumps({"format": FORMAT, "dated": dated, **asdict(settings)}) + "\n")
             if len(known):
-                _copy_shards(plan, file)
+                _copy_shards(plan, file, left)
             n_shards += _write_shards(file, spool, places[new], n_shards)
             counts = Counts(
-                len(keys) - n_repeated, len(known) + len(new), n_shards, n_repeated, listing.sum_up(passed or {})
-            )
+                len(keys) - n_repeated, len(known) - len(gone) + len(new), n_shards, n_repeated,
+                listing.sum_up(passed or {}), len(gone),
+            )  # fmt: skip
             file.write(json.dumps({"counts": asdict(counts)}) + "\n")
         os.replace(scratch, plan)
     finally:
@@ -148,6 +163,7 @@ def read_settings(out: Path) -> Settings:
         raise AuditError(f"{out}: holds no audit; needed: a folder that 'audit SOURCE --out' wrote") from error
     if head.pop("format", None) != FORMAT:
         raise AuditError(f"{out}: its plan has another format; needed: {FORMAT}")
+    head.pop("dated", None)
     return Settings(**head)
 
 
@@ -186,7 +202,17 @@ def read_shards(out: Path) -> Iterator[Shard]:
                 yield Shard(entry["shard"], tuple(Item.from_json(value) for value in entry["items"]))
 
 
-def _known(plan: Path, settings: Settings) -> npt.NDArray[np.uint64]:
+def _is_dated(plan: Path) -> bool:
+    """Whether the plan knows when each file was changed; those of before do not, and go on without."""
+    with plan.open(encoding="utf-8") as file:
+        return bool(json.loads(file.readline()).get("dated"))
+
+
+def _key(item: Item, dated: bool) -> bytes:
+    return item.key if dated else item.old_key
+
+
+def _known(plan: Path, settings: Settings, dated: bool) -> npt.NDArray[np.uint64]:
     before = read_settings(plan.parent)
     for name in ("source", "model", "coverage", "seed"):
         was, now = getattr(before, name), getattr(settings, name)
@@ -200,18 +226,38 @@ def _known(plan: Path, settings: Settings) -> npt.NDArray[np.uint64]:
     keys = bytearray()
     for shard in read_shards(plan.parent):
         for item in shard.items:
-            keys += item.key
+            keys += _key(item, dated)
     return np.frombuffer(keys, np.uint64)
 
 
+def _take_out(out: Path, gone: set[int], dated: bool) -> dict[int, list[Item]]:
+    """Take files out of the parts of their shards; return what stays in each such shard."""
+    left: dict[int, list[Item]] = {}
+    for shard in read_shards(out):
+        stays = [int.from_bytes(_key(item, dated), sys.byteorder) not in gone for item in shard.items]
+        if all(stays):
+            continue
+        left[shard.number] = [item for item, here in zip(shard.items, stays, strict=True) if here]
+        part = out / "parts" / f"{shard.name}.parquet"
+        journal.clear(out, shard.name)  # its positions are those of the shard as it was
+        rows = parquet.read_table(part) if part.exists() else None
+        if rows is not None and left[shard.number] and len(rows) == len(stays):  # else it is scored again
+            scratch = part.with_suffix(".part")
+            parquet.write_table(rows.filter(pa.array(stays)), scratch, compression="zstd")
+            os.replace(scratch, part)
+        else:
+            part.unlink(missing_ok=True)
+    return left
+
+
 def _spool(
-    spool: Path, items: Iterable[Item], seed: int
+    spool: Path, items: Iterable[Item], seed: int, dated: bool
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
     """Write the items to a file; keep of each twenty-four bytes: key, place in the random order, place in the file."""
     keys, orders, places = bytearray(), bytearray(), bytearray()
     with spool.open("wb") as file:
         for item in items:
-            keys += item.key
+            keys += _key(item, dated)
             orders += item.order(seed).to_bytes(8, "little")
             places += file.tell().to_bytes(8, "little")
             file.write(json.dumps(item.to_json()).encode() + b"\n")
@@ -232,11 +278,29 @@ def _choose(
     return first, n_repeated
 
 
-def _copy_shards(plan: Path, file: TextIO) -> None:
+def _agree(spool: Path, keys: npt.NDArray[np.uint64], places: npt.NDArray[np.int64]) -> None:
+    """Refuse a source that names a file twice and claims two things of it."""
+    first: dict[int, Item] = {}
+    values, counts = np.unique(keys, return_counts=True)
+    with spool.open("rb") as source:
+        for i in np.flatnonzero(np.isin(keys, values[counts > 1])):
+            source.seek(int(places[i]))
+            item = Item.from_json(json.loads(source.readline()))
+            before = first.setdefault(int(keys[i]), item)
+            if before.claims != item.claims:
+                raise AuditError(f"{item.path}: found it twice with claims that differ; needed: one row a file")
+
+
+def _copy_shards(plan: Path, file: TextIO, left: Mapping[int, list[Item]]) -> None:
     with plan.open(encoding="utf-8") as old:
         for line in old:
-            if line.startswith('{"shard"'):
+            if not line.startswith('{"shard"'):
+                continue
+            number = int(line[len('{"shard": ') : line.index(",")])
+            if number not in left:
                 file.write(line)
+            elif left[number]:
+                file.write(json.dumps({"shard": number, "items": [item.to_json() for item in left[number]]}) + "\n")
 
 
 def _write_shards(file: TextIO, spool: Path, places: npt.NDArray[np.int64], number: int) -> int:

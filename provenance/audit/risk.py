@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from provenance.audit.prevalence import Sample, upper_limit
 from provenance.audit.rates import Detector
@@ -14,6 +15,7 @@ UNBOUNDED = 0.995
 """From here a share is printed as 100 %, and a bound on it says nothing."""
 LIMITS = (0.01, 0.02, 0.05, 0.10, 0.20)
 _N_DRAWS = 20_000
+_MANY = 10**8
 _EXACT = 1e-9
 
 
@@ -37,7 +39,10 @@ def acceptance(sample: Sample, detector: Detector, n_set: int) -> dict[str, Any]
     )
     n = max(1, round(sample.n_effective))
     seen = sample.share * n  # of as many files as these are worth: no whole number, and neither side gains by it
-    drawn = {p: rng.binomial(n, p * se + (1 - p) * fa) for p in (0.0, *LIMITS)}
+    drawn = {}
+    for p in (0.0, *LIMITS):
+        held = _extractions(p, n, sample.fraction, rng)
+        drawn[p] = rng.binomial(held, se) + rng.binomial(n - held, fa)
     at_most = round(upper_limit(sample, detector.sensitivity, detector.false_alarms), 4)
     return {
         "n_scored": sample.n,
@@ -50,6 +55,14 @@ def acceptance(sample: Sample, detector: Detector, n_set: int) -> dict[str, Any]
         "buyers_risk": {f"{p:g}": round(float((drawn[p] <= math.floor(seen + _EXACT)).mean()), 4) for p in LIMITS},
         "sellers_risk": round(float((drawn[0.0] >= math.ceil(seen - _EXACT)).mean()), 4),
     }
+
+
+def _extractions(share: float, n: int, fraction: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Draw how many of ``n`` files are extractions where that share of the set is: all of it holds just so many."""
+    if fraction * _MANY < n:  # as good as drawn from a set without end
+        return rng.binomial(n, share, _N_DRAWS)
+    whole = max(n, round(n / fraction))
+    return rng.hypergeometric(round(share * whole), whole - round(share * whole), n, _N_DRAWS)
 
 
 def _bound(at_most: float, sample: Sample, detector: Detector, n_set: int) -> str:

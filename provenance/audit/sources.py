@@ -78,7 +78,8 @@ def _list_file(where: str, size: int, given: dict[str, str], passed: Counter[str
     elif ending == ".parquet" and alone:
         yield from manifests.list_rows(where, given)
     elif ending in EXTENSIONS or (alone and ending not in _TABLES):
-        yield Item(where, "object" if stores.is_remote(where) else "file", where, n_bytes=size)
+        remote = stores.is_remote(where)
+        yield Item(where, "object" if remote else "file", where, n_bytes=size, changed=stores.changed_at(where))
     elif alone:
         raise AuditError(f"{where}: found no column of audio (a struct of bytes and path); needed: {_NEEDED}")
     else:

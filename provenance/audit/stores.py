@@ -70,6 +70,18 @@ def size_of(where: str) -> int | None:
     return -1 if info.type == fs.FileType.Directory else int(info.size)
 
 
+def changed_at(where: str) -> int:
+    """Return when a file on this machine was changed last, in ns since 1970; 0 of an object, or where that fails.
+
+    Args:
+        where: a path or a URI.
+    """
+    try:
+        return 0 if is_remote(where) else os.stat(where).st_mtime_ns
+    except OSError:
+        return 0
+
+
 def walk(where: str) -> Iterator[tuple[str, int]]:
     """Yield the files below a prefix of a store in order, as URI and size, holding one folder at a time.
 

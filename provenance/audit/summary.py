@@ -13,7 +13,7 @@ import duckdb
 
 import provenance
 from provenance import bundle
-from provenance.audit import checks, findings, patterns, plan, prevalence, risk, store
+from provenance.audit import checks, findings, mixes, patterns, plan, prevalence, risk, store
 from provenance.audit.answer import answer
 from provenance.audit.limits import list_limits
 from provenance.audit.prevalence import Estimate, Sample
@@ -136,8 +136,9 @@ def _count_files(db: duckdb.DuckDBPyConnection, counts: plan.Counts) -> dict[str
             coalesce(sum(duration_s), 0) / 3600 as hours from stems""",
     )[0]
     row["hours"] = round(row["hours"], 3)
-    return {"n_listed": counts.n_listed, "n_planned": counts.n_planned, "n_repeated": counts.n_repeated, **row,
-            "passed": counts.passed, "complete": row["n_rows"] == counts.n_planned}  # fmt: skip
+    return {"n_listed": counts.n_listed, "n_planned": counts.n_planned, "n_repeated": counts.n_repeated,
+            "n_gone": counts.n_gone, **row, "passed": counts.passed,
+            "complete": row["n_rows"] == counts.n_planned}  # fmt: skip
 
 
 def _fraction(settings: plan.Settings, counts: plan.Counts, files: dict[str, Any]) -> float | None:
@@ -282,7 +283,8 @@ def _uses(db: duckdb.DuckDBPyConnection, pairs: dict[str, Any]) -> list[dict[str
     for use in USES:
         rows = store.fetch(
             db,
-            f"select coalesce(suitable_for.{use}, 'unknown') as fit, count(*) as n, sum(duration_s) / 3600 as hours "
+            f"select if(claimed_origin = 'separated' or {mixes.is_mix()}, 'no', "
+            f"coalesce(suitable_for.{use}, 'unknown')) as fit, count(*) as n, sum(duration_s) / 3600 as hours "
             "from judged group by 1",
         )
         by_fit = {row["fit"]: row for row in rows}

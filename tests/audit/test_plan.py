@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from provenance.audit import plan
+from provenance.audit import plan, store
 from provenance.audit.errors import AuditError
-from provenance.audit.items import SHARD_SIZE, Item
+from provenance.audit.items import SHARD_SIZE, Claims, Item
 from provenance.audit.run import Choice, score_source
 from tests.audit import make
 from tests.audit.drive import LOADER
@@ -57,15 +59,68 @@ def test_what_was_passed_over_is_kept_with_the_plan(tmp_path: Path) -> None:
 
 
 def test_new_files_are_added_and_nothing_planned_moves(tmp_path: Path) -> None:
-    """A rerun keeps the shards there are and puts new files into new ones; files that are gone are an error."""
+    """A rerun keeps the shards there are and puts new files into new ones; what was scored stays."""
     plan.make(tmp_path, settings(), items(100))
     before = list(plan.read_shards(tmp_path))
     counts = plan.make(tmp_path, settings(), [Item("0.wav", "file", "0.wav"), *items(150)])
     after = list(plan.read_shards(tmp_path))
     assert after[: len(before)] == before
     assert counts.n_planned == len(planned(tmp_path)) == len(set(planned(tmp_path))) == 151
-    with pytest.raises(AuditError, match="51 of 151 planned files are no longer in src"):
-        plan.make(tmp_path, settings(), items(100))
+
+
+def test_files_that_are_gone_or_changed_leave_the_plan(tmp_path: Path) -> None:
+    """What is no longer as it was is taken out and counted, a changed file is new; with nothing left it is an error."""
+    plan.make(tmp_path, settings(), items(100))
+    counts = plan.make(tmp_path, settings(), [replace(items(1)[0], changed=7), *items(100)[1:90]])
+    assert (counts.n_planned, counts.n_listed, counts.n_gone) == (90, 90, 11)
+    assert sorted(planned(tmp_path)) == [item.path for item in items(90)]
+    assert len({shard.number for shard in plan.read_shards(tmp_path)}) == len(list(plan.read_shards(tmp_path)))
+    assert plan.make(tmp_path, settings(), [replace(items(1)[0], changed=7), *items(100)[1:90]]).n_gone == 0
+    with pytest.raises(AuditError, match="none of the 90 planned files is in src as it was"):
+        plan.make(tmp_path, settings(), [Item("other.wav", "file", "other.wav")])
+
+
+def test_a_plan_of_before_goes_on_by_path_and_size(tmp_path: Path) -> None:
+    """A plan that knows no dates takes a file of the same path and size for the same."""
+    plan.make(tmp_path, settings(), items(5))
+    file = tmp_path / "plan.jsonl"
+    file.write_text(
+        file.read_text().replace('"dated": true, ', "").replace(', "n_gone": 0', "").replace(", [], 0]", ", []]")
+    )
+    counts = plan.make(tmp_path, settings(), [replace(item, changed=7) for item in items(6)])
+    assert (counts.n_planned, counts.n_gone) == (6, 0)
+
+
+def test_two_spellings_are_one_file_and_two_claims_are_refused(tmp_path: Path) -> None:
+    """``a.wav`` and ``./a.wav`` are scored once; claims that contradict each other are the vendor's to mend."""
+    twice = [Item("a.wav", "file", "in/a.wav"), Item("./a.wav", "file", "in/./a.wav")]
+    counts = plan.make(tmp_path, settings(), twice)
+    assert (counts.n_planned, counts.n_repeated) == (1, 1)
+    claims = [
+        replace(item, claims=Claims(origin=origin)) for item, origin in zip(twice, ("separated", "studio"), strict=True)
+    ]
+    with pytest.raises(AuditError, match=r"\./a\.wav: found it twice with claims that differ"):
+        plan.make(tmp_path, settings(), claims)
+
+
+def test_a_replaced_file_is_scored_again_and_a_removed_one_has_no_row(tmp_path: Path) -> None:
+    """A file of the same size in the place of another is judged anew; rows of what was removed are gone."""
+    make.files(tmp_path / "in", [f"{i}.wav" for i in range(70)])
+    call = functools.partial(score_source, str(tmp_path / "in"), tmp_path / "out", workers=1, loader=LOADER)
+    call()
+    os.utime(tmp_path / "in" / "3.wav", ns=(1, 1))
+    (tmp_path / "in" / "5.wav").unlink()
+    assert call().n_done == 69
+    with store.connect(tmp_path / "out") as db:
+        rows = store.fetch(db, "select path, count(*) as n, max(shard) as shard from stems group by 1 order by path")
+    assert [row["path"] for row in rows] == [
+        str(tmp_path / "in" / name) for name in sorted(os.listdir(tmp_path / "in"))
+    ]
+    assert {row["n"] for row in rows} == {1}
+    (again,) = [row["shard"] for row in rows if row["path"].endswith("/3.wav")]
+    assert again > max(row["shard"] for row in rows if not row["path"].endswith("/3.wav")), (
+        "it was scored in a new shard"
+    )
 
 
 @pytest.mark.parametrize(("field", "value"), [("model", "m@2"), ("coverage", "sparse"), ("source", "other")])

@@ -90,6 +90,17 @@ def test_a_call_among_few_is_no_matter_of_course() -> None:
     assert found["buyers_risk"]["0.2"] == pytest.approx((1 - 0.2 * 0.5 - 0.8 * 0.01) ** 2, abs=0.02)
 
 
+def test_a_set_that_was_scored_whole_holds_as_many_extractions_as_is_said() -> None:
+    """Of 50 files a tenth is five, of which each is missed by chance; drawn from a large set it may be none."""
+    detector = Detector(Rate(0.7, 1e7), Rate(0.0, 1e7), "")
+    whole, drawn = (
+        risk.acceptance(Sample(0.0, 50, 50, 50.0, 49.0, fraction), detector, 50)["buyers_risk"]["0.1"]
+        for fraction in (1.0, 0.001)
+    )
+    assert whole == pytest.approx(0.3**5, abs=0.002)
+    assert drawn == pytest.approx((1 - 0.07) ** 50, abs=0.005)
+
+
 def test_a_bound_that_bounds_nothing_is_said_to_be_none() -> None:
     """Of one file no bound is printed; nor where all are called; else the share, and what it is a share of."""
     detector = Detector(Rate(0.5, 500), Rate(0.01, 500), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import shutil
@@ -19,7 +20,7 @@ from pyarrow import parquet
 
 import provenance
 from provenance import flat, listing
-from provenance.audit import export, gate, phases, report, store, summary
+from provenance.audit import checks, export, gate, phases, report, store, summary
 from provenance.audit.errors import AuditError
 from provenance.audit.run import score_source
 from tests.audit import make, rowsets
@@ -168,6 +169,70 @@ def test_a_take_beside_another_mix_of_it_is_no_duplicate(root: Path, tmp_path: P
     export.export_all(tmp_path / "song mix.flac.out", tmp_path / "all.csv")
     mix = next(row for row in read_table(tmp_path / "all.csv") if row["listed_as"].endswith("song mix.flac"))
     assert (mix["origin"], mix["findings"], mix["clean"]) == ("studio", "", False), "nothing against it, and no stem"
+
+
+@pytest.mark.parametrize("stem", ["", "voice dry,voice wet"])
+def test_a_take_beside_what_was_made_of_it_accuses_none(stem: str, root: Path, tmp_path: Path) -> None:
+    """A dry and a wet version share their phase by nature: no sign of a separator, pair named or not."""
+    names = ["dry_voice.flac", "wet_voice.flac"]
+    for name in names:
+        shutil.copy(root / "examples" / name, tmp_path / name)
+    waves = (soundfile.read(root / "examples" / name, dtype="float32", always_2d=True)[0] for name in names)
+    shared, leftover = phases.share_phase(*waves)
+    assert shared is not None
+    assert leftover is not None
+    assert min(shared, 2 * leftover) > phases.MIN_SHARED, "by phase alone they would be a separator's outputs"
+    rows = zip(names, stem.split(",") if stem else ["", ""], strict=True)
+    (tmp_path / "manifest.csv").write_text("path,song,stem\n" + "".join(f"{name},one,{of}\n" for name, of in rows))
+    out = tmp_path / "out"
+    score_source(str(tmp_path / "manifest.csv"), out, workers=1, loader=LOADER)
+    found = summary.summarise(out)
+    assert found["checks"]["shared_phase"]["n_songs_checked"] == 1
+    assert not any("shared_phase" in kinds_of(out, name) for name in names)
+
+
+def _shared(*pairs: str, **of: dict[str, Any]) -> dict[str, float]:
+    """Who is blamed, and how surely, where these pairs of stems (letters) share their phase."""
+    rows = {
+        name: {"path": name, "p_separated": 0.1, "claimed_origin": None, **of.get(name, {})}
+        for name in sorted("".join(pairs))
+    }
+    hits = [phases.SharedPhase("song", rows[a], rows[b], 0.5, 0.5) for a, b in pairs]
+    return {row["path"]: sure for _, row, _, sure in checks.blame(hits)}
+
+
+def test_a_shared_phase_is_held_against_the_extraction_and_not_against_what_leaked_into_it() -> None:
+    """The one the vendor names, the clearly likelier one, the one that shares it with several; else one of two."""
+    both = _shared("ab")
+    assert both.keys() == {"a", "b"}
+    assert max(both.values()) == 0.5, "at least one of the two"
+    assert not _shared("ab", "bc", b={"claimed_origin": "separated"}), "what is declared explains what it shares"
+    assert _shared("ab", b={"p_separated": 0.4}).keys() == {"b"}
+    assert _shared("ab", "bc", "bd").keys() == {"b"}, "true stems share no phase among each other"
+    outputs = _shared("ab", "bc", "ac")
+    assert outputs.keys() == {"a", "b", "c"}
+    assert min(outputs.values()) > 0.9, "all outputs of one separator"
+
+
+def test_what_the_vendor_calls_separated_is_in_no_clean_subset(tmp_path: Path) -> None:
+    """Neither is it said to suit a use, though the model calls it studio; the rest is a manifest wherever it is put."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    for seed, name in enumerate("ab"):
+        soundfile.write(tmp_path / "in" / f"{name}.flac", 0.2 * make.take(seed), 44_100)
+    table = "path,claimed_origin\nin/a.flac,separated\nin/b.flac,studio\n"
+    (tmp_path / "manifest.csv").write_text(table)
+    with contextlib.chdir(tmp_path):
+        score_source("manifest.csv", Path("out"), workers=1, loader=LOADER)
+        found = summary.summarise(Path("out"))
+        assert found["claims"]["origin"]["rows"][0]["studio"] + found["claims"]["origin"]["rows"][1]["studio"] == 2
+        assert export.export_clean(Path("out"), Path("elsewhere/clean.csv")) == 1
+        with open("elsewhere/clean.csv", newline="", encoding="utf-8") as file:
+            (row,) = csv.DictReader(file)
+        assert (row["path"], row["listed_as"]) == ("../in/b.flac", "in/b.flac")
+        assert all(use["no"]["n"] >= 1 for use in found["uses"])
+        score_source("elsewhere/clean.csv", Path("again"), workers=1, loader=LOADER)
+        assert summary.summarise(Path("again"))["files"]["n_judged"] == 1
 
 
 def test_findings_name_the_right_files(audited: tuple[Path, dict[str, Any]]) -> None:

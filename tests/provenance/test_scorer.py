@@ -181,6 +181,14 @@ def test_the_default_scorer_loads_once(tiny_model: Path, monkeypatch: pytest.Mon
         provenance._default.cache_clear()
 
 
+def test_sparse_coverage_finds_the_sound_between_pauses(scorer: provenance.Scorer) -> None:
+    """A file that begins with a pause as long as a window is not silent."""
+    wave = np.concatenate([np.zeros((5 * 44_100, 2), np.float32), sounds.music(8.0), np.zeros((44_100, 2), np.float32)])
+    found = scorer.score((wave, 44_100), "sparse")
+    assert found.status == "ok"
+    assert [s.p_separated is None for s in found.segments] == [True, False]
+
+
 def test_full_coverage_sees_what_sparse_coverage_skips(scorer: provenance.Scorer) -> None:
     """Full coverage has a segment for every four seconds, sparse coverage for every sixteen."""
     wave = sounds.noise(34.0)

@@ -44,6 +44,14 @@ def test_a_stride_keeps_one_window_of_so_many() -> None:
     assert len(list(split([ramp(2 * SAMPLE_RATE_HZ)], stride=4))) == 1
 
 
+def test_a_stride_goes_on_until_it_meets_sound() -> None:
+    """A window without sound is no window looked at: the next one is kept, and then so many are passed again."""
+    wave = np.ones((SIZE * 9, 1), np.float32)
+    wave[: 2 * SIZE] = 0
+    starts = [round(w.start_s) for w in split([wave], 4, lambda samples: bool(samples.any()))]
+    assert starts == [0, 4, 8, 24]
+
+
 @pytest.mark.parametrize(
     ("seconds", "expected"), [(0.99, []), (1.0, [0.0]), (4.0, [0.0]), (4.5, [0.0]), (5.2, [0.0, 1.2])]
 )
