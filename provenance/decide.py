@@ -36,6 +36,11 @@ CALIBRATED_SHARE = 0.5
 """Share of extractions among the files that a model's probabilities hold for."""
 LIKELY = 0.5
 """Probability from which the strength of an effect is stated."""
+RUN = 2
+"""Windows in a row that say what a part of a file is: where two such parts lie on either side, the whole says nothing.
+
+Of 205 true stems of 16 s or more that no model had seen and that are called studio none has such parts; of 49 of them
+with 16 s of an extraction at their end, which would all be called studio, 47 have."""
 CLIPPED_SHARE = 5e-4
 """Of the samples flat at full scale; a peak that is hit now and then leaves fewer."""
 
@@ -120,6 +125,9 @@ def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle, 
         origin = "studio"
     else:
         reasons.append("low_confidence")
+    if origin != "separated" and _parts_disagree(scores.logit[rows], bundle):
+        origin = "undecided"
+        reasons.append("parts_disagree")
     if scores.distance is not None and float(np.median(scores.distance[rows])) > limits.distance:
         origin = "undecided"
         reasons.append("outside_training")
@@ -150,6 +158,14 @@ def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle, 
         tuple(reasons), timeline,
     )  # fmt: skip
     return _verdict(stated, info, spans, bundle)
+
+
+def _parts_disagree(logit: npt.NDArray[np.float32], bundle: Bundle) -> bool:
+    """Whether windows in a row would be called separated, and others studio, if they were files."""
+    if len(logit) < 2 * RUN:
+        return False
+    p = calibrate(np.convolve(logit, np.full(RUN, 1.0 / RUN), "valid"), bundle.calibration)
+    return bool(p.max() >= bundle.thresholds.separated and p.min() <= bundle.thresholds.studio)
 
 
 def _family(scores: WindowScores, rows: npt.NDArray[np.int64], origin: Origin, least: float) -> Family | None:

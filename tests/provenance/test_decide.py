@@ -73,6 +73,18 @@ def test_the_thresholds_part_three_origins(p: float, origin: str, confidence: fl
     assert ("low_confidence" in found.reasons) == (origin == "undecided")
 
 
+def test_a_stem_with_an_extraction_spliced_in_is_no_studio_stem() -> None:
+    """Eight seconds in a row that would be called separated make a file undecided that would be called studio."""
+    spliced = verdict([0.02] * 8 + [0.9, 0.8] + [0.02] * 2)
+    assert (spliced.origin, spliced.reasons[0]) == ("undecided", "parts_disagree")
+    assert spliced.p_separated is not None
+    assert spliced.p_separated < LIMITS.studio, "as a whole it would be one"
+    alone = verdict([0.02] * 5 + [0.95] + [0.02] * 5)
+    assert alone.origin == "studio", "one window is no part"
+    assert "parts_disagree" not in verdict([0.5] * 4 + [0.9] * 2).reasons
+    assert verdict([0.99] * 8 + [0.1] * 2).origin == "separated"
+
+
 def test_log_odds_are_pooled_before_calibration() -> None:
     """The file's probability is that of the mean log odds of its windows."""
     found = verdict([0.9, 0.6, 0.3])
