@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import platform
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from enum import StrEnum
-from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from importlib import metadata
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +20,6 @@ from rich.table import Table
 
 import provenance
 from provenance import extras, flat, listing
-from provenance.audio import EXTENSIONS
 from provenance.audit.cli import audit_app
 from provenance.errors import ModelError, UnreadableAudio
 from provenance.explain import command as explain_command
@@ -62,8 +59,18 @@ class Windows(StrEnum):
     sparse = "sparse"
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"stem-provenance {provenance.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _main() -> None:
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Tell what an audio stem is: recorded or extracted, dry or wet, and how good."""
 
 
@@ -87,7 +94,7 @@ def score(
         _say(str(error))
         raise typer.Exit(EXIT_ERROR) from None
     passed: Counter[str] = Counter()
-    files = list(_walk(paths, passed))
+    files = list(listing.walk(paths, passed))
     if passed:
         _say(listing.describe(passed))
     rows: list[Row] = []
@@ -100,7 +107,7 @@ def score(
             for file in files:
                 row = _score(scorer, file, windows)
                 if row.error is not None:
-                    message = flat.to_utf8(str(row.error))
+                    message = flat.printable(str(row.error))
                     progress.console.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
                 if output is RowFormat.jsonl:
                     print(json.dumps(row.to_dict()), flush=True)
@@ -135,16 +142,10 @@ def info(
     except ModelError as error:
         _say(str(error))
         raise typer.Exit(EXIT_ERROR) from None
-    limits = bundle.thresholds
     facts: dict[str, Any] = {
         "model": bundle.reference,
         "heads": sorted(bundle.heads),
-        "thresholds": {
-            "separated": limits.separated,
-            "studio": limits.studio,
-            "processing": limits.processing,
-            "distance": limits.distance,
-        },
+        "thresholds": dataclasses.asdict(bundle.thresholds),
         "model licence": bundle.licence,
         "code licence": "Apache-2.0",
         "versions": {
@@ -198,8 +199,8 @@ def _say(message: str) -> None:
 
 def _version(name: str) -> str:
     try:
-        return version(name)
-    except PackageNotFoundError:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
         return "not installed"
 
 
@@ -216,30 +217,6 @@ def _findings(values: list[str]) -> set[str]:
     return wanted
 
 
-def _walk(paths: list[str], passed: Counter[str]) -> Iterator[str]:
-    """Yield files as given; of a folder the audio below it, in order, but for hidden files (macOS leaves ``._a.wav``).
-
-    What is passed over for its ending is counted in ``passed``. A folder without audio, or one that cannot be listed,
-    is yielded itself, to be named as an error.
-    """
-    for path in paths:
-        if not os.path.isdir(path):  # unlike Path.is_dir, it takes names that no file can have
-            yield path
-            continue
-        closed: list[str] = []
-        walk = os.walk(path, onerror=partial(_note, closed))
-        found = []
-        for folder, _, names in walk:
-            hidden = any(part.startswith(".") for part in Path(folder).relative_to(path).parts)
-            for name in names:
-                if Path(name).suffix.lower() not in EXTENSIONS:
-                    if not hidden:
-                        listing.note(passed, name)
-                elif not name.startswith("."):
-                    found.append(os.path.join(folder, name))
-        yield from sorted(found + closed) or [path]
-
-
 def _score(scorer: provenance.Scorer, path: str, windows: Windows) -> Row:
     try:
         if os.path.isdir(path):
@@ -247,10 +224,6 @@ def _score(scorer: provenance.Scorer, path: str, windows: Windows) -> Row:
         return Row(path, scorer.score(path, "sparse" if windows is Windows.sparse else "full"), None)
     except UnreadableAudio as error:
         return Row(path, None, error)
-
-
-def _note(closed: list[str], error: OSError) -> None:
-    closed.append(str(error.filename))
 
 
 def _refuse_folder(path: str) -> None:

@@ -156,5 +156,17 @@ def to_utf8(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def printable(text: str) -> str:
+    """Return text as a terminal may be given it: on one line, and with nothing in it that steers the terminal.
+
+    Args:
+        text: a path, perhaps with control characters and surrogates.
+
+    >>> printable("red\\x1b[31m.wav")
+    'red\\\\x1b[31m.wav'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in to_utf8(text))
+
+
 def _columns_of(name: str) -> list[str]:
     return [f"{name}.{part}" for part in NESTED[name]] if name in NESTED else [name]

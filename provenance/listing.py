@@ -1,11 +1,13 @@
-"""What of a folder is passed over for its ending: counted and named, so that nobody takes it for scored."""
+"""The audio of folders; what is passed over for its ending is counted and named, so that nobody takes it for scored."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
-from pathlib import PurePath
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePath
+
+from provenance.audio import EXTENSIONS
 
 NO_ENDING, OTHER = "none", "other"
 _MOST_NAMED, _MOST_COUNTED, _LONGEST = 12, 1000, 12
@@ -28,6 +30,35 @@ def note(passed: Counter[str], path: str) -> None:
     elif not (ending[1:].isascii() and ending[1:].isalnum() and len(ending) <= _LONGEST):
         ending = OTHER
     passed[ending if ending in passed or len(passed) < _MOST_COUNTED else OTHER] += 1
+
+
+def walk(paths: Iterable[str], passed: Counter[str]) -> Iterator[str]:
+    """Yield files as given; of a folder the audio below it, in order, but for hidden files (macOS leaves ``._a.wav``).
+
+    A folder without audio, or one that cannot be listed, is yielded itself, to be named as an error.
+
+    Args:
+        paths: of files and folders.
+        passed: as for :func:`note`.
+    """
+    for path in paths:
+        if os.path.isdir(path):  # unlike Path.is_dir, it takes names that no file can have
+            yield from _walk(path, passed) or [path]
+        else:
+            yield path
+
+
+def _walk(top: str, passed: Counter[str]) -> list[str]:
+    found: list[str] = []
+    for folder, _, names in os.walk(top, onerror=lambda error: found.append(str(error.filename))):
+        hidden = any(part.startswith(".") for part in Path(folder).relative_to(top).parts)
+        for name in names:
+            if Path(name).suffix.lower() not in EXTENSIONS:
+                if not hidden:
+                    note(passed, name)
+            elif not name.startswith("."):
+                found.append(os.path.join(folder, name))
+    return sorted(found)
 
 
 def sum_up(passed: Mapping[str, int]) -> dict[str, int]:

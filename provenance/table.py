@@ -86,7 +86,7 @@ def show(rows: Sequence[Row], console: Console | None = None) -> None:
 
 
 def _cells(row: Row, wide: bool) -> list[Text]:
-    verdict, path = row.verdict, flat.to_utf8(row.path)
+    verdict, path = row.verdict, flat.printable(row.path)
     if verdict is None:
         found = row.error.found if row.error else ""
         cells = [Text(path), Text("error", _STYLES["error"]), Text(), Text(), Text(), Text()]

@@ -67,9 +67,16 @@ def read_rows(where: str) -> Iterator[dict[str, Any]]:
             if ending in (".jsonl", ".ndjson"):
                 yield from _json_lines(where, text)
             else:
-                yield from csv.DictReader(text, dialect="excel-tab" if ending == ".tsv" else "excel")
+                yield from csv.DictReader(text, delimiter="\t" if ending == ".tsv" else _delimiter(text))
         except (UnicodeDecodeError, csv.Error) as error:
             raise AuditError(f"{where}: {error}; needed: a table in UTF-8") from error
+
+
+def _delimiter(text: io.TextIOWrapper) -> str:
+    """What parts the columns: a comma or, as spreadsheets of half of Europe write it, a semicolon."""
+    header = text.readline()
+    text.seek(0)
+    return ";" if header.count(";") > header.count(",") else ","
 
 
 def _columns(where: str, names: list[str], given: Mapping[str, str]) -> dict[str, str]:

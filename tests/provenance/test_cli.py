@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -333,6 +334,7 @@ def test_info_prints_model_thresholds_licences_and_versions(model: dict[str, Pat
     assert facts["model"] == bundle.reference
     assert facts["heads"] == sorted(tiny.HEADS)
     assert facts["thresholds"]["separated"] == 2.0
+    assert facts["thresholds"].keys() == {field.name for field in dataclasses.fields(bundle.thresholds)}
     assert facts["code licence"] == "Apache-2.0"
     assert facts["model licence"] == bundle.licence
     assert facts["versions"]["stem-provenance"] == provenance.__version__
@@ -340,6 +342,22 @@ def test_info_prints_model_thresholds_licences_and_versions(model: dict[str, Pat
     table = run("info", "--model", model["studio"])
     assert table.exit_code == 0
     assert bundle.reference in table.stdout
+
+
+def test_the_version_is_printed_alone() -> None:
+    """``--version`` is one line and needs no command."""
+    done = run("--version")
+    assert (done.exit_code, done.stdout) == (0, f"stem-provenance {provenance.__version__}\n")
+
+
+def test_a_name_cannot_steer_the_terminal(model: dict[str, Path], folder: Path, tmp_path: Path) -> None:
+    """Escape sequences and new lines in a file's name are written out, in the table and in a message."""
+    for name, content in (("red\x1b[31m\nb.wav", (folder / "a.wav").read_bytes()), ("bad\x1b[31m.wav", b"no audio")):
+        (tmp_path / name).write_bytes(content)
+    done = spawn("score", tmp_path, "--model", model["studio"])
+    assert "\x1b" not in done.stdout + done.stderr
+    assert r"red\x1b[31m\nb.wav" in done.stdout
+    assert r"bad\x1b[31m.wav" in done.stderr
 
 
 def test_help_names_every_command() -> None:

@@ -8,14 +8,18 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import typer
+from typer.testing import CliRunner
 
 import provenance
+from provenance import listing
 from tests import sounds
 from training.research import (
     artefacts,
@@ -100,6 +104,34 @@ def test_ranges_are_percentiles_of_each_class(cues: pd.DataFrame) -> None:
     values = cues.loc[cues["origin"] == "studio", "crest"]
     assert found["cues"]["crest"]["studio"] == pytest.approx(list(np.percentile(values, (5, 95))), rel=1e-3)
     assert found["clips"] == {"studio": 9, "separated": 27}
+
+
+def test_ranges_are_written_only_where_they_are_wanted(
+    small: Path, cues: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without ``--out`` nothing is written, least of all over the package's own file; with it, that file."""
+    shipped = Path(provenance.__file__).parent / "evidence" / "ranges.json"
+    before = shipped.read_bytes()
+    app = typer.Typer()
+    app.command()(ranges.main)
+    monkeypatch.setattr(table, "build", lambda *_: cues)
+    written: list[Path] = []
+    write = Path.write_text
+    monkeypatch.setattr(
+        Path,
+        "write_text",
+        lambda path, *a, **k: (
+            (written.append(path), write(path, *a, **k))[1] if path.is_relative_to(tmp_path) else written.append(path)
+        ),
+    )
+    runner = CliRunner()
+    refused = runner.invoke(app, [str(small)])
+    assert (refused.exit_code, written) == (2, [])
+    assert "--out" in refused.output
+    assert runner.invoke(app, [str(small), "--out", str(tmp_path / "new" / "mine.json")]).exit_code == 0
+    assert json.loads((tmp_path / "new" / "mine.json").read_text())["clips"] == {"studio": 9, "separated": 27}
+    assert written == [tmp_path / "new" / "mine.json"]
+    assert shipped.read_bytes() == before
 
 
 def test_artefacts_are_compared_by_family_and_drawn(cues: pd.DataFrame, tmp_path: Path) -> None:
@@ -223,6 +255,57 @@ def test_separators_run_side_by_side_and_again_for_nothing(tmp_path: Path) -> No
     assert (tmp_path / "out" / "side_by_side.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="found no audio"):
         separate.separate(tmp_path / "nowhere", pair, tmp_path / "out")
+
+
+def write_songs(folder: Path, names: tuple[str, ...]) -> None:
+    """Write a second of noise under each name below a folder."""
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(number).standard_normal((RATE, 2)) * 0.1
+        soundfile.write(folder / name, noise, RATE, format="WAV")
+
+
+def test_mixes_are_found_in_folders_of_folders(tmp_path: Path) -> None:
+    """Of a data set of songs the mixtures are separated, each once and under its song's name, and no stem or output."""
+    stems = ("vocals.wav", "drums.wav", "bass.wav", "other.wav")
+    songs = ("train/Song A", "test/Song A", "test/Song B")
+    write_songs(
+        tmp_path, tuple(f"{song}/{name}" for song in songs for name in ("mixture.wav", "._mixture.wav", *stems))
+    )
+    write_songs(tmp_path, ("demo.wav", "demo.flac.wav", "old/demo.wav", "old/demo.aif", "old/vocals.wav"))
+    (tmp_path / "train" / "notes.txt").write_text("none")
+    heard: list[str] = []
+
+    def run(piece: object) -> dict[str, np.ndarray]:
+        heard.append(piece.song)  # type: ignore[attr-defined]
+        return {"vocals": piece.mix}  # type: ignore[attr-defined]
+
+    out = tmp_path / "out"
+    for _ in range(2):  # the outputs of the first run are no mixes of the second
+        found = separate.separate(tmp_path, [Separator("same", "same", run)], out)
+        assert sorted(heard) == ["Song A", "Song A", "Song B", "demo", "demo", "demo", "demo.flac", "vocals"]
+    assert sorted(found["song"]) == [
+        "demo", "demo.flac", "old/demo.aif", "old/demo.wav", "old/vocals", "test/Song A/mixture", "test/Song B/mixture",
+        "train/Song A/mixture",
+    ]  # fmt: skip
+    with (out / "manifest.csv").open(newline="") as handle:
+        assert {row["song_id"] for row in csv.DictReader(handle)} == {"Song A", "Song B", "demo", "demo.flac", "vocals"}
+
+
+def test_mixes_are_those_that_score_walks(tmp_path: Path) -> None:
+    """The files are those of the command line, what is passed over is told, and outputs never lie among mixes."""
+    write_songs(tmp_path / "in", ("b/x.wav", "a/y.wav", "z.WAV", ".hidden.wav"))
+    (tmp_path / "in" / "a" / "cover.jpg").write_bytes(b"")
+    mixes, notes = separate.list_mixes(tmp_path / "in", tmp_path / "out")
+    assert [str(mix.path) for mix in mixes] == list(listing.walk([str(tmp_path / "in")], Counter()))
+    assert [mix.place.as_posix() for mix in mixes] == ["a/y", "b/x", "z"]
+    assert notes == ["1 file passed over, whose ending names no audio that is read: .jpg 1"]
+    write_songs(tmp_path / "in" / "song", ("mix.wav", "vocals.wav"))
+    mixes, notes = separate.list_mixes(tmp_path / "in", tmp_path)
+    assert [mix.song for mix in mixes] == ["y", "x", "song", "z"]
+    assert notes[1].startswith("1 file beside a mix passed over")
+    with pytest.raises(ValueError, match="needed: another folder for the outputs"):
+        separate.list_mixes(tmp_path / "in", tmp_path / "b" / ".." / "in")
 
 
 def test_a_mix_tells_true_stems_from_extractions_in_the_research_table() -> None:

@@ -80,6 +80,24 @@ def halves(name: str = "halves", calls: list[str] | None = None) -> Separator:
     return Separator(name, f"{name}|1", run_)
 
 
+def giving(name: str, *kinds: str, gain: float = 0.25, calls: list[str] | None = None) -> Separator:
+    """Return a separator that gives a share of the mix for some stems, or fails where none is named."""
+
+    def run_(piece: Piece) -> dict[str, Wave]:
+        if calls is not None:
+            calls.append(piece.song)
+        if not kinds:
+            raise SeparatorError(f"{name}: no weights")
+        return {kind: piece.mix * np.float32(gain) for kind in kinds}
+
+    return Separator(name, f"{name}|{kinds}|{gain}", run_)
+
+
+def copier(name: str, stem: str) -> str:
+    """Return a separator that copies its input as one stem, as an option."""
+    return f"command[{name}]:cp {{input}} {{output}}/{stem}.wav"
+
+
 def rows_of(folder: Path) -> list[dict[str, str]]:
     """Read the rows of a folder of pairs."""
     with (folder / "manifest.csv").open(newline="") as handle:
@@ -201,8 +219,8 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, manifest: Path, monkeypatch: 
     assert len(rows_of(tmp_path)) == 12
     monkeypatch.setattr(soundfile, "write", real)
     calls.clear()
-    n, problems = build.build(clips, [halves(calls=calls)], tmp_path, build.Settings(seconds=1.0))
-    assert (n, problems, len(calls)) == (36, [], 2)
+    built = build.build(clips, [halves(calls=calls)], tmp_path, build.Settings(seconds=1.0))
+    assert (built.n_rows, built.problems, len(calls)) == (36, [], 2)
 
 
 def test_a_killed_run_goes_on(tmp_path: Path, manifest: Path) -> None:
@@ -387,11 +405,81 @@ def test_a_song_that_fails_does_not_stop_the_others(manifest: Path, tmp_path: Pa
     def sometimes(piece: Piece) -> dict[str, Wave]:
         return {"bass": piece.mix * np.float32(np.nan if piece.song == "betasong" else 0.3)}
 
-    n, problems = build.build(clips, [Separator("umx", "umx|1", sometimes)], tmp_path / "out", build.Settings(1.0))
-    assert n == 3 * 4 + 2
+    built = build.build(clips, [Separator("umx", "umx|1", sometimes)], tmp_path / "out", build.Settings(1.0))
+    assert built.n_rows == 3 * 4 + 2
+    problems = built.problems
     assert sum("bass has NaN" in line and "betasong" in line for line in problems) == 1
     assert sum("quietsong" in line and "needed: two" in line for line in problems) == 1
     assert sum("songs have stems of one kind only" in line for line in problems) == 1
+
+
+def test_a_separator_of_one_stem_gives_rows_of_it(manifest: Path, tmp_path: Path) -> None:
+    """The voice alone, or the accompaniment alone, is a row of the voice for each song; both also leave a residual."""
+    base = [str(manifest), "--seconds", "1", "--out"]
+    for stem, hows in (("vocals", {"direct"}), ("accompaniment", {"residual"})):
+        assert run.main([*base, str(tmp_path / stem), "--separator", copier("umx", stem)]) == 0
+        made = [row for row in rows_of(tmp_path / stem) if row["origin"] == "separated"]
+        assert len(made) == 3
+        assert {(row["stem"], row["note"]) for row in made} == {("vocals", how) for how in hows}
+    clips, _ = catalogue.load([manifest])
+    build.build(clips, [giving("umx", "vocals", "accompaniment")], tmp_path / "both", build.Settings(1.0))
+    made = [row for row in rows_of(tmp_path / "both") if row["origin"] == "separated"]
+    assert sorted(row["note"] for row in made) == ["direct"] * 3 + ["residual"] * 3
+
+
+@pytest.mark.parametrize(("stem", "told"), [("piano", "gave piano; needed: one of drums"), ("mix", "gave no stem")])
+def test_outputs_that_are_no_stem_are_told_by_name_and_the_others_run(
+    stem: str, told: str, manifest: Path, tmp_path: Path, splitter: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A separator of which nothing can be used is a problem with its name; alone, nothing was separated: 2."""
+    words = [str(manifest), "--seconds", "1", "--out", str(tmp_path / "out"), "--separator", copier("odd-one", stem)]
+    assert run.main(words) == 2
+    said = capsys.readouterr()
+    assert said.err.count(f"odd-one: {told}") == 1
+    assert "nothing was separated" in said.err
+    assert "1 problems" in said.out
+    assert run.main([*words, "--separator", f"command[umx]:{splitter}"]) == 0
+    assert {row["separator"] for row in rows_of(tmp_path / "out")} == {"", "umx"}
+
+
+def test_a_program_that_cannot_start_is_told_and_the_others_run(
+    manifest: Path, tmp_path: Path, splitter: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that is no program does not end the run."""
+    (tmp_path / "broken").write_bytes(bytes(16))
+    (tmp_path / "broken").chmod(0o755)
+    words = [str(manifest), "--seconds", "1", "--out", str(tmp_path / "out")]
+    words += ["--separator", f"command:{tmp_path / 'broken'} {{input}} {{output}}"]
+    assert run.main([*words, "--separator", f"command[umx]:{splitter}"]) == 0
+    assert "broken: did not start: Exec format error (3 songs" in capsys.readouterr().err.replace(
+        "; needed: a program", ""
+    )
+
+
+def test_a_failure_is_told_once_with_its_songs_and_tried_again(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What fails at every song is one line with how many, also of a command whose files lie elsewhere each time."""
+    weights = tmp_path / "weights"
+    script = tmp_path / "needy.py"
+    script.write_text(
+        "from pathlib import Path\nSTEMS = ('vocals',)\ndef separate(mix):\n"
+        f"    if not Path({str(weights)!r}).exists():\n        raise OSError('no weights here')\n"
+        "    return {'vocals': mix * 0.5}\n"
+    )
+    words = [str(manifest), "--seconds", "1", "--out", str(tmp_path / "out")]
+    words += ["--separator", f"script[umx-needy]:{script}"]
+    failing = ["--separator", "command[lost]:cp {input} {output}/none/vocals.wav"]
+    assert run.main([*words, *failing]) == 2
+    said = capsys.readouterr()
+    assert said.err.count("no weights here") == 1
+    assert "failed (OSError: no weights here) (3 songs, such as alphasong)" in said.err
+    assert said.err.count("lost: ended with 1") == 1
+    assert "2 problems" in said.out
+    weights.touch()
+    assert run.main(words) == 0
+    assert run.main([*words, *failing, "--strict"]) == 1
+    assert len([row for row in rows_of(tmp_path / "out") if row["separator"] == "umx-needy"]) == 3
 
 
 def test_processed_stems_are_mixed_and_labelled(manifest: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """What the shipped model makes of files gathered after it was fixed: ``python -m training.research.external MIRRORS``.
 
-`external.csv`, `external-later.csv` and `external-newest.csv` beside this file list files of public repositories of
+`external.csv` and its three sisters beside this file list files of public repositories of
 which nothing was trained on, calibrated on or looked at before: outputs of separators, and recordings. MIRRORS is a
 folder with a bare git directory of each repository in ``OWNER+NAME/``. Nothing of them is kept.
 """
@@ -28,7 +28,7 @@ from training.catalogue import mirrors
 from training.catalogue.mirrors import MissingFileError
 
 LIST = Path(__file__).with_name("external.csv")
-LISTS = (LIST, LIST.with_name("external-later.csv"), LIST.with_name("external-newest.csv"))
+LISTS = tuple(LIST.with_name(f"external{which}.csv") for which in ("", "-later", "-newest", "-fresh"))
 """Every list; the pages of `docs/` are made from them."""
 _PAGE = """# Files gathered after the model was fixed
 

@@ -1,6 +1,7 @@
-"""Reference ranges of every cue from a corpus: ``python -m training.research.ranges MANIFEST...``.
+"""Reference ranges of every cue from a corpus: ``python -m training.research.ranges MANIFEST... --out FILE``.
 
-It writes the file that the package carries, so that the ranges in a verdict come from clips and not from taste.
+The package carries such a file, ``provenance/evidence/ranges.json``, so that the ranges in a verdict come from clips
+and not from taste. It is written over only where ``--out`` names it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import typer
 
 from training.research import table
 
-OUT = Path(__file__).resolve().parents[2] / "provenance" / "evidence" / "ranges.json"
 PERCENTILES = {"": (5, 95), "_middle": (25, 75)}
 
 
@@ -42,10 +42,11 @@ def ranges(cues: pd.DataFrame) -> dict[str, Any]:
 
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
-    out: Annotated[Path, typer.Option(help="The JSON file to write.")] = OUT,
+    out: Annotated[Path, typer.Option(help="The JSON file to write.")],
     workers: Annotated[int, typer.Option(help="Processes.")] = 2,
 ) -> None:
     """Write the reference ranges of the cues."""
+    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(ranges(table.build(manifest, workers)), indent=1) + "\n", encoding="utf-8")
 
 

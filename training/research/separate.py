@@ -1,8 +1,10 @@
 """A folder of mixes through several separators, side by side: ``python -m training.research.separate FOLDER``.
 
-``--separator SPEC`` may be given several times (see :func:`training.separators.separator.open_separator`);
-``classical`` needs nothing but librosa. ``OUT/<mix>/<separator>/<stem>.flac`` are the outputs, ``OUT/manifest.csv``
-lists them in the catalogue's columns, and ``OUT/cues.csv`` and ``OUT/side_by_side.png`` compare their cues.
+The folder is walked as ``stem-provenance score`` walks it. Each file is a mix, but for stems beside a ``mixture`` or
+``mix``, as data sets of songs have them. ``--separator SPEC`` may be given several times (see
+:func:`training.separators.separator.open_separator`); ``classical`` needs nothing but librosa.
+``OUT/<mix>/<separator>/<stem>.flac`` are the outputs, ``OUT/manifest.csv`` lists them in the catalogue's columns, and
+``OUT/cues.csv`` and ``OUT/side_by_side.png`` compare their cues.
 """
 
 from __future__ import annotations
@@ -10,7 +12,9 @@ from __future__ import annotations
 import csv
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -22,9 +26,10 @@ import soundfile
 import typer
 from tqdm import tqdm
 
-from provenance import audio
-from provenance.audio import EXTENSIONS, SAMPLE_RATE_HZ
+from provenance import audio, listing
+from provenance.audio import SAMPLE_RATE_HZ
 from provenance.errors import UnreadableAudio
+from training.catalogue.names import kind_of
 from training.research import table
 from training.separators import classical
 from training.separators.errors import SeparatorError
@@ -48,6 +53,64 @@ COLUMNS = (
 )
 
 
+WHOLE = ("mixture", "mix")
+"""Names of a file that is a song's mix, whose name is the folder's; stems may lie beside it."""
+KINDS = ("vocals", "drums", "bass", "other")
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A file to separate.
+
+    Args:
+        path: of the file.
+        place: of its outputs below the folder for these; no two mixes share it.
+        song: its name in the manifest, by which folders of finished outputs are searched too.
+    """
+
+    path: Path
+    place: Path
+    song: str
+
+
+def list_mixes(folder: Path, out: Path) -> tuple[list[Mix], list[str]]:
+    """Return the mixes in a folder and below it, in order, and one line for each sort of file that is passed over.
+
+    Args:
+        folder: with audio files at any depth; hidden ones are passed over.
+        out: folder for outputs; where it lies in the other, nothing in it is a mix.
+
+    Raises:
+        ValueError: no folder, no audio in it, a folder that cannot be listed, or outputs that would lie among mixes.
+    """
+    if folder.resolve() == out.resolve():
+        raise ValueError(f"{out}: found the folder of mixes itself; needed: another folder for the outputs")
+    passed: Counter[str] = Counter()
+    inside = out.resolve().is_relative_to(folder.resolve())
+    files = [Path(file) for file in listing.walk([str(folder)], passed)] if folder.is_dir() else []
+    closed = [file for file in files if file.is_dir() and file != folder]
+    if closed:
+        raise ValueError(f"{closed[0]}: found a folder that cannot be listed; needed: permission to")
+    files = [f for f in files if f != folder and not (inside and f.resolve().is_relative_to(out.resolve()))]
+    notes = [listing.describe(passed)] if passed and not (inside and out.exists()) else []  # not tables and pictures
+    if not files:
+        raise ValueError("; ".join([f"{folder}: found no audio", *notes, "needed: a folder of mixes"]))
+    with_mix = {file.parent for file in files if file.stem.lower() in WHOLE}
+    is_stem = {file: file.parent in with_mix and kind_of(file.stem) in KINDS for file in files}
+    mixes, stems = [f for f in files if not is_stem[f]], [f for f in files if is_stem[f]]
+    if stems:
+        notes.append(f"{listing.count_files(len(stems))} beside a mix passed over, as stems of it, such as {stems[0]}")
+    names = Counter(file.with_suffix("") for file in mixes)
+    return [_mix(file, folder, names[file.with_suffix("")] > 1) for file in mixes], notes
+
+
+def _mix(file: Path, folder: Path, shared: bool) -> Mix:
+    """A mix; its place has the file's ending where another file differs in that alone."""
+    place = file.relative_to(folder)
+    whole = file.stem.lower() in WHOLE and len(place.parts) > 1
+    return Mix(file, place if shared else place.with_suffix(""), file.parent.name if whole else file.stem)
+
+
 def open_all(specs: Sequence[str]) -> list[Separator]:
     """Open separators by their descriptions.
 
@@ -66,27 +129,27 @@ def separate(folder: Path, separators: Sequence[Separator], out: Path, max_s: fl
     Outputs that are there already are not made again.
 
     Args:
-        folder: with audio files; each is taken for a mix.
+        folder: with mixes at any depth, as :func:`list_mixes` finds them; what it passes over is told on stderr.
         separators: opened ones.
         out: folder for outputs, manifest and cues.
         max_s: seconds of each mix, at most.
 
     Returns:
-        One row an output: ``clip, song, stem, separator`` and every cue.
+        One row an output: ``clip``, ``song`` (the mix below the folder), ``stem``, ``separator`` and every cue.
 
     Raises:
         UnreadableAudio: a mix cannot be read.
-        ValueError: the folder holds no audio.
+        ValueError: as for :func:`list_mixes`.
     """
-    mixes = sorted(f for f in folder.iterdir() if f.suffix.lower() in EXTENSIONS) if folder.is_dir() else []
-    if not mixes:
-        raise ValueError(f"{folder}: found no audio; needed: a folder of mixes")
+    mixes, notes = list_mixes(folder, out)
+    for note in notes:
+        print(note, file=sys.stderr)
     rows, listed = [], []
     for mix, separator in tqdm([(m, s) for m in mixes for s in separators], unit="separation"):
-        where = out / mix.stem / re.sub(r"[^\w.+-]+", "_", separator.name)
+        where = out / mix.place / re.sub(r"[^\w.+-]+", "_", separator.name)
         if not (where / "done").is_file():
             where.mkdir(parents=True, exist_ok=True)
-            for stem, wave in separator.run(Piece(_read(mix, max_s), mix.stem)).items():
+            for stem, wave in separator.run(Piece(_read(mix.path, max_s), mix.song)).items():
                 quiet = wave / max(1.0, float(np.abs(wave).max()) * 1.01)
                 soundfile.write(where / f"{stem}.flac", quiet, SAMPLE_RATE_HZ, subtype="PCM_16")
             (where / "done").touch()
@@ -97,7 +160,7 @@ def separate(folder: Path, separators: Sequence[Separator], out: Path, max_s: fl
                 dict(
                     zip(
                         COLUMNS,
-                        (clip, "side_by_side", mix.stem, file.stem, "separated", separator.name, "", about.samplerate,
+                        (clip, "side_by_side", mix.song, file.stem, "separated", separator.name, "", about.samplerate,
                          about.channels, round(about.duration, 3)),
                         strict=True,
                     )
@@ -105,7 +168,9 @@ def separate(folder: Path, separators: Sequence[Separator], out: Path, max_s: fl
             )  # fmt: skip
             cues = table.read(file)
             if cues is not None:
-                rows.append({"clip": clip, "song": mix.stem, "stem": file.stem, "separator": separator.name, **cues})
+                rows.append(
+                    {"clip": clip, "song": mix.place.as_posix(), "stem": file.stem, "separator": separator.name, **cues}
+                )
     with (out / "manifest.csv").open("w", newline="", encoding="utf-8") as handle:
         writer = csv.DictWriter(handle, COLUMNS)
         writer.writeheader()
@@ -155,7 +220,7 @@ def _read(mix: Path, max_s: float) -> Wave:
 
 
 def main(
-    folder: Annotated[Path, typer.Argument(help="Folder of mixes.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of mixes, at any depth.")],
     out: Annotated[Path, typer.Option(help="Folder for outputs, manifest, cues and plot.")],
     separator: Annotated[
         list[str], typer.Option(help="classical, demucs:MODEL, net:FOLDER, command[NAME]:TEMPLATE, ...")

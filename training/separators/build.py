@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,8 +21,11 @@ from training import effects
 from training.catalogue import Clip
 from training.catalogue.table import COLUMNS
 from training.separators import cache
-from training.separators.errors import DiskFull, SeparatorError
+from training.separators.errors import DiskFull, SeparatorError, tell
 from training.separators.mixes import kind_of
+from training.separators.networks import STEMS as KINDS
+from training.separators.records import Record, Shelf, sources_of
+from training.separators.script import ACCOMPANIMENT
 from training.separators.separator import RATE_HZ, Piece, Separator
 from training.separators.surrogate import sdr_db
 
@@ -50,6 +52,25 @@ class Settings:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Built:
+    """What a run left in its folder.
+
+    Args:
+        n_rows: of the manifest.
+        n_separated: rows of the manifest that are outputs of this run's separators.
+        n_earlier: rows of the manifest that other runs made.
+        problems: one line for each thing that was left out, with the number of songs it was left out of.
+        notes: which rows of earlier runs are no longer in the manifest.
+    """
+
+    n_rows: int
+    n_separated: int
+    n_earlier: int
+    problems: list[str]
+    notes: list[str]
+
+
 @dataclass
 class Stem:
     """A true stem of a song: one clip, or the sum of those of its kind.
@@ -73,10 +94,13 @@ def build(
     out: Path,
     settings: Settings | None = None,
     rooms: Sequence[Wave] = (),
-) -> tuple[int, list[str]]:
+    struck: Collection[Path] = (),
+) -> Built:
     """Separate a catalogue's songs into ``out/manifest.csv``, or what is missing of it.
 
     Each song's rows are a file of their own, written when its clips are; a kill at any time loses the song in hand.
+    Rows of other runs into the same folder stay in the manifest as long as their clips are there and the files of
+    their songs are the same.
 
     Args:
         clips: the catalogue; songs with at least two kinds of studio stem are mixed.
@@ -84,9 +108,7 @@ def build(
         out: folder of clips, rows, cache and manifest.
         settings: what is made of each song.
         rooms: measured impulse responses for the reverberation of stems processed before they are mixed.
-
-    Returns:
-        How many rows the manifest has, and one line for each thing that was left out.
+        struck: files that the catalogue lists and must not be used: no earlier row of them is kept.
 
     Raises:
         DiskFull: nothing else stops the run.
@@ -103,41 +125,26 @@ def build(
         problems.append(f"{len(single)} songs have stems of one kind only, such as {single[0]}; needed: two, to mix")
     (out / "rows").mkdir(parents=True, exist_ok=True)
     cache.sweep([out, _clips_of(out), out / "rows", out / "cache"])
-    kept: list[Path] = []
+    shelf = Shelf(out, songs, struck)
+    made: list[Record] = []
     with tqdm(todo.items(), desc="songs", unit="song", disable=None, smoothing=0.1) as bar:
         for song, found in bar:
             bar.set_postfix_str(song[:24])
             parts = sorted(f"{c.name} {c.path.stat().st_size} {c.path.stat().st_mtime_ns}" for c in found)
             names = "|".join([*sorted(s.identity for s in separators), repr(settings), *parts])
             file = out / "rows" / f"{hashlib.sha256(names.encode()).hexdigest()[:24]}.json"
-            kept.append(file)
-            if not file.is_file():
-                rows, lines = _song(song, found, separators, out, settings, rooms)
-                _replace(file, json.dumps({"rows": rows, "problems": lines}))
-                _manifest(kept, out)
-    return _manifest(kept, out, problems), problems
-
-
-def _manifest(kept: list[Path], out: Path, problems: list[str] | None = None) -> int:
-    part = out / f".{os.getpid()}.manifest.csv"
-    n = 0
-    with part.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, COLUMNS)
-        writer.writeheader()
-        for file in kept:
-            made = json.loads(file.read_text(encoding="utf-8"))
-            writer.writerows(made["rows"])
-            n += len(made["rows"])
-            if problems is not None:
-                problems += made["problems"]
-    os.replace(part, out / "manifest.csv")
-    return n
-
-
-def _replace(file: Path, text: str) -> None:
-    part = file.with_name(f".{os.getpid()}.{file.name}")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, file)
+            record = shelf.find(file)
+            if record is None:
+                record = _song(song, found, separators, out, settings, rooms)
+                shelf.put(file, record)
+                shelf.write()
+            made.append(record)
+    rows = Shelf(out, songs, struck).write()  # read anew: another run may have been at work in the folder
+    own = {row["clip"]: row["origin"] for record in made for row in record.rows}
+    problems += tell((record.song, line) for record in made for line in record.problems)
+    n_earlier = sum(row["clip"] not in own for row in rows)
+    n_separated = sum(origin == "separated" for origin in own.values())
+    return Built(len(rows), n_separated, n_earlier, problems, shelf.explain_gone(rows))
 
 
 def _song(
@@ -147,14 +154,17 @@ def _song(
     out: Path,
     settings: Settings,
     rooms: Sequence[Wave],
-) -> tuple[list[dict[str, str]], list[str]]:
+) -> Record:
     """Rows of a song, and what went wrong with it."""
-    stems, problems = _read(song, clips)
+    sources = sources_of(clips)
+    stems, problems = _read(clips)
     if len(stems) < 2:
-        return [], [*problems, f"{song}: found {len(stems)} usable stems; needed: two, to mix; left out"]
+        problems.append(f"found {len(stems)} usable stems; needed: two, to mix; left out")
+        return Record(song, sources, [], problems)
     rng = np.random.default_rng([settings.seed, int(hashlib.sha256(song.encode()).hexdigest()[:8], 16)])
     total = min(len(stem.wave) for stem in stems.values())
     rows: list[dict[str, str]] = []
+    failures: list[str] = []
     for start in _places(stems, total, settings):
         n = min(int(settings.seconds * RATE_HZ), total)
         part = {k: Stem(s.wave[start : start + n], s.clips, s.wetness) for k, s in stems.items()}
@@ -168,11 +178,11 @@ def _song(
         used = [s for s in separators if s.keeps or not processed]  # finished outputs are of the stems as they were
         made, lines = _excerpt(song, piece, part, used, out, settings)
         rows += made
-        problems += [line for line in lines if line not in problems]
-    return rows, problems
+        failures += [line for line in lines if line not in failures]
+    return Record(song, sources, rows, problems + failures, whole=not failures)
 
 
-def _read(song: str, clips: list[Clip]) -> tuple[dict[str, Stem], list[str]]:
+def _read(clips: list[Clip]) -> tuple[dict[str, Stem], list[str]]:
     stems: dict[str, Stem] = {}
     problems: list[str] = []
     for clip in sorted(clips, key=lambda c: c.name):
@@ -221,7 +231,7 @@ def _excerpt(
     song: str, piece: Piece, stems: dict[str, Stem], separators: Sequence[Separator], out: Path, settings: Settings
 ) -> tuple[list[dict[str, str]], list[str]]:
     name = f"{song[:40]}-{hashlib.sha256(np.ascontiguousarray(piece.mix).tobytes()).hexdigest()[:8]}"
-    rows, problems = [], []
+    rows, failures = [], []
     references: dict[str, str] = {}
     for kind, stem in stems.items():
         references[kind] = _save(out, f"{name}__{kind}__studio", stem.wave)
@@ -232,15 +242,20 @@ def _excerpt(
         except SeparatorError as error:
             if isinstance(error, DiskFull):
                 raise
-            problems.append(f"{song}: {error}")
+            failures.append(str(error))
             continue
+        usable = (*KINDS, ACCOMPANIMENT) if settings.residuals else KINDS
+        if not set(estimates) & set(usable):
+            given, needed = ", ".join(sorted(estimates)), ", ".join(usable)
+            failures.append(f"{separator.name}: gave {given}; needed: one of {needed}; left out")
+        alone = set(estimates) <= {"vocals", ACCOMPANIMENT}
         for kind, stem in stems.items():
             found = {"direct": estimates[kind]} if kind in estimates else {}
-            others = [wave for other, wave in estimates.items() if other != kind and other != "accompaniment"]
+            others = [wave for other, wave in estimates.items() if other != kind and other != ACCOMPANIMENT]
             if settings.residuals and kind in estimates and len(others) > 0:
                 found["residual"] = piece.mix - np.sum(others, axis=0, dtype=np.float32)
-            elif settings.residuals and kind == "vocals" and set(estimates) <= {"vocals", "accompaniment"}:
-                found["residual"] = piece.mix - estimates["accompaniment"]
+            elif settings.residuals and kind == "vocals" and ACCOMPANIMENT in estimates and alone:
+                found["residual"] = piece.mix - estimates[ACCOMPANIMENT]
             for how, wave in found.items():
                 clip = _save(out, f"{name}__{kind}__{separator.name}-{how}", wave)
                 row = _row(clip, kind, stem, piece, "separated")
@@ -251,7 +266,7 @@ def _excerpt(
                 }
                 row["note"] = "; ".join(filter(None, (how, row["note"])))
                 rows.append(row)
-    return rows, problems
+    return rows, failures
 
 
 def _clips_of(out: Path) -> Path:

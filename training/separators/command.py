@@ -55,8 +55,11 @@ def open_command(template: str, label: str = "", timeout_s: float = TIMEOUT_S) -
                 done = subprocess.run(filled, capture_output=True, text=True, timeout=timeout_s, check=False)
             except subprocess.TimeoutExpired as error:
                 raise SeparatorError(f"{name}: not done after {timeout_s:.0f} s; it was ended") from error
+            except OSError as error:
+                raise SeparatorError(f"{name}: did not start: {error.strerror}; needed: a program") from error
             if done.returncode:
-                last = " / ".join(done.stderr.strip().splitlines()[-3:]) or "it said nothing"
+                said = done.stderr.replace(str(source), "{input}").replace(str(out), "{output}")  # same for all songs
+                last = " / ".join(said.strip().splitlines()[-3:]) or "it said nothing"
                 raise SeparatorError(f"{name}: ended with {done.returncode}: {last[-400:]}")
             files = [p for p in sorted(out.rglob("*")) if p.suffix.lower() in EXTENSIONS]
             if not files:

@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from training import catalogue
-from training.catalogue import CatalogueError
+from training.catalogue import CatalogueError, Clip
+from training.catalogue.clips import read_rows
 from training.separators.build import Settings, build
 from training.separators.errors import SeparatorError
 from training.separators.separator import Separator, Wave, check_device, open_separator
 
 _ABOUT = (
     "Mix excerpts of the songs of a catalogue, separate them, and write each output beside the true stem of the same "
-    "seconds, as a manifest that training.fit reads. What is done is kept: the same command goes on where it stopped. "
-    "Exit code 0 when done, 1 when something was left out and --strict was given, 2 when nothing could be done."
+    "seconds, as a manifest that training.fit reads. What is done is kept: the same command goes on where it stopped "
+    "and tries again what failed; another one into the same folder adds its rows. Exit code 0 when done, 1 when "
+    "something was left out and --strict was given, 2 when the command could not run or every separation failed."
 )
 _SPEC = (
     "a separator; given again for each further one: demucs:MODEL[@REPOSITORY], openunmix:MODEL, torchaudio, "
@@ -26,7 +28,7 @@ _SPEC = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the separators over the songs; 0 done, 1 done with problems under ``--strict``, 2 nothing done."""
+    """Run the separators over the songs; 0 done, 1 done with problems under ``--strict``, 2 nothing separated."""
     parser = argparse.ArgumentParser(prog="python -m training.separators.run", description=_ABOUT)
     parser.add_argument(
         "manifests", nargs="+", type=Path, help="manifests, as `python -m training.catalogue` writes them"
@@ -53,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         clips, left_out = catalogue.load(given.manifests, given.flags)
         separators, problems = _open(given.separator, given.device)
         rooms = _rooms(given.manifests) if given.effects else ()
-        n, lines = build(clips, separators, given.out, settings, rooms)
+        built = build(clips, separators, given.out, settings, rooms, _struck(given.manifests, clips))
     except (SeparatorError, CatalogueError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -63,10 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"stopped; what is done is kept in {given.out}: the same command goes on", file=sys.stderr)
         return 130
-    problems += [line for line in left_out if line.endswith("no such file")] + lines
-    for line in problems:
+    problems += [line for line in left_out if line.endswith("no such file")] + built.problems
+    for line in problems + built.notes:
         print(line, file=sys.stderr)
-    print(f"{n} rows of {given.out / 'manifest.csv'}; {len(problems)} problems")
+    earlier = f", {built.n_earlier} of them kept of earlier runs" if built.n_earlier else ""
+    print(f"{built.n_rows} rows of {given.out / 'manifest.csv'}{earlier}; {len(problems)} problems")
+    if not built.n_separated:
+        print("nothing was separated: there is no output of a stem that a song has", file=sys.stderr)
+        return 2
     return 1 if given.strict and problems else 0
 
 
@@ -74,6 +80,12 @@ def _rooms(manifests: Sequence[Path]) -> Sequence[Wave]:
     from training.examples import read_rooms  # it brings librosa along
 
     return read_rooms(tuple(str(file) for file in catalogue.rooms(manifests)))
+
+
+def _struck(manifests: Sequence[Path], clips: Sequence[Clip]) -> set[Path]:
+    """Files that are listed and are no true stem to use: flagged, or said to be something else by now."""
+    listed = {file.parent / row["clip"] for file in manifests for _, row in read_rows(file, catalogue.REQUIRED)}
+    return listed - {clip.path for clip in clips if clip.origin == "studio"}
 
 
 def _open(specs: Sequence[str], device: str) -> tuple[list[Separator], list[str]]:
