@@ -39,6 +39,7 @@ from training.research import external
 from training.research.external import Entry
 
 Wave = npt.NDArray[np.float32]
+LISTS = (external.LISTS[0], external.LISTS[-1])
 LONGEST_S = 20.0
 MOST_OF_ONE = 20
 """So many files of one repository, at most: a voice bank is one singer."""
@@ -57,7 +58,7 @@ STRETCHERS: dict[str, tuple[str, ...]] = {
 _PAGE = """# After one degradation, on files gathered later
 
 Made by `python -m training.research.after MIRRORS --out docs/external-check-after.md` with `{model}`: files of the
-[external check](external-check.md), at most {most} of one repository and {longest:.0f} s of each, after one degradation
+[first](external-check.md) and the [latest](external-check-fresh.md) list outside, at most {most} of one repository and {longest:.0f} s of each, after one degradation
 each. `pitch_shift` and `time_stretch` are librosa's phase vocoder, a semitone up and 5 % longer; what studios stretch
 with stands by its name.{absent}
 
@@ -158,14 +159,16 @@ def page(found: pd.DataFrame, model: str, absent: list[str]) -> str:
 def main(
     folder: Annotated[Path, typer.Argument(metavar="MIRRORS", help="Folder of bare git directories, OWNER+NAME/...")],
     out: Annotated[Path | None, typer.Option(help="Page to write; stdout without it.")] = None,
-    listed: Annotated[Path, typer.Option("--list", help="CSV file of what to judge.")] = external.LIST,
+    listed: Annotated[
+        list[Path] | None, typer.Option("--list", help="CSV file of what to judge; several may be given.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Folder or name of a model.")] = None,
     workers: Annotated[int, typer.Option(help="Processes.")] = N_WORKERS,
 ) -> None:
     """Judge files that were gathered after the model was fixed, after each degradation."""
     try:
         reference = provenance.load(model).bundle.reference
-        entries = thinned(external.read_list(listed))
+        entries = thinned([entry for file in listed or LISTS for entry in external.read_list(file)])
     except (ModelError, OSError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
