@@ -21,6 +21,8 @@ MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
 MAX_CHANNELS = 2
 TRUNCATED_S = 0.1
 """A file that holds this much less than its header promises is truncated."""
+_LOSSLESS = ("PCM", "FLOAT", "DOUBLE", "ALAC", "FLAC", "DWVW")
+"""How the codings of libsndfile begin that keep every sample; A-law, ADPCM, GSM and those of Ogg and MP3 do not."""
 _UNKNOWN_LENGTH = 2**62
 """libsndfile gives about 2**63 for a length that the header leaves open."""
 
@@ -144,7 +146,7 @@ def open_soundfile(name: str, file: BinaryIO) -> Iterator[tuple[AudioInfo, Itera
         check_shape(name, sound.samplerate, sound.channels)
         if sound.frames == 0:
             raise UnreadableAudio(name, "no_samples", "a header with no samples", "at least one second of audio")
-        lossy = sound.format in {"OGG", "MP3", "MPEG"} and sound.subtype not in {"FLAC"}
+        lossy = not sound.subtype.startswith(_LOSSLESS)
         codec = f"{sound.format}/{sound.subtype}"
         n_declared = sound.frames if sound.frames < _UNKNOWN_LENGTH else None
         info = AudioInfo(name, sound.samplerate, sound.channels, codec, lossy, truncated, n_declared)
@@ -224,7 +226,9 @@ def open_pyav(name: str, file: BinaryIO) -> Iterator[tuple[AudioInfo, Iterator[S
     try:
         container = av.open(file)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise UnreadableAudio(name, "not_audio", f"no audio that can be decoded ({error})", "m4a or AAC") from error
+        raise UnreadableAudio(
+            name, "not_audio", f"no audio that can be decoded ({error})", "a whole file of m4a or AAC"
+        ) from error
     with container:
         if not container.streams.audio:
             raise UnreadableAudio(name, "not_audio", "a container without an audio stream", "an audio file")

@@ -66,6 +66,16 @@ def test_lossy_formats_keep_the_sound_and_are_named(fmt: str, subtype: str, rate
     assert 0.4 < np.abs(found[sounds.RATE_HZ : 2 * sounds.RATE_HZ]).max() < 0.6
 
 
+@pytest.mark.parametrize("subtype", ["ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610", "G721_32"])
+def test_a_wav_file_of_a_lossy_coding_is_called_lossy(subtype: str) -> None:
+    """A container says nothing of what it holds: telephone codings lie in WAV files too."""
+    mono = {"GSM610", "G721_32"}
+    info, _ = audio.read(
+        sounds.encode(sounds.tone(1000, 2.0, 16_000, channels=1 if subtype in mono else 2), 16_000, "WAV", subtype)
+    )
+    assert (info.lossy, info.codec) == (True, f"WAV/{subtype}")
+
+
 @pytest.mark.parametrize(("fmt", "name"), [("mp4", "take.m4a"), ("adts", "take.aac")])
 def test_aac_is_read_through_pyav(tmp_path: Path, fmt: str, name: str) -> None:
     """AAC in MP4 and in ADTS gives its tone, by path and by bytes alike."""
