@@ -15,6 +15,7 @@ from provenance.decide import CALIBRATED_SHARE
 KINDS: dict[str, tuple[float, str]] = {
     "separated_sold_as_studio": (1.0, "claimed to be studio, called separated"),
     "separated": (1.0, "called separated, nothing claimed"),
+    "parts_disagree": (0.5, "some of it looks extracted and some recorded, as where files were spliced"),
     "wet_sold_as_dry": (0.5, "claimed dry, called wet or hybrid"),
     "dry_sold_as_wet": (0.5, "claimed wet, called dry"),
     "shared_phase": (1.0, "shares its phase with another stem of its song, as a separator's outputs do"),
@@ -41,6 +42,8 @@ it is a blemish or a missing label.
 """
 MAX_LISTED = 200
 SURE_CLIPPED = 0.9
+SURE_PARTS = 0.5
+"""Of what is undecided for it on files that no model had seen six were true stems and eight extractions."""
 
 
 def begin(db: duckdb.DuckDBPyConnection, prevalence: Estimate | None) -> None:
@@ -63,6 +66,10 @@ def begin(db: duckdb.DuckDBPyConnection, prevalence: Estimate | None) -> None:
             {sure}, duration_s, null, 'p_separated ' || round(p_separated, 3)
                 || case when sdr_db is null then '' else ', ceiling about ' || round(sdr_db)::int || ' dB SDR' end
         from called where origin = 'separated' and coalesce(claimed_origin, '') <> 'separated'
+        union all
+        select path, 'parts_disagree', {SURE_PARTS}, duration_s * 0.5, null,
+            'eight seconds in a row on either side of the lines'
+        from judged where list_contains(reasons, 'parts_disagree')
         union all
         select path, 'wet_sold_as_dry', coalesce(p_wet, 0) + coalesce(p_hybrid, 0), duration_s * 0.5, null,
             'claimed dry, called ' || processing

@@ -214,6 +214,26 @@ def test_a_shared_phase_is_held_against_the_extraction_and_not_against_what_leak
     assert min(outputs.values()) > 0.9, "all outputs of one separator"
 
 
+def test_a_spliced_file_is_found(root: Path, tmp_path: Path) -> None:
+    """A minute of a true stem with ten seconds of an extraction behind it is undecided, named, and not clean."""
+    voice, extraction = (
+        soundfile.read(root / "examples" / f"{name}.flac", dtype="float32", always_2d=True)[0].mean(axis=1)
+        for name in ("wet_voice", "separated_voice")
+    )
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / "whole.flac", np.tile(voice, 6), 44_100)
+    soundfile.write(tmp_path / "in" / "spliced.flac", np.concatenate([np.tile(voice, 6), extraction]), 44_100)
+    out = tmp_path / "out"
+    score_source(str(tmp_path / "in"), out, workers=1)
+    summary.summarise(out)
+    kinds = {name: kinds_of(out, str(tmp_path / "in" / f"{name}.flac")) for name in ("whole", "spliced")}
+    assert "parts_disagree" in kinds["spliced"]
+    assert "parts_disagree" not in kinds["whole"]
+    export.export_all(out, tmp_path / "all.csv")
+    rows = {Path(row["listed_as"]).stem: row for row in read_table(tmp_path / "all.csv")}
+    assert (rows["spliced"]["origin"], rows["spliced"]["clean"]) == ("undecided", False)
+
+
 def test_what_the_vendor_calls_separated_is_in_no_clean_subset(tmp_path: Path) -> None:
     """Neither is it said to suit a use, though the model calls it studio; the rest is a manifest wherever it is put."""
     (tmp_path / "in").mkdir()
