@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import limits
 from fastapi import Depends, Request, Security
@@ -87,8 +88,10 @@ class Access:
         Raises:
             Problem: 403 for a request from a site that ``cors_origins`` does not list.
         """
-        cross = request.headers.get("sec-fetch-site", "") in ("cross-site", "same-site")
-        origin = request.headers.get("origin", "")
+        site, origin = (request.headers.get(name, "") for name in ("sec-fetch-site", "origin"))
+        cross = site in ("cross-site", "same-site")
+        if not site and origin:  # browsers say where a page is from, and on plain HTTP no more than that
+            cross = urlsplit(origin).netloc != request.headers.get("host", "")
         if cross and "*" not in self._origins and origin not in self._origins:
             raise Problem(
                 403,

@@ -27,12 +27,14 @@ class Health(BaseModel):
 
 
 @router.get("/healthz", summary="Whether the process answers")
+@router.head("/healthz", include_in_schema=False)
 async def is_alive(request: Request) -> Health:
     """Return that the process answers."""
     return _health(request.app.state.pool)
 
 
 @router.get("/readyz", summary="Whether verdicts can be given", responses=responses(503))
+@router.head("/readyz", include_in_schema=False)
 async def is_ready(request: Request) -> Health:
     """Return whether the model is loaded, workers live and the job queue answers."""
     pool: Pool = request.app.state.pool

@@ -1,4 +1,4 @@
-"""The routes of jobs: make, look, follow, cancel, delete, and fetch results."""
+"""The routes of jobs: make, list, look, follow, cancel, delete, and fetch results."""
 
 from __future__ import annotations
 
@@ -22,41 +22,19 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from service import manifests, results, webhook
 from service.access import Access, Caller, asks_only
 from service.job_records import Job, NewJob
-from service.job_schemas import EXAMPLE, BodyOfJob, JobRequest, body_of
+from service.job_schemas import BODY, BodyOfJob, BodyOfJobs, JobRequest, body_of
 from service.jobs import Jobs
 from service.problems import Problem, responses
 from service.settings import Settings
 from service.uploads import FORM, check_fields, check_query, form_of, media_type, save
 
 _ID = re.compile(r"^[0-9a-f]{32}$")
+_CURSOR = "^[0-9]{1,12}[.][0-9]{1,9}-[0-9a-f]{32}$"
+"""When the last job listed was made, in Unix seconds, and its id."""
 _JSON_BYTES = 16_000_000
 _LOOK_S = 0.3
 _FIELDS = ("file", "coverage", "webhook")
 """Of a job's form."""
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "Audio files in a form, or a list of files that the server may read.",
-        "content": {
-            FORM: {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "additionalProperties": False,
-                    "properties": {
-                        "file": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}},
-                        "coverage": {"type": "string", "enum": ["full", "sparse"], "default": "full"},
-                        "webhook": {"type": "string", "format": "uri"},
-                    },
-                }
-            },
-            "application/json": {
-                "schema": JobRequest.model_json_schema(ref_template="#/components/schemas/{model}"),
-                "example": EXAMPLE,
-            },
-        },
-    }
-}
 
 
 async def find(request: Request, job_id: str, caller: Caller) -> Job:
@@ -90,7 +68,13 @@ def router(settings: Settings) -> APIRouter:
         **responses(400, 401, 403, 413, 415, 422, 429, 503),
     }
     seen, changed = responses(401, 403, 404, 422, 429), responses(401, 403, 404, 409, 422, 429)
-    routes.post("", status_code=202, summary="Score many stems", openapi_extra=_BODY, responses=made)(make_job)
+    routes.post("", status_code=202, summary="Score many stems", openapi_extra=BODY, responses=made)(make_job)
+    routes.get(
+        "",
+        summary="Your jobs, newest first",
+        responses=responses(401, 403, 422, 429, 503),
+        dependencies=[asks_only("limit", "cursor")],
+    )(list_jobs)
     bare = [asks_only()]
     routes.get("/{job_id}", summary="How far a job is", responses=seen, dependencies=bare)(get_job)
     routes.get(
@@ -106,7 +90,7 @@ def router(settings: Settings) -> APIRouter:
         response_class=Response,
         responses={
             200: {
-                "description": "The rows, in the order of the job's files.",
+                "description": "The rows, in the order of the job's files, each with its place as 'index', from 0.",
                 "content": {
                     results.JSONL_TYPE: {"schema": {"type": "string"}},
                     results.PARQUET_TYPE: {"schema": {"type": "string", "format": "binary"}},
@@ -134,7 +118,7 @@ async def make_job(request: Request, response: Response, caller: Caller) -> Body
     if not jobs.ready:
         raise Problem(503, "not_ready", "found a queue that takes no jobs now", {"Retry-After": "5"})
     if sum((await asyncio.to_thread(jobs.store.count_unfinished)).values()) >= settings.max_jobs:
-        raise Problem(503, "queue_full", f"found {settings.max_jobs} jobs that have not ended", {"Retry-After": "30"})
+        raise _full(settings)  # said again when the job is made, but here it spares the upload
     job_id = uuid.uuid4().hex
     kind = media_type(request)
     if kind == FORM:
@@ -144,12 +128,12 @@ async def make_job(request: Request, response: Response, caller: Caller) -> Body
             check_fields(form, _FIELDS, {name: f"'{name}' {in_json}" for name in ("manifest", "paths")})
             asked = _asked({k: v for k, v in form.items() if k != "file"})
             job = _new(job_id, asked, _owner(request, caller), settings)
-            await _keep_uploads(form, jobs.folder_of(job_id), settings, partial(jobs.submit, job))
+            await _keep_uploads(form, jobs.folder_of(job_id), settings, partial(_submit, jobs, job, settings))
     elif kind == "application/json":
         asked = await _read_json(request)
         job = _new(job_id, asked, _owner(request, caller), settings)
         files = await asyncio.to_thread(_named, asked, settings)
-        await asyncio.to_thread(jobs.submit, job, files)
+        await _submit(jobs, job, settings, files)
     else:
         found = f"content type {kind!r}" if kind else "no content type"
         raise Problem(415, "unsupported_media_type", f"found {found}; needed: {FORM} or application/json")
@@ -157,6 +141,24 @@ async def make_job(request: Request, response: Response, caller: Caller) -> Body
     assert kept is not None  # just made; for the type checker
     response.headers["Location"] = f"/v1/jobs/{job_id}"
     return body_of(kept)
+
+
+async def list_jobs(
+    request: Request,
+    caller: Caller,
+    limit: Annotated[int, Query(ge=1, le=500, description="most that are listed at once")] = 50,
+    cursor: Annotated[
+        str | None, Query(pattern=_CURSOR, description="'next' of the list that this one follows")
+    ] = None,
+) -> BodyOfJobs:
+    """List the caller's jobs that are kept, those of others never."""
+    jobs: Jobs = request.app.state.jobs
+    made, _, last = (cursor or "").partition("-")
+    before = (float(made), last) if cursor else None
+    found = await asyncio.to_thread(jobs.store.jobs, _owner(request, caller), limit + 1, before)
+    listed = found[:limit]
+    follows = f"{listed[-1].created_s!r}-{listed[-1].id}" if len(found) > limit else None
+    return BodyOfJobs(jobs=[body_of(job) for job in listed], next=follows)
 
 
 async def get_job(job: Found) -> BodyOfJob:
@@ -212,6 +214,15 @@ async def delete_job(request: Request, job: Found) -> None:
     if not job.ended:
         raise Problem(409, "not_ended", f"found a job that is {job.state}; needed: one that has ended; cancel it first")
     await asyncio.to_thread(jobs.delete, job.id)
+
+
+def _full(settings: Settings) -> Problem:
+    return Problem(503, "queue_full", f"found {settings.max_jobs} jobs that have not ended", {"Retry-After": "30"})
+
+
+async def _submit(jobs: Jobs, job: NewJob, settings: Settings, files: list[tuple[str, str]]) -> None:
+    if not await asyncio.to_thread(jobs.submit, job, files):
+        raise _full(settings)
 
 
 def _owner(request: Request, caller: str) -> str:
@@ -277,7 +288,7 @@ async def _keep_uploads(form: FormData, folder: Path, settings: Settings, submit
             path = folder / str(n)
             await save(upload, path)
             files.append((_clean(upload.filename or f"file {n}"), str(path)))
-        await asyncio.to_thread(submit, files)
+        await submit(files)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from provenance.scorer import Coverage
 from service.job_records import Job, JobState
+from service.uploads import FORM
 
 EXAMPLE = {"manifest": "/data/vendor/manifest.csv", "coverage": "full", "webhook": "https://example.org/hook"}
 
@@ -30,6 +31,33 @@ class JobRequest(BaseModel):
         max_length=2000,
         description="told at the end, in the manner of Standard Webhooks; allowed hosts only",
     )
+
+
+BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "Audio files in a form, or a list of files that the server may read.",
+        "content": {
+            FORM: {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "file": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}},
+                        "coverage": {"type": "string", "enum": ["full", "sparse"], "default": "full"},
+                        "webhook": {"type": "string", "format": "uri"},
+                    },
+                }
+            },
+            "application/json": {
+                "schema": JobRequest.model_json_schema(ref_template="#/components/schemas/{model}"),
+                "example": EXAMPLE,
+            },
+        },
+    }
+}
+"""What is sent to make a job, for the OpenAPI document."""
 
 
 class FileCounts(BaseModel):
@@ -60,6 +88,18 @@ class BodyOfJob(BaseModel):
     )
     events: str = Field(
         description="where progress is told", examples=["/v1/jobs/5f0c8b1e2d3a4f5e9b7c6d5e4f3a2b1c/events"]
+    )
+
+
+class BodyOfJobs(BaseModel):
+    """Jobs, newest first."""
+
+    model_config = ConfigDict(title="Jobs")
+
+    jobs: list[BodyOfJob]
+    next: str | None = Field(
+        description="the 'cursor' of what follows; null at the end",
+        examples=["1764450000.25-5f0c8b1e2d3a4f5e9b7c6d5e4f3a2b1c"],
     )
 
 

@@ -19,31 +19,32 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy.exc
 from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID
 
 from service import webhook
+from service.durable import Running, Stopped
 from service.errors import StartError
 from service.job_records import NewJob, Row
 from service.pool import Pool
 from service.settings import Settings
-from service.store import Store, engine_for
+from service.store import Store
+from service.tables import engine_for
 from service.worker import Outcome, Refused, Task
 
 AT_ONCE = 2
 """Jobs that run at once, so that a small one does not wait for a large one to end."""
+TOLD_AT_ONCE = 16
+"""Webhooks told at once, in a queue of their own: one that does not answer holds up no job, and few others."""
 _QUEUE = "stem-jobs"
+_TELLING = "stem-webhooks"
 _POLL_S = 0.5
 _SWEEP_S = 600.0
 _PATIENCE_S = 2.0
-_AGAIN_S = 5.0
 _log = logging.getLogger("service.jobs")
-
-
-class _Stopped(BaseException):
-    """The service stops: not an Exception, so that the queue keeps the job as begun and runs it at the next start."""
 
 
 @DBOS.dbos_class("Jobs")
@@ -64,8 +65,7 @@ class Jobs(DBOSConfiguredInstance):
         self._settings, self._pool, self._note, self._stopping = settings, pool, note, stopping
         self._folder = settings.state_folder / "jobs"
         self._roots = tuple(str(root) for root in settings.manifest_roots)
-        self._running: set[str] = set()
-        self._all_stopped = threading.Condition()
+        self._running = Running(stopping)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._open = self._launched = False
@@ -104,7 +104,7 @@ class Jobs(DBOSConfiguredInstance):
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeper
         if self._launched:
-            await asyncio.to_thread(self._wait_for_running)
+            await asyncio.to_thread(self._running.wait, self._settings.shutdown_s)
             await asyncio.to_thread(DBOS.destroy)
             self.store.close()
 
@@ -116,15 +116,20 @@ class Jobs(DBOSConfiguredInstance):
         """
         return self._folder / job_id
 
-    def submit(self, job: NewJob, files: Sequence[tuple[str, str]]) -> None:
-        """Keep a job and queue it.
+    def submit(self, job: NewJob, files: Sequence[tuple[str, str]]) -> bool:
+        """Keep a job and queue it, unless as many as may be have not ended.
 
         Args:
             job: what was accepted.
             files: name and path of each.
+
+        Returns:
+            Whether it is kept.
         """
-        self.store.create(job, files)
+        if not self.store.create(job, files, self._settings.max_jobs):
+            return False
         self._enqueue(job.id)
+        return True
 
     def delete(self, job_id: str) -> None:
         """Forget an ended job: its rows, its queue entry, its uploads.
@@ -133,24 +138,26 @@ class Jobs(DBOSConfiguredInstance):
             job_id: its id.
         """
         self.store.delete(job_id)
-        DBOS.delete_workflow(job_id)
+        DBOS.delete_workflows([job_id, _telling(job_id)])
         shutil.rmtree(self.folder_of(job_id), ignore_errors=True)
 
     @DBOS.workflow(name="run_job", max_recovery_attempts=1_000_000)  # a file in flight twice is given up, not a job
     def run(self, job_id: str) -> None:
-        """Score the files of a job that are not finished, then tell its webhook.
+        """Score the files of a job that are not finished, then have its webhook told.
 
         Args:
             job_id: its id.
         """
-        with self._counted(job_id):
-            while True:
-                try:
-                    return self._run(job_id)
-                except Exception:  # the database is away, say; the queue would take it for the end of the job
-                    _log.exception("job interrupted", extra={"job": job_id})
-                    if self._stopping.wait(_AGAIN_S):
-                        raise _Stopped from None
+        self._running.go_on(job_id, partial(self._run, job_id))
+
+    @DBOS.workflow(name="tell_webhook", max_recovery_attempts=1_000_000)
+    def tell(self, job_id: str) -> None:
+        """Tell the webhook of a job that has ended.
+
+        Args:
+            job_id: its id.
+        """
+        self._running.go_on(_telling(job_id), partial(self._tell, job_id))
 
     def _run(self, job_id: str) -> None:
         self.store.start(job_id, _error("crashed", "a file that was in flight when the service was killed twice"))
@@ -162,11 +169,12 @@ class Jobs(DBOSConfiguredInstance):
             for lane in [lanes.submit(self._lane, job_id, job.coverage, rows) for _ in range(self._pool.n_workers)]:
                 lane.result()
         if self._stopping.is_set():
-            raise _Stopped
+            raise Stopped
         self.store.end(job_id)
         shutil.rmtree(self.folder_of(job_id), ignore_errors=True)
         if job.webhook_url and job.webhook_state == "waiting":
-            self._tell(job_id, job.webhook_url)
+            with SetWorkflowID(_telling(job_id)):  # once, however often this runs
+                DBOS.enqueue_workflow(_TELLING, self.tell, job_id)
 
     def _lane(self, job_id: str, coverage: str, rows: _Shared) -> None:
         uploads = self.folder_of(job_id)
@@ -199,23 +207,11 @@ class Jobs(DBOSConfiguredInstance):
                     return None
                 _log.warning("job waits for a worker: %s", error)
 
-    def _tell(self, job_id: str, url: str) -> None:
+    def _tell(self, job_id: str) -> None:
         job = self.store.job(job_id)
-        secret = self._settings.webhook_secret
-        if job is None or secret is None:  # deleted since, or restarted without a secret to sign with
-            self.store.note_webhook(job_id, "failed")
-            return
-        body = webhook.body_of(job)
-        for k in range(self._settings.webhook_tries):
-            fault = webhook.send(url, job_id, body, secret.get_secret_value())
-            if not fault:
-                self.store.note_webhook(job_id, "delivered")
-                return
-            _log.warning("webhook not delivered", extra={"job": job_id, "try": k + 1, "fault": fault})
-            last = k + 1 == self._settings.webhook_tries
-            if not last and self._stopping.wait(self._settings.webhook_wait_s * 2**k):
-                raise _Stopped
-        self.store.note_webhook(job_id, "failed")
+        if job is not None and job.webhook_state == "waiting":
+            heard = webhook.deliver(job, self._settings, self._stopping)
+            self.store.note_webhook(job_id, "delivered" if heard else "failed")
 
     def _launch(self) -> None:
         folder, url = self._settings.state_folder, self._settings.database_url
@@ -238,6 +234,7 @@ class Jobs(DBOSConfiguredInstance):
             DBOS.launch()
             self._launched = True
             DBOS.register_queue(_QUEUE, worker_concurrency=AT_ONCE, polling_interval_sec=_POLL_S)
+            DBOS.register_queue(_TELLING, worker_concurrency=TOLD_AT_ONCE, polling_interval_sec=_POLL_S)
         except Exception as error:  # SQLAlchemy's, the driver's or the queue's: there is no common base
             where = "STEM_DATABASE_URL" if url else str(folder)
             raise StartError(
@@ -257,23 +254,6 @@ class Jobs(DBOSConfiguredInstance):
         for folder in self._folder.iterdir():
             if folder.name not in known:  # an upload that the end of the service cut short
                 shutil.rmtree(folder, ignore_errors=True)
-
-    @contextlib.contextmanager
-    def _counted(self, job_id: str) -> Iterator[None]:
-        with self._all_stopped:
-            if self._stopping.is_set():
-                raise _Stopped
-            self._running.add(job_id)
-        try:
-            yield
-        finally:
-            with self._all_stopped:
-                self._running.discard(job_id)
-                self._all_stopped.notify_all()
-
-    def _wait_for_running(self) -> None:
-        with self._all_stopped:
-            self._all_stopped.wait_for(lambda: not self._running, self._settings.shutdown_s)
 
     async def _sweep(self) -> None:
         while True:
@@ -296,6 +276,10 @@ class _Shared:
         """Return the next row, or None at the end."""
         with self._lock:
             return next(self._rows, None)
+
+
+def _telling(job_id: str) -> str:
+    return f"{job_id}-webhook"
 
 
 def _instance(file: Path) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from provenance.errors import UnreadableAudio
+from service.errors import lacking
 from service.problems import Problem
 from service.worker import Task, open_file
 
@@ -32,6 +33,7 @@ def read(manifest: str, roots: tuple[str, ...], limit: int) -> list[tuple[str, s
 
     Raises:
         Problem: 422 for a manifest that cannot be read, lies elsewhere, or names none or too many.
+        OSError: the machine has no descriptor or memory left for it.
     """
     if not roots:
         raise Problem(422, "manifests_off", "found a manifest; needed: a service with STEM_MANIFEST_ROOTS")
@@ -45,6 +47,8 @@ def read(manifest: str, roots: tuple[str, ...], limit: int) -> list[tuple[str, s
     except UnreadableAudio as error:
         raise Problem(422, error.code, f"manifest: found {error.found}; needed: {error.needed}") from error
     except (ValueError, KeyError, OSError) as error:  # pyarrow's and json's errors are ValueErrors
+        if lacking(error):
+            raise
         needed = f"CSV, JSON Lines or Parquet with a column {COLUMN!r}"
         raise Problem(422, "bad_manifest", f"manifest: found {_said(error)}; needed: {needed}") from error
     return checked(names, Path(manifest).parent, roots, limit)

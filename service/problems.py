@@ -15,10 +15,15 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import lacking
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger("service.problems")
+_METHODS = ("GET", "HEAD", "POST", "DELETE")
+"""Of all routes."""
 
 _WHAT_TO_DO = {
     400: "Correct the request; see /openapi.json.",
@@ -26,7 +31,7 @@ _WHAT_TO_DO = {
     403: "Call from an allowed origin, or from a program.",
     404: "Check the address; see /openapi.json for what there is.",
     405: "Use a method named in the Allow header.",
-    409: "Wait until the state allows it.",
+    409: "See in 'detail' what state the job is in.",
     413: "Send a smaller body, or one file per request.",
     415: "Send WAV, FLAC, OGG, Opus, MP3, AIFF or m4a, with its content type or as a form's file.",
     422: "Correct what is named in 'detail'.",
@@ -34,6 +39,15 @@ _WHAT_TO_DO = {
     500: "Try again; if it stays, report it with the request id.",
     503: "Try again after as long as Retry-After says.",
 }
+
+_WHAT_TO_DO_ABOUT = {
+    "ended": "Nothing is left to cancel: fetch the results, or delete the job.",
+    "not_ended": "Cancel the job or follow its events, and delete it when it has ended.",
+    "manifests_off": "Upload the files, or ask who runs the service to set STEM_MANIFEST_ROOTS.",
+    "webhooks_off": "Leave the webhook out and follow the job's events, or ask who runs the service to set "
+    "STEM_WEBHOOK_HOSTS and STEM_WEBHOOK_SECRET.",
+}
+"""Of codes for which the words of their status do not fit."""
 
 
 class ProblemBody(BaseModel):
@@ -98,7 +112,7 @@ def problem_response(problem: Problem, request_id: str) -> Response:
         "status": problem.status,
         "detail": problem.detail,
         "code": problem.code,
-        "todo": _WHAT_TO_DO.get(problem.status, ""),
+        "todo": _WHAT_TO_DO_ABOUT.get(problem.code) or _WHAT_TO_DO.get(problem.status, ""),
         "request_id": request_id,
         **problem.more,
     }
@@ -126,7 +140,10 @@ def install(app: FastAPI, words: Mapping[int, str]) -> None:
     """
 
     async def on_problem(request: Request, error: Exception) -> Response:
-        return problem_response(_as_problem(error, words), request_id_of(request.scope))
+        problem = _as_problem(error, words)
+        if problem.status == 405:  # the framework names the methods of one route only
+            problem.headers["Allow"] = ", ".join(_allowed(request))
+        return problem_response(problem, request_id_of(request.scope))
 
     for kind in (Problem, HTTPException, RequestValidationError, ClientDisconnect, Exception):
         app.add_exception_handler(kind, on_problem)
@@ -180,6 +197,12 @@ class ProblemsOnly:
         await self._app(scope, receive, sent)
 
 
+def _allowed(request: Request) -> list[str]:
+    routes: list[BaseRoute] = request.app.routes
+    scopes = [{**request.scope, "method": method} for method in _METHODS]
+    return [s["method"] for s in scopes if any(route.matches(s)[0] is Match.FULL for route in routes)]
+
+
 def _as_problem(error: Exception, words: Mapping[int, str]) -> Problem:
     if isinstance(error, Problem):
         return error
@@ -196,6 +219,10 @@ def _as_problem(error: Exception, words: Mapping[int, str]) -> Problem:
         return Problem(503, "no_database", detail, {"Retry-After": "10"})
     if isinstance(error, ClientDisconnect):  # nobody reads this but the log
         return Problem(400, "client_left", "found the end of the connection in the middle of the body")
+    if lacked := lacking(error):
+        _log.error("request failed: %s", error)
+        detail = f"found a server without what it takes ({lacked}); needed: a later try"
+        return Problem(503, "out_of_resources", detail, {"Retry-After": "5"})
     _log.error("request failed", exc_info=error)
     return Problem(500, "internal", "an error of the service, written to its log")
 

@@ -15,13 +15,13 @@ _BATCH = 2000
 
 
 def jsonl(rows: Iterable[Row]) -> Iterator[str]:
-    """Yield a line for each file: the verdict plus its ``path``, as the shell prints it.
+    """Yield a line for each file: its ``index`` in the job, and the verdict plus its ``path``, as the shell prints it.
 
     Args:
         rows: finished files.
     """
     for row in rows:
-        name = json.dumps({"path": row.name})[:-1]
+        name = json.dumps({"index": row.n, "path": row.name})[:-1]
         if row.state == "done" and row.body is not None:
             yield f"{name}, {row.body[1:]}\n"
         elif row.state == "error":
@@ -44,6 +44,7 @@ def write_parquet(rows: Iterable[Row], file: Path) -> None:
     text, number, whole = pa.string(), pa.float64(), pa.int64()
     schema = pa.schema(
         [
+            ("index", whole),
             *((name, text) for name in ("path", "status", "origin", "processing", "family", "layers", "model")),
             *((name, number) for name in ("p_separated", "confidence", "sdr_ceiling_db", "sdr_low_db", "sdr_high_db")),
             *((name, number) for name in ("p_dry", "p_hybrid", "p_wet", "duration_s")),
@@ -60,7 +61,7 @@ def write_parquet(rows: Iterable[Row], file: Path) -> None:
     )
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for some in _batches(rows):
-            writer.write_table(pa.Table.from_pylist([_flat(row) for row in some], schema))
+            writer.write_table(pa.Table.from_pylist([{"index": row.n, **_flat(row)} for row in some], schema))
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -24,6 +24,8 @@ def main(host: str = "127.0.0.1", port: int = 8000) -> None:
         SystemExit: with status 2 and a message where the service cannot start.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the workers are the parallelism
+    import logging.config
+
     import uvicorn
     from pydantic import ValidationError
 
@@ -32,7 +34,7 @@ def main(host: str = "127.0.0.1", port: int = 8000) -> None:
     from service.app import create_app
     from service.errors import StartError
     from service.observe import log_config
-    from service.settings import Settings, check_exposure
+    from service.settings import Settings, check_exposure, misspelt
 
     stopping = threading.Event()
 
@@ -46,6 +48,9 @@ def main(host: str = "127.0.0.1", port: int = 8000) -> None:
 
     try:
         settings = Settings()
+        logging.config.dictConfig(log_config(settings.log_level))
+        for words in misspelt(os.environ):
+            logging.getLogger("service").warning(words)
         check_exposure(settings, host)
         bundle.load(settings.model)  # said here, in one line, rather than by every worker
         app = create_app(settings, host, stopping)
@@ -85,4 +90,4 @@ def _said(message: str) -> int:
 
 
 if __name__ == "__main__":
-    main(os.environ.get("STEM_HOST", "127.0.0.1"), int(os.environ.get("STEM_PORT", "8000")))
+    main(os.environ.pop("STEM_HOST", "127.0.0.1"), int(os.environ.pop("STEM_PORT", "8000")))

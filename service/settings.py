@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +20,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from service.errors import StartError
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+_OTHERS = ("STEM_NETS", "STEM_CORPUS")
+"""Variables of the training and of the tests."""
+_INSTEAD = {"STEM_HOST": "needed: --host", "STEM_PORT": "needed: --port"}
+"""``python -m service.run`` takes them out of the environment; ``stem-provenance serve`` has options."""
 
 Words = Annotated[tuple[str, ...], NoDecode]
 """Several words in one variable, parted by commas."""
@@ -148,6 +156,25 @@ def check_exposure(settings: Settings, host: str) -> None:
     )
 
 
+def misspelt(variables: Iterable[str]) -> list[str]:
+    """Return what to say of variables that look like settings and are none.
+
+    Args:
+        variables: names of all variables of the environment; case does not matter.
+
+    >>> misspelt(["STEM_WORKERS", "STEM_WORKER", "PATH"])
+    ['found the variable STEM_WORKER, which is no setting; nearest: STEM_WORKERS']
+    """
+    known = [f"STEM_{name.upper()}" for name in Settings.model_fields]
+    said = []
+    for name in sorted(variables):
+        if name.upper().startswith("STEM_") and name.upper() not in (*known, *_OTHERS):
+            near = difflib.get_close_matches(name.upper(), known, 1, 0)
+            hint = _INSTEAD.get(name.upper(), f"nearest: {near[0]}")
+            said.append(f"found the variable {name}, which is no setting; {hint}")
+    return said
+
+
 def main() -> None:
     """Print every setting: its variable, its default, what it is."""
     for name, field in Settings.model_fields.items():
@@ -157,4 +184,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # its reader has seen enough; what is left must not be written at the exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

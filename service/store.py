@@ -1,4 +1,4 @@
-"""The job store: one table of jobs and one of their files, in SQLite or PostgreSQL.
+"""The job store: jobs and their files, each a row that is kept.
 
 Every file has its row from the moment its job is accepted, and a row only changes its state, so that whatever is
 killed when, each file is there once.
@@ -6,71 +6,19 @@ killed when, each file is there once.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy import event
 
 from service.job_records import ENDED, Job, NewJob, Row, RowState
+from service.tables import FILES, JOBS, TABLES
 
 ROW_TRIES = 2
 """A file in flight when the service was killed runs again once; a file that was twice in flight is to blame."""
 _CHUNK = 500
-
-_tables = sa.MetaData()
-_jobs = sa.Table(
-    "stem_jobs",
-    _tables,
-    sa.Column("id", sa.String(32), primary_key=True),
-    sa.Column("instance", sa.String(32), nullable=False, index=True),
-    sa.Column("owner", sa.String(64), nullable=False, index=True),
-    sa.Column("state", sa.String(12), nullable=False),
-    sa.Column("coverage", sa.String(8), nullable=False),
-    sa.Column("created_s", sa.Float, nullable=False),
-    sa.Column("finished_s", sa.Float),
-    sa.Column("webhook_url", sa.Text),
-    sa.Column("webhook_state", sa.String(12), nullable=False),
-)
-_rows = sa.Table(
-    "stem_job_files",
-    _tables,
-    sa.Column("job", sa.String(32), sa.ForeignKey("stem_jobs.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("n", sa.Integer, primary_key=True),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("path", sa.Text, nullable=False),
-    sa.Column("state", sa.String(12), nullable=False),
-    sa.Column("tries", sa.Integer, nullable=False),
-    sa.Column("body", sa.Text),
-    sa.Index("stem_job_files_state", "job", "state"),
-)
-
-
-def engine_for(url: str) -> sa.Engine:
-    """Return an engine for SQLite or PostgreSQL.
-
-    Args:
-        url: such as ``sqlite:////var/lib/stem/jobs.sqlite`` or ``postgresql://user:password@host/database``.
-
-    Raises:
-        ValueError: another database.
-    """
-    parsed = sa.make_url(url)
-    kind = parsed.get_backend_name()
-    if kind == "postgresql":
-        return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
-    if kind != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        raise ValueError(f"found {kind}; needed: a sqlite file or postgresql")
-    engine = sa.create_engine(parsed, connect_args={"timeout": 30})
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _: object) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA foreign_keys=ON")
-
-    return engine
 
 
 class Store:
@@ -84,7 +32,8 @@ class Store:
     def __init__(self, engine: sa.Engine, instance: str) -> None:
         self._engine = engine
         self._instance = instance
-        _tables.create_all(engine)
+        self._making = threading.Lock()  # no other process makes jobs of this instance
+        TABLES.create_all(engine)
 
     def check(self) -> None:
         """Reach the database.
@@ -95,20 +44,26 @@ class Store:
         with self._engine.connect() as connection:
             connection.execute(sa.select(1))
 
-    def create(self, job: NewJob, files: Sequence[tuple[str, str]]) -> None:
-        """Keep a new job.
+    def create(self, job: NewJob, files: Sequence[tuple[str, str]], most: int) -> bool:
+        """Keep a new job, unless there are as many already as may be.
 
         Args:
             job: what was accepted.
             files: name and path of each.
+            most: jobs of this service that may have not ended, this one included.
+
+        Returns:
+            Whether it is kept.
         """
         rows = [
             {"job": job.id, "n": n, "name": name, "path": path, "state": "waiting", "tries": 0}
             for n, (name, path) in enumerate(files)
         ]
-        with self._engine.begin() as connection:
+        with self._making, self._engine.begin() as connection:
+            if sum(self._count_unfinished(connection).values()) >= most:
+                return False
             connection.execute(
-                _jobs.insert().values(
+                JOBS.insert().values(
                     id=job.id,
                     instance=self._instance,
                     owner=job.owner,
@@ -119,7 +74,8 @@ class Store:
                     webhook_state="waiting" if job.webhook_url else "none",
                 )
             )
-            connection.execute(_rows.insert(), rows)
+            connection.execute(FILES.insert(), rows)
+        return True
 
     def job(self, job_id: str) -> Job | None:
         """Return a job with its counts, or None.
@@ -128,37 +84,53 @@ class Store:
             job_id: its id.
         """
         with self._engine.connect() as connection:
-            found = connection.execute(_jobs.select().where(_jobs.c.id == job_id)).mappings().first()
+            found = connection.execute(JOBS.select().where(JOBS.c.id == job_id)).mappings().first()
             if found is None:
                 return None
             counted = connection.execute(
-                sa.select(_rows.c.state, sa.func.count()).where(_rows.c.job == job_id).group_by(_rows.c.state)
+                sa.select(FILES.c.state, sa.func.count()).where(FILES.c.job == job_id).group_by(FILES.c.state)
             )
             counts = cast("dict[RowState, int]", {str(state): int(n) for state, n in counted})
         return Job(**cast("dict[str, Any]", dict(found)), counts=counts)
 
+    def jobs(self, owner: str, limit: int, before: tuple[float, str] | None = None) -> list[Job]:
+        """Return an owner's jobs with their counts, newest first.
+
+        Args:
+            owner: whose.
+            limit: most that are returned.
+            before: start after the job of this time (Unix, in seconds) and id.
+        """
+        query = JOBS.select().where(JOBS.c.owner == owner)
+        if before is not None:
+            query = query.where(sa.tuple_(JOBS.c.created_s, JOBS.c.id) < sa.tuple_(*map(sa.literal, before)))
+        query = query.order_by(JOBS.c.created_s.desc(), JOBS.c.id.desc()).limit(limit)
+        with self._engine.connect() as connection:
+            found = [dict(job) for job in connection.execute(query).mappings()]
+            of_these = FILES.c.job.in_([job["id"] for job in found])
+            counted = sa.select(FILES.c.job, FILES.c.state, sa.func.count()).where(of_these)
+            counts: dict[str, dict[RowState, int]] = {job["id"]: {} for job in found}
+            for job_id, state, n in connection.execute(counted.group_by(FILES.c.job, FILES.c.state)):
+                counts[job_id][state] = n
+        return [Job(**job, counts=counts[job["id"]]) for job in found]
+
     def unfinished(self) -> list[str]:
         """Return the ids of this service's jobs that have not ended or whose webhook waits, oldest first."""
-        open_ = _jobs.c.state.not_in(ENDED) | (_jobs.c.webhook_state == "waiting")
-        query = sa.select(_jobs.c.id).where(_jobs.c.instance == self._instance, open_).order_by(_jobs.c.created_s)
+        open_ = JOBS.c.state.not_in(ENDED) | (JOBS.c.webhook_state == "waiting")
+        query = sa.select(JOBS.c.id).where(JOBS.c.instance == self._instance, open_).order_by(JOBS.c.created_s)
         with self._engine.connect() as connection:
             return [str(i) for i in connection.execute(query).scalars()]
 
     def ids(self) -> set[str]:
         """Return the ids of all jobs of this service."""
         with self._engine.connect() as connection:
-            query = sa.select(_jobs.c.id).where(_jobs.c.instance == self._instance)
+            query = sa.select(JOBS.c.id).where(JOBS.c.instance == self._instance)
             return {str(i) for i in connection.execute(query).scalars()}
 
     def count_unfinished(self) -> dict[str, int]:
         """Return how many jobs of this service have not ended, by state."""
-        query = (
-            sa.select(_jobs.c.state, sa.func.count())
-            .where(_jobs.c.instance == self._instance, _jobs.c.state.not_in(ENDED))
-            .group_by(_jobs.c.state)
-        )
         with self._engine.connect() as connection:
-            return {str(state): int(n) for state, n in connection.execute(query)}
+            return self._count_unfinished(connection)
 
     def start(self, job_id: str, crashed: str) -> None:
         """Mark a job as running; files that were in flight wait again, or have failed if that was their last try.
@@ -167,19 +139,17 @@ class Store:
             job_id: its id.
             crashed: the error of a file that was in flight too often, as JSON.
         """
-        in_flight = (_rows.c.job == job_id) & (_rows.c.state == "running")
+        in_flight = (FILES.c.job == job_id) & (FILES.c.state == "running")
         with self._engine.begin() as connection:
-            last = in_flight & (_rows.c.tries >= ROW_TRIES)
-            connection.execute(_rows.update().where(last).values(state="error", body=crashed))
-            connection.execute(_rows.update().where(in_flight).values(state="waiting"))
+            last = in_flight & (FILES.c.tries >= ROW_TRIES)
+            connection.execute(FILES.update().where(last).values(state="error", body=crashed))
+            connection.execute(FILES.update().where(in_flight).values(state="waiting"))
             connection.execute(
-                _jobs.update().where(_jobs.c.id == job_id, _jobs.c.state == "waiting").values(state="running")
+                JOBS.update().where(JOBS.c.id == job_id, JOBS.c.state == "waiting").values(state="running")
             )
-            cancelled = sa.select(_jobs.c.id).where(
-                _jobs.c.id == job_id, _jobs.c.state.in_(("cancelling", "cancelled"))
-            )
-            waiting = (_rows.c.job == job_id) & (_rows.c.state == "waiting") & sa.exists(cancelled)
-            connection.execute(_rows.update().where(waiting).values(state="cancelled"))
+            cancelled = sa.select(JOBS.c.id).where(JOBS.c.id == job_id, JOBS.c.state.in_(("cancelling", "cancelled")))
+            waiting = (FILES.c.job == job_id) & (FILES.c.state == "waiting") & sa.exists(cancelled)
+            connection.execute(FILES.update().where(waiting).values(state="cancelled"))
 
     def waiting(self, job_id: str) -> Iterator[Row]:
         """Yield the files that wait, in order; may be iterated while their states change.
@@ -210,9 +180,9 @@ class Store:
             job_id: its job.
             n: its place.
         """
-        this = (_rows.c.job == job_id) & (_rows.c.n == n) & (_rows.c.state == "waiting")
+        this = (FILES.c.job == job_id) & (FILES.c.n == n) & (FILES.c.state == "waiting")
         with self._engine.begin() as connection:
-            changed = connection.execute(_rows.update().where(this).values(state="running", tries=_rows.c.tries + 1))
+            changed = connection.execute(FILES.update().where(this).values(state="running", tries=FILES.c.tries + 1))
         return changed.rowcount == 1
 
     def finish(self, job_id: str, n: int, state: RowState, body: str | None) -> None:
@@ -224,10 +194,10 @@ class Store:
             state: the new one.
             body: the verdict or the error, as JSON.
         """
-        this = (_rows.c.job == job_id) & (_rows.c.n == n) & (_rows.c.state == "running")
-        tries = _rows.c.tries - (1 if state == "waiting" else 0)
+        this = (FILES.c.job == job_id) & (FILES.c.n == n) & (FILES.c.state == "running")
+        tries = FILES.c.tries - (1 if state == "waiting" else 0)
         with self._engine.begin() as connection:
-            connection.execute(_rows.update().where(this).values(state=state, body=body, tries=tries))
+            connection.execute(FILES.update().where(this).values(state=state, body=body, tries=tries))
 
     def end(self, job_id: str) -> None:
         """Mark a job whose files are all finished as done, or as cancelled where that was asked for.
@@ -235,10 +205,10 @@ class Store:
         Args:
             job_id: its id.
         """
-        state = sa.case((_jobs.c.state == "cancelling", "cancelled"), else_="done")
-        this = (_jobs.c.id == job_id) & _jobs.c.state.not_in(ENDED)
+        state = sa.case((JOBS.c.state == "cancelling", "cancelled"), else_="done")
+        this = (JOBS.c.id == job_id) & JOBS.c.state.not_in(ENDED)
         with self._engine.begin() as connection:
-            connection.execute(_jobs.update().where(this).values(state=state, finished_s=time.time()))
+            connection.execute(JOBS.update().where(this).values(state=state, finished_s=time.time()))
 
     def cancel(self, job_id: str) -> bool:
         """Cancel a job: what waits is not scored, what is in flight is finished. False where it has ended.
@@ -246,15 +216,15 @@ class Store:
         Args:
             job_id: its id.
         """
-        this = (_jobs.c.id == job_id) & _jobs.c.state.not_in(ENDED)
+        this = (JOBS.c.id == job_id) & JOBS.c.state.not_in(ENDED)
         with self._engine.begin() as connection:
-            if connection.execute(_jobs.update().where(this).values(state="cancelling")).rowcount == 0:
+            if connection.execute(JOBS.update().where(this).values(state="cancelling")).rowcount == 0:
                 return False
-            of_job = _rows.c.job == job_id
-            connection.execute(_rows.update().where(of_job & (_rows.c.state == "waiting")).values(state="cancelled"))
-            running = sa.select(_rows.c.n).where(of_job, _rows.c.state == "running")
-            over = (_jobs.c.id == job_id) & ~sa.exists(running)
-            connection.execute(_jobs.update().where(over).values(state="cancelled", finished_s=time.time()))
+            of_job = FILES.c.job == job_id
+            connection.execute(FILES.update().where(of_job & (FILES.c.state == "waiting")).values(state="cancelled"))
+            running = sa.select(FILES.c.n).where(of_job, FILES.c.state == "running")
+            over = (JOBS.c.id == job_id) & ~sa.exists(running)
+            connection.execute(JOBS.update().where(over).values(state="cancelled", finished_s=time.time()))
         return True
 
     def note_webhook(self, job_id: str, state: str) -> None:
@@ -265,7 +235,7 @@ class Store:
             state: ``delivered`` or ``failed``.
         """
         with self._engine.begin() as connection:
-            connection.execute(_jobs.update().where(_jobs.c.id == job_id).values(webhook_state=state))
+            connection.execute(JOBS.update().where(JOBS.c.id == job_id).values(webhook_state=state))
 
     def expired(self, before_s: float) -> list[str]:
         """Return this service's jobs that ended before a time.
@@ -273,7 +243,7 @@ class Store:
         Args:
             before_s: Unix time.
         """
-        query = sa.select(_jobs.c.id).where(_jobs.c.instance == self._instance, _jobs.c.finished_s < before_s)
+        query = sa.select(JOBS.c.id).where(JOBS.c.instance == self._instance, JOBS.c.finished_s < before_s)
         with self._engine.connect() as connection:
             return [str(i) for i in connection.execute(query).scalars()]
 
@@ -284,18 +254,26 @@ class Store:
             job_id: its id.
         """
         with self._engine.begin() as connection:
-            connection.execute(_rows.delete().where(_rows.c.job == job_id))
-            connection.execute(_jobs.delete().where(_jobs.c.id == job_id))
+            connection.execute(FILES.delete().where(FILES.c.job == job_id))
+            connection.execute(JOBS.delete().where(JOBS.c.id == job_id))
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
 
+    def _count_unfinished(self, connection: sa.Connection) -> dict[str, int]:
+        query = (
+            sa.select(JOBS.c.state, sa.func.count())
+            .where(JOBS.c.instance == self._instance, JOBS.c.state.not_in(ENDED))
+            .group_by(JOBS.c.state)
+        )
+        return {str(state): int(n) for state, n in connection.execute(query)}
+
     def _rows_after(self, job_id: str, last: int, states: tuple[RowState, ...]) -> list[Row]:
         query = (
-            sa.select(_rows.c.n, _rows.c.name, _rows.c.path, _rows.c.state, _rows.c.body)
-            .where(_rows.c.job == job_id, _rows.c.n > last, _rows.c.state.in_(states))
-            .order_by(_rows.c.n)
+            sa.select(FILES.c.n, FILES.c.name, FILES.c.path, FILES.c.state, FILES.c.body)
+            .where(FILES.c.job == job_id, FILES.c.n > last, FILES.c.state.in_(states))
+            .order_by(FILES.c.n)
             .limit(_CHUNK)
         )
         with self._engine.connect() as connection:

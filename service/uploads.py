@@ -20,6 +20,7 @@ RAW_TYPES = ("application/octet-stream", "application/ogg", "video/mp4")
 """Content types of a raw body besides ``audio/*``."""
 _FLUSH_BYTES = 1 << 20
 _ONE_FILE = "one file in the field 'file'; a job takes several: POST /v1/jobs"
+_FILE_PART = "a file with its name (with curl: -F file=@NAME)"
 MOST_FIELDS = 16
 """Text fields of a form that are read, so that one which is not known can be named."""
 _FIELD_BYTES = 64_000
@@ -72,11 +73,14 @@ async def form_of(request: Request, max_files: int, needed: str) -> AsyncIterato
         needed: said where it holds more.
 
     Raises:
-        Problem: 400 for more files or text fields than are read.
+        Problem: 400 for more files or text fields than are read, or for too long a text.
     """
     try:
         form = await request.form(max_files=max_files, max_fields=MOST_FIELDS, max_part_size=_FIELD_BYTES)
     except HTTPException as error:
+        if str(error.detail).startswith("Part exceeded"):  # of a part with a file name there is no such limit
+            detail = f"found a form field with over {_FIELD_BYTES} bytes of text; needed: for a file, {_FILE_PART}"
+            raise Problem(400, "bad_request", detail) from error
         most = {"Too many files": f"{max_files} files", "Too many fields": f"{MOST_FIELDS} text fields"}
         found = most.get(str(error.detail).split(".")[0])
         if found is None:
@@ -89,7 +93,7 @@ async def form_of(request: Request, max_files: int, needed: str) -> AsyncIterato
 
 
 def check_query(request: Request, known: Sequence[str], elsewhere: Mapping[str, str] | None = None) -> None:
-    """Refuse query parameters that a route does not have.
+    """Refuse query parameters that a route does not have, and those that come more than once.
 
     Args:
         request: any request.
@@ -97,13 +101,15 @@ def check_query(request: Request, known: Sequence[str], elsewhere: Mapping[str, 
         elsewhere: where else a name is taken, in words.
 
     Raises:
-        Problem: 422 that names the first such parameter and those that are known.
+        Problem: 422 that names such parameters, and for unknown ones those that are known.
     """
-    _check_names("query", "query parameter", list(request.query_params), known, elsewhere or {})
+    names = [name for name, _ in request.query_params.multi_items()]
+    _check_names("query", "query parameter", names, known, elsewhere or {})
+    _check_once("query", "query parameter", names)
 
 
 def check_fields(form: FormData, known: Sequence[str], elsewhere: Mapping[str, str] | None = None) -> None:
-    """Refuse fields that a form does not have.
+    """Refuse fields that a form does not have, those that come more than once, and a ``file`` that is none.
 
     Args:
         form: as it was sent.
@@ -111,12 +117,18 @@ def check_fields(form: FormData, known: Sequence[str], elsewhere: Mapping[str, s
         elsewhere: where else a name is taken, in words.
 
     Raises:
-        Problem: 422 that names the first such field and those that are known; with the code ``no_file`` where the form
-            has no file in the field ``file`` either.
+        Problem: 422 that names such fields, and for unknown ones those that are known; with the code ``no_file`` where
+            the form has no file in the field ``file`` either.
     """
-    no_file = not any(isinstance(value, UploadFile) for value in form.getlist("file"))
-    code = "no_file" if no_file else "invalid_request"
-    _check_names("body", "form field", [name for name, _ in form.multi_items()], known, elsewhere or {}, code)
+    of_file = [isinstance(value, UploadFile) for value in form.getlist("file")]
+    code = "invalid_request" if any(of_file) else "no_file"
+    names = [name for name, _ in form.multi_items()]
+    _check_names("body", "form field", names, known, elsewhere or {}, code)
+    if not all(of_file):
+        found = f"the form field 'file' without a file name in {of_file.count(False)} of {len(of_file)} places"
+        faults = [{"where": ["body", "file"], "fault": f"text; needed: {_FILE_PART}"}]
+        raise Problem(422, code, f"found {found}; needed: {_FILE_PART}", errors=faults)
+    _check_once("body", "form field", [name for name in names if name != "file"], code)
 
 
 def _check_names(
@@ -132,6 +144,13 @@ def _check_names(
     named = ", ".join(repr(name[:100]) for name in unknown[:5])
     faults = [{"where": [place, name[:100]], "fault": f"unknown; needed: {needed}"} for name in unknown[:5]]
     raise Problem(422, code, f"found the {kind} {named}; needed: {needed}{words}", errors=faults)
+
+
+def _check_once(place: str, kind: str, names: Sequence[str], code: str = "invalid_request") -> None:
+    for name in dict.fromkeys(names):
+        if (n := names.count(name)) > 1:
+            faults = [{"where": [place, name], "fault": f"{n} times; needed: once"}]
+            raise Problem(422, code, f"found the {kind} {name!r} {n} times; needed: once", errors=faults)
 
 
 async def save(upload: UploadFile, path: Path) -> None:

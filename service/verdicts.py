@@ -21,7 +21,7 @@ from service.worker import Outcome, Refused, Task
 
 router = APIRouter(prefix="/v1", tags=["verdicts"])
 
-STATUS_OF = {"not_audio": 415, "needs_extra": 415, "broken_extra": 415, "too_long": 413}
+STATUS_OF = {"not_audio": 415, "needs_extra": 415, "broken_extra": 415, "too_long": 413, "out_of_resources": 503}
 """HTTP status of a refusal by its code; any other is 422."""
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _BODY: dict[str, Any] = {
@@ -81,7 +81,8 @@ async def give_verdict(
             raise Problem(503, "no_worker", detail, {"Retry-After": "10"}) from error
     note(state.metrics, outcome)
     if isinstance(outcome, Refused):
-        raise Problem(STATUS_OF.get(outcome.code, 422), outcome.code, outcome.detail)
+        status = STATUS_OF.get(outcome.code, 422)
+        raise Problem(status, outcome.code, outcome.detail, {"Retry-After": "5"} if status == 503 else None)
     timing = {"Server-Timing": f"score;dur={outcome.seconds * 1e3:.2f}"}
     return Response(outcome.body, headers=timing, media_type="application/json")
 

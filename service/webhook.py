@@ -6,16 +6,20 @@ import base64
 import hashlib
 import hmac
 import json
+import logging
+import threading
 import time
 from urllib.parse import urlsplit
 
 import httpx
 
+from service.durable import Stopped
 from service.job_records import Job
 from service.problems import Problem
 from service.settings import Settings
 
 _TIMEOUT_S = 10.0
+_log = logging.getLogger("service.webhook")
 
 
 def check(url: str, settings: Settings) -> None:
@@ -95,6 +99,35 @@ def send(url: str, message_id: str, body: bytes, secret: str) -> str:
             return "" if answer.is_success else f"status {answer.status_code}"
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return f"{type(error).__name__}: {error}"
+
+
+def deliver(job: Job, settings: Settings, stopping: threading.Event) -> bool:
+    """Tell the webhook of a job, again until it is heard or no try is left.
+
+    Args:
+        job: that has ended and has a webhook.
+        settings: of the service.
+        stopping: set when the service is to stop.
+
+    Returns:
+        Whether it was heard; False also where the service was started again without a secret to sign with.
+
+    Raises:
+        Stopped: the service stops before the next try.
+    """
+    secret = settings.webhook_secret
+    if secret is None or job.webhook_url is None:
+        return False
+    body = body_of(job)
+    for k in range(settings.webhook_tries):
+        fault = send(job.webhook_url, job.id, body, secret.get_secret_value())
+        if not fault:
+            return True
+        _log.warning("webhook not delivered", extra={"job": job.id, "try": k + 1, "fault": fault})
+        last = k + 1 == settings.webhook_tries
+        if not last and stopping.wait(settings.webhook_wait_s * 2**k):
+            raise Stopped
+    return False
 
 
 def _listed(host: str, port: int | None, scheme: str, hosts: tuple[str, ...]) -> bool:

@@ -6,8 +6,10 @@ import json
 import os
 import resource
 import signal
+import stat
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -18,6 +20,7 @@ import numpy as np
 from provenance import audio
 from provenance.errors import ModelError, UnreadableAudio
 from provenance.scorer import Coverage, Scorer
+from service.errors import lacking
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Refused:
 
 
 Outcome: TypeAlias = Scored | Refused
-FATAL = frozenset({"memory_limit"})
+FATAL = frozenset({"memory_limit", "out_of_resources"})
 """After a refusal with one of these codes the worker is replaced."""
 
 
@@ -140,13 +143,13 @@ def answer(scorer: Scorer, task: Task, limits: Limits) -> Outcome:
             seconds = time.perf_counter() - started
         return Scored(json.dumps(verdict.to_dict(), allow_nan=False).encode(), verdict.origin, seconds)
     except UnreadableAudio as error:
-        return Refused(error.code, error.found, error.needed)
+        return _exhausted(error) or Refused(error.code, error.found, error.needed)
     except MemoryError:
         size_mb = limits.memory_bytes / 1e6
         return Refused("memory_limit", f"a file that takes over {size_mb:.0f} MB to score", "a smaller one")
     except Exception as error:  # one file must not end the worker, whatever its decoder raises
         found = f"a file that could not be scored ({type(error).__name__})"
-        return Refused("not_scored", found, "an undamaged file", traceback.format_exc())
+        return _exhausted(error) or Refused("not_scored", found, "an undamaged file", traceback.format_exc())
 
 
 def open_file(task: Task) -> BinaryIO:
@@ -157,21 +160,26 @@ def open_file(task: Task) -> BinaryIO:
 
     Raises:
         UnreadableAudio: it cannot be read, is no file, or lies elsewhere, links resolved.
+        OSError: the machine has no descriptor or memory left for it.
     """
     if task.roots is not None and not _below(task.path, task.roots):  # said before whether there is such a file
         raise _outside()
     try:
         descriptor = os.open(task.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
+        if lacking(error):
+            raise
         raise UnreadableAudio("", "not_readable", f"{error.strerror}", "a readable file") from error
-    file = os.fdopen(descriptor, "rb")
-    if not Path(task.path).is_file():
-        file.close()
-        raise UnreadableAudio("", "not_a_file", "neither a file nor a link to one", "a readable file")
-    if task.roots is not None and not _is_checked(descriptor, task.path, task.roots):
-        file.close()
-        raise _outside()
-    return file
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UnreadableAudio("", "not_a_file", "neither a file nor a link to one", "a readable file")
+        if task.roots is not None and not _is_checked(descriptor, task.path, task.roots):
+            raise _outside()
+        return os.fdopen(descriptor, "rb")  # its name is a number, so that no decoder's message tells the path
+    except BaseException:
+        with suppress(OSError):  # closed already, should memory run out within fdopen
+            os.close(descriptor)
+        raise
 
 
 def _below(path: str, roots: tuple[str, ...]) -> bool:
@@ -184,6 +192,11 @@ def _is_checked(descriptor: int, path: str, roots: tuple[str, ...]) -> bool:
         return _below(path, roots) and os.path.samestat(os.fstat(descriptor), os.lstat(os.path.realpath(path)))
     except OSError:
         return False
+
+
+def _exhausted(error: Exception) -> Refused | None:
+    lacked = lacking(error)
+    return Refused("out_of_resources", f"a server without what it takes ({lacked})", "a later try") if lacked else None
 
 
 def _outside() -> UnreadableAudio:

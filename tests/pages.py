@@ -32,6 +32,9 @@ _REFUSING = (
 _ELSEWHERE = {"bad_samples", "directory", "not_binary", "not_found", "not_seekable"}
 """Codes of sources that the service never hands to the decoder, which gets an open file from it."""
 
+_OWN_WORDS = problems._WHAT_TO_DO_ABOUT.keys()
+"""Codes that say what to do in words of their own."""
+
 
 def columns() -> str:
     """Return which columns of a manifest hold what, and the names they are found by."""
@@ -115,10 +118,11 @@ def codes() -> str:
             for call in _calls(ROOT / name, kind):
                 for code in _texts(call.args[place]) - _ELSEWHERE:
                     found.setdefault(STATUS_OF.get(code, 422), set()).add(code)
-    rows = [
-        (str(status), ", ".join(f"`{code}`" for code in sorted(of_status)), problems._WHAT_TO_DO[status])
-        for status, of_status in sorted(found.items())
-    ]
+    rows = []
+    for status, of_status in sorted(found.items()):
+        own = [f"`{code}`: {problems._WHAT_TO_DO_ABOUT[code]}" for code in sorted(of_status & _OWN_WORDS)]
+        general = [problems._WHAT_TO_DO[status]] if of_status - _OWN_WORDS else []
+        rows.append((str(status), ", ".join(f"`{code}`" for code in sorted(of_status)), " ".join(general + own)))
     return _table(("status", "`code`", "`todo`"), rows)
 
 

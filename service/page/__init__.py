@@ -21,6 +21,7 @@ def _file(name: str, media_type: str) -> Response:
 
 
 @router.get("/")
+@router.head("/")
 async def give_page() -> Response:
     """Return the page."""
     return _file("index.html", "text/html; charset=utf-8")

@@ -127,6 +127,18 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def workers(server: Server) -> list[int]:
+    """Return the processes of a server that hold a model."""
+    return [pid for pid in children(server.pid) if "multiprocessing.forkserver" in _command(pid) and not children(pid)]
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
 def alive(pid: int) -> bool:
     """Return whether a process runs (a zombie does not)."""
     try:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.service import sounds
-from tests.service.server import Server, wait_until
+from tests.service.server import Server, wait_until, workers
 from tests.service.test_problems import is_problem
 
 
@@ -91,11 +95,12 @@ def test_uploads_become_a_job_with_a_row_each(server: Server, wav: bytes) -> Non
         assert job["state"] == "done"
         assert (job["files"]["done"], job["files"]["error"]) == (2, 1)
         found = rows(client, job)
-        assert found[0] == {"path": "a.wav", **alone}
+        assert found[0] == {"index": 0, "path": "a.wav", **alone}
         assert found[1]["status"] == "error"
         assert found[1]["error"]["code"] == "not_audio"
         assert found[1]["error"]["message"].startswith("b.wav: ")
-        assert found[2] == {"path": "a.wav", **client.post("/v1/verdicts", files={"file": mp3}).json()}
+        assert found[1]["index"] == 1
+        assert found[2] == {"index": 2, "path": "a.wav", **client.post("/v1/verdicts", files={"file": mp3}).json()}
     wait_until(lambda: not (server.state / "jobs" / job["id"]).exists())  # uploads are deleted after the end
 
 
@@ -112,6 +117,7 @@ def test_a_manifest_names_files_below_allowed_folders(served: Server, root: Path
         found = rows(client, job)
     assert [row["path"] for row in found] == inside + outside
     assert [row["status"] for row in found[:3]] == ["ok"] * 3
+    assert [row.pop("index") for row in found] == list(range(len(found)))
     assert {k: v for k, v in found[0].items() if k != "path"} == {k: v for k, v in found[2].items() if k != "path"}
     codes = [row["error"]["code"] for row in found[3:]]
     assert codes == ["not_audio", "not_readable", *["outside_roots"] * 5]
@@ -129,11 +135,12 @@ def test_parquet_has_the_rows_of_json_lines(served: Server, root: Path) -> None:
     table = pq.read_table(io.BytesIO(asked.content)).to_pylist()
     assert pq.read_table(io.BytesIO(accepted.content)).to_pylist() == table
     assert [row["path"] for row in table] == [line["path"] for line in lines]
+    assert [row["index"] for row in table] == [line["index"] for line in lines] == [0, 1, 2]
     for row, line in zip(table, lines, strict=True):
         if line["status"] == "error":
             assert (row["status"], row["error_code"]) == ("error", line["error"]["code"])
             continue
-        assert {"path": row["path"], **json.loads(row["verdict"])} == line
+        assert {"index": row["index"], "path": row["path"], **json.loads(row["verdict"])} == line
         for name in ("origin", "p_separated", "confidence", "segments", "reasons", "model"):
             assert row[name] == line[name]
         assert row["duration_s"] == line["audio"]["duration_s"]
@@ -266,3 +273,60 @@ def test_unfinished_jobs_are_bounded(serve: Callable[..., Server], root: Path, w
         ended(client, job)
         assert client.post("/v1/jobs", files={"file": wav}).status_code == 202
     assert len(list((server.state / "jobs").iterdir())) <= 1
+
+
+def test_unfinished_jobs_are_bounded_also_when_they_come_together(serve: Callable[..., Server], wav: bytes) -> None:
+    """Twelve uploads that were all let in while there was room make as many jobs as may be, and leave no more files."""
+    server = serve(max_jobs=2)
+    begun = threading.Barrier(12)
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+
+    def halves() -> Iterator[bytes]:
+        yield head + wav[:1000]
+        begun.wait(60)
+        time.sleep(1.0)  # so that the service has seen the head of the last one too
+        yield wav[1000:] + b"\r\n--b--\r\n"
+
+    def post(_: int) -> httpx.Response:
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        return httpx.post(f"{server.url}/v1/jobs", content=halves(), headers=headers, timeout=60)
+
+    pids = workers(server)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)  # no job ends
+    try:
+        with ThreadPoolExecutor(12) as threads:
+            answers = list(threads.map(post, range(12)))
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    assert sorted(answer.status_code for answer in answers) == [202] * 2 + [503] * 10
+    for answer in answers:
+        if answer.status_code == 503:
+            is_problem(answer, 503, "queue_full")
+            assert int(answer.headers["retry-after"]) > 0
+    made = {answer.json()["id"] for answer in answers if answer.status_code == 202}
+    assert {folder.name for folder in (server.state / "jobs").iterdir()} <= made
+
+
+def test_jobs_are_listed_newest_first(serve: Callable[..., Server], wav: bytes) -> None:
+    """A client that lost an id finds its jobs, a page at a time, each as it is told alone."""
+    server = serve()
+    with server.client() as client:
+        assert client.get("/v1/jobs").json() == {"jobs": [], "next": None}
+        made = [client.post("/v1/jobs", files=[("file", wav)] * (k + 1)).json() for k in range(5)]
+        for job in made:
+            ended(client, job)
+        newest = [client.get(f"/v1/jobs/{job['id']}").json() for job in reversed(made)]
+        assert client.get("/v1/jobs").json() == {"jobs": newest, "next": None}
+        pages, cursor = [], {}
+        while cursor is not None:
+            page = client.get("/v1/jobs", params={"limit": 2, **cursor}).json()
+            pages.append(page["jobs"])
+            cursor = {"cursor": page["next"]} if page["next"] else None
+            client.delete(f"/v1/jobs/{page['jobs'][-1]['id']}")  # a cursor holds though its job is gone
+        assert pages == [newest[:2], newest[2:4], newest[4:]]
+        for wrong in ({"limit": 0}, {"limit": 501}, {"limit": "all"}, {"cursor": "x"}, {"cursor": ""}):
+            (name,) = wrong
+            problem = is_problem(client.get("/v1/jobs", params=wrong), 422, "invalid_request")
+            assert problem["detail"].startswith(f"query.{name}: ")

@@ -47,6 +47,7 @@ def test_a_killed_server_keeps_what_was_done_and_goes_on(serve: Callable[..., Se
             assert now["files"]["waiting"] == now["files"]["running"] == 0
         found = rows(client, job)
         assert [row["path"] for row in found] == names
+        assert [row.pop("index") for row in found] == list(range(60))
         verdicts: dict[str, dict[str, Any]] = {}
         for row in found:  # a file in flight at both kills, if there was one, is given up
             assert row["status"] == "ok" or row["error"]["code"] == "crashed"

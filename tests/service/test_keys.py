@@ -40,6 +40,7 @@ def test_keys_are_asked_for_hashed_and_rotated_without_a_restart(serve: Callable
         for method, path in (
             ("POST", "/v1/verdicts"),
             ("POST", "/v1/jobs"),
+            ("GET", "/v1/jobs"),
             ("GET", "/v1/jobs/0"),
             ("GET", "/v1/jobs/0?wait=1"),
             ("GET", "/metrics"),
@@ -66,6 +67,8 @@ def test_a_job_is_seen_by_its_own_key_only(serve: Callable[..., Server], tmp_pat
     with server.client() as client:
         job = client.post("/v1/jobs", files={"file": wav}, headers=mine).json()
         path = f"/v1/jobs/{job['id']}"
+        assert [one["id"] for one in client.get("/v1/jobs", headers=mine).json()["jobs"]] == [job["id"]]
+        assert client.get("/v1/jobs", headers=other).json()["jobs"] == []
         assert client.get(path, headers=mine).status_code == 200
         for method, end in (("GET", ""), ("GET", "/results"), ("GET", "/events"), ("POST", "/cancel"), ("DELETE", "")):
             is_problem(client.request(method, path + end, headers=other), 404, "no_such_job")

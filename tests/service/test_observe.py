@@ -54,6 +54,15 @@ def test_logs_are_json_with_the_request_id(server: Server) -> None:
     assert made.headers["x-request-id"] in ids
 
 
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz"])
+def test_probes_may_ask_for_the_head_alone(server: Server, path: str) -> None:
+    """HEAD is answered as GET is, without the body."""
+    with server.client() as client:
+        head, whole = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == whole.headers["content-type"]
+
+
 def test_the_schema_is_the_librarys_and_holds(server: Server, wav: bytes) -> None:
     """One JSON schema describes the library's verdicts and the service's."""
     with server.client() as client:

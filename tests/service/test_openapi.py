@@ -41,6 +41,7 @@ def api(keyed: tuple[Server, str]) -> Any:
         ("POST", "/v1/verdicts"),
         ("GET", "/v1/verdict.schema.json"),
         ("POST", "/v1/jobs"),
+        ("GET", "/v1/jobs"),
         ("GET", "/v1/jobs/{job_id}"),
         ("DELETE", "/v1/jobs/{job_id}"),
         ("GET", "/v1/jobs/{job_id}/events"),
@@ -75,7 +76,7 @@ def test_whatever_is_sent_is_answered_as_the_document_says(
 def test_every_operation_is_tried(api: Any) -> None:
     """The list above is the whole document."""
     tried = {
-        mark.args[1][k] for mark in test_whatever_is_sent_is_answered_as_the_document_says.pytestmark for k in range(11)
+        mark.args[1][k] for mark in test_whatever_is_sent_is_answered_as_the_document_says.pytestmark for k in range(12)
     }
     assert {(o.ok().method.upper(), o.ok().path) for o in api.get_all_operations()} == tried
 

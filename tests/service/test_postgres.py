@@ -100,6 +100,11 @@ def test_jobs_live_in_postgresql_and_survive_a_kill(serve: Callable[..., Server]
         server.start()
         now = ended(client, job)
         found = rows(client, job)
+        newer = client.post("/v1/jobs", files={"file": stems[0]}).json()
+        first = client.get("/v1/jobs", params={"limit": 1}).json()
+        second = client.get("/v1/jobs", params={"limit": 1, "cursor": first["next"]}).json()
+    assert [one["id"] for one in first["jobs"] + second["jobs"]] == [newer["id"], job["id"]]
+    assert second["jobs"][0]["files"]["done"] == 60
     assert now["files"]["done"] == 60
     assert [row["path"] for row in found] == [f"{k}.flac" for k in range(60)]
 

@@ -48,9 +48,12 @@ def test_the_frameworks_own_errors_are_problems(server: Server, method: str, pat
 
 
 def test_a_405_says_what_is_allowed(server: Server) -> None:
-    """A problem keeps the headers that its status must have."""
+    """A 405 has the header that it must have, with the methods of all routes of the address."""
     with server.client() as client:
         assert client.get("/v1/verdicts").headers["allow"] == "POST"
+        assert client.put("/v1/jobs").headers["allow"] == "GET, POST"
+        assert client.put("/v1/jobs/0").headers["allow"] == "GET, DELETE"
+        assert client.post("/healthz").headers["allow"] == "GET, HEAD"
 
 
 def test_a_foreign_host_header_is_refused(server: Server) -> None:
@@ -60,11 +63,14 @@ def test_a_foreign_host_header_is_refused(server: Server) -> None:
 
 
 def test_a_foreign_page_is_refused(server: Server, wav: bytes) -> None:
-    """A page of another site cannot use the service through a visitor's browser."""
-    headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+    """A page of another site cannot use the service through a visitor's browser; one of its own can."""
+    foreign = {"Origin": "https://evil.example"}
     with server.client() as client:
-        answer = client.post("/v1/verdicts", files={"file": wav}, headers=headers)
-    is_problem(answer, 403, "foreign_origin")
+        for headers in (foreign | {"Sec-Fetch-Site": "cross-site"}, foreign, {"Origin": "null"}):
+            answer = client.post("/v1/verdicts", files={"file": wav}, headers=headers)
+            is_problem(answer, 403, "foreign_origin")
+        own = {"Origin": f"{client.base_url.scheme}://{client.base_url.netloc.decode()}"}
+        assert client.post("/v1/verdicts", files={"file": wav}, headers=own).status_code == 200
 
 
 @pytest.mark.parametrize("name", list(sounds.hostile()))
@@ -156,6 +162,54 @@ def test_an_unknown_form_field_is_named(server: Server, path: str, files: dict[s
         problem = is_problem(client.post(path, files=files), 422, code)
     assert said in problem["detail"]
     assert problem["errors"][0]["where"][0] == "body"
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "code", "said"),
+    [
+        ("/v1/jobs", [("file", (None, "a.wav"))], "no_file", "'file' without a file name in 1 of 1 places"),
+        ("/v1/jobs", [("file", ("", b"x"))], "no_file", "'file' without a file name in 1 of 1 places"),
+        ("/v1/jobs", [("file", ("a.wav", b"x")), ("file", (None, "b.wav"))], "invalid_request", "in 1 of 2 places"),
+        ("/v1/verdicts", [("file", ("a.wav", b"x")), ("file", (None, "b.wav"))], "invalid_request", "-F file=@NAME"),
+        ("/v1/jobs", [("file", ("a.wav", b"x")), ("coverage", (None, "sparse")), ("coverage", (None, "full"))],
+         "invalid_request", "found the form field 'coverage' 2 times; needed: once"),
+        ("/v1/verdicts?coverage=sparse&coverage=full", [("file", ("a.wav", b"x"))],
+         "invalid_request", "found the query parameter 'coverage' 2 times; needed: once"),
+    ],
+)  # fmt: skip
+def test_a_field_that_would_be_dropped_is_named(
+    server: Server, path: str, fields: list[tuple[str, Any]], code: str, said: str
+) -> None:
+    """A text in the place of a file, and all but the last of several values, are refused rather than ignored."""
+    with server.client() as client:
+        problem = is_problem(client.post(path, files=fields), 422, code)
+    assert said in problem["detail"]
+    assert problem["errors"][0]["where"] in (["body", "file"], ["body", "coverage"], ["query", "coverage"])
+
+
+def test_a_file_sent_as_a_long_text_is_told_what_it_lacks(server: Server, wav: bytes) -> None:
+    """A file whose name is missing is longer than a text may be; the answer says how a file is sent."""
+    with server.client() as client:
+        for path in ("/v1/verdicts", "/v1/jobs"):
+            answer = client.post(path, files={"file": ("", wav)})
+            assert "a file with its name (with curl: -F file=@NAME)" in is_problem(answer, 400, "bad_request")["detail"]
+
+
+def test_what_to_do_fits_the_code(server: Server, wav: bytes) -> None:
+    """Nobody is told to wait for what never comes, or to correct what only the operator can."""
+    with server.client() as client:
+        job = client.post("/v1/jobs", files={"file": wav}).json()
+        path = f"/v1/jobs/{job['id']}"
+        wait_until(lambda: client.get(path).json()["state"] == "done")
+        assert "delete the job" in is_problem(client.post(f"{path}/cancel"), 409, "ended")["todo"]
+        many = client.post("/v1/jobs", files=[("file", wav)] * 50).json()
+        busy = client.delete(f"/v1/jobs/{many['id']}")
+        assert is_problem(busy, 409, "not_ended")["todo"].startswith("Cancel the job")
+        client.post(f"/v1/jobs/{many['id']}/cancel")
+        off = client.post("/v1/jobs", json={"paths": ["/a"]})
+        assert "STEM_MANIFEST_ROOTS" in is_problem(off, 422, "manifests_off")["todo"]
+        off = client.post("/v1/jobs", files={"file": wav}, data={"webhook": "https://example.org/"})
+        assert "ask who runs the service" in is_problem(off, 422, "webhooks_off")["todo"]
 
 
 def test_a_job_names_its_known_fields(server: Server) -> None:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from service.jobs import AT_ONCE
 from service.problems import Problem
 from service.settings import Settings
 from service.webhook import check
@@ -109,6 +111,24 @@ def test_a_webhook_that_waits_survives_a_kill(serve: Callable[..., Server], rece
         server.start()
         wait_until(lambda: client.get(f"/v1/jobs/{job['id']}").json()["webhook"] == "delivered")
     assert len(receiver.got) == 2
+
+
+def test_receivers_that_hang_hold_up_no_job(serve: Callable[..., Server], wav: bytes) -> None:
+    """While webhooks of more jobs than run at once get no answer, another job runs; a told one can be deleted."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and never says a word
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        server = serve(webhook_hosts=host, webhook_secret=SECRET)
+        with server.client() as client:
+            data = {"webhook": f"http://{host}/"}
+            told = [client.post("/v1/jobs", files={"file": wav}, data=data).json() for _ in range(AT_ONCE + 1)]
+            other = client.post("/v1/jobs", files={"file": wav}).json()
+            wait_until(lambda: client.get(f"/v1/jobs/{other['id']}").json()["state"] == "done", 30)
+            for job in told:
+                now = client.get(f"/v1/jobs/{job['id']}").json()
+                assert (now["state"], now["webhook"]) == ("done", "waiting")
+            assert client.delete(f"/v1/jobs/{told[0]['id']}").status_code == 204
+        assert server.stop() == 0
+    assert "Traceback" not in server.log
 
 
 SETTINGS = Settings(webhook_hosts=("hooks.example", "127.0.0.1:9000", "[::1]:80"), webhook_secret="x")  # type: ignore[arg-type]

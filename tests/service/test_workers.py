@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -12,25 +14,16 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import pytest
 
+from service import manifests, problems, worker
 from service.pool import Pool
 from service.worker import Limits, Outcome, Refused, Scored, Task
 from tests.service import sounds
-from tests.service.server import Server, alive, children, wait_until
+from tests.service.server import Server, alive, children, wait_until, workers
+from tests.service.test_jobs import ended, rows
 from tests.service.test_problems import is_problem
 from tests.sounds import encode, music
-
-
-def workers(server: Server) -> list[int]:
-    """Return the processes of a server that hold a model."""
-    return [pid for pid in children(server.pid) if "multiprocessing.forkserver" in _command(pid) and not children(pid)]
-
-
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    except OSError:
-        return ""
 
 
 def test_a_killed_worker_costs_nobody_an_answer(serve: Callable[..., Server]) -> None:
@@ -98,6 +91,75 @@ def test_memory_is_limited(tiny_model: Path, tmp_path: Path, wav: bytes) -> None
     assert outcome.code in ("memory_limit", "worker_died")
     outcome = asyncio.run(score(1_000_000_000))
     assert isinstance(outcome, Scored)
+
+
+def test_a_folder_in_a_job_costs_no_descriptor(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """A folder or a pipe that a job names is an error of its row, said as such, and leaves nothing open."""
+    root = tmp_path / "root"
+    (root / "folder").mkdir(parents=True)
+    os.mkfifo(root / "pipe")
+    server = serve(workers=1, manifest_roots=root)
+    (worker,) = workers(server)
+    n_open = []
+    with server.client() as client:
+        for n in (1, 40):
+            job = client.post("/v1/jobs", json={"paths": [str(root / "folder"), str(root / "pipe")] * n}).json()
+            ended(client, job)
+            n_open.append(len(list(Path(f"/proc/{worker}/fd").iterdir())))
+            assert [row["error"]["code"] for row in rows(client, job)] == ["not_a_file"] * 2 * n
+    assert workers(server) == [worker]
+    assert n_open[0] == n_open[1]
+    assert "Traceback" not in server.log
+
+
+def test_a_machine_without_descriptors_is_not_the_callers_fault(
+    serve: Callable[..., Server], tmp_path: Path, wav: bytes
+) -> None:
+    """Without descriptors the answer is 503 and a job's row says so; a worker without is replaced, which helps."""
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "stem.wav").write_bytes(wav)
+    server = serve(workers=1, manifest_roots=root)
+
+    def exhaust(pid: int) -> tuple[int, int]:
+        held = {int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+        first_free = min(set(range(len(held) + 1)) - held)
+        most = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
+        return resource.prlimit(pid, resource.RLIMIT_NOFILE, (first_free, most))
+
+    with server.client() as client:
+        assert client.get("/healthz").status_code == 200  # so that the connection is open
+        before = exhaust(server.pid)
+        for way in ({"files": {"file": wav}}, {"content": wav, "headers": {"Content-Type": "audio/wav"}}):
+            is_problem(client.post("/v1/verdicts", **way), 503, "out_of_resources")  # type: ignore[arg-type]
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, before)
+        exhaust(*workers(server))
+        answer = client.post("/v1/verdicts", files={"file": wav})
+        assert "Too many open files" in is_problem(answer, 503, "out_of_resources")["detail"]
+        assert int(answer.headers["retry-after"]) > 0
+        wait_until(lambda: client.get("/readyz").status_code == 200)
+        assert client.post("/v1/verdicts", files={"file": wav}).status_code == 200
+        exhaust(*workers(server))
+        job = client.post("/v1/jobs", json={"paths": [str(root / "stem.wav")] * 2}).json()
+        ended(client, job)
+        found = rows(client, job)
+    assert found[0]["error"]["code"] == "out_of_resources"
+    assert found[1]["status"] == "ok"
+
+
+def test_a_manifest_is_not_to_blame_for_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A manifest that cannot be opened for want of memory or descriptors is answered with 503, not with 422."""
+    file = tmp_path / "a.csv"
+    file.write_text("path\nx.wav\n")
+
+    def fails(*_: object) -> int:
+        raise OSError(errno.ENFILE, "Too many open files in system")
+
+    monkeypatch.setattr(worker.os, "open", fails)
+    with pytest.raises(OSError, match="in system") as caught:
+        manifests.read(str(file), (str(tmp_path),), 10)
+    problem = problems._as_problem(caught.value, {})
+    assert (problem.status, problem.code) == (503, "out_of_resources")
 
 
 def test_stopping_finishes_what_runs(serve: Callable[..., Server]) -> None:
