@@ -12,7 +12,7 @@ from typing import Any
 
 from provenance.audit import stores
 from provenance.audit.errors import AuditError
-from provenance.audit.items import Item, choose_columns, read_claims
+from provenance.audit.items import Item, Kind, choose_columns, read_claims
 
 
 def list_rows(where: str, given: Mapping[str, str]) -> Iterator[Item]:
@@ -35,15 +35,9 @@ def list_rows(where: str, given: Mapping[str, str]) -> Iterator[Item]:
         if not isinstance(path, str) or not path.strip():
             raise AuditError(f"{where}: row {n} has no path in column {columns['path']!r}; needed: one in every row")
         place = stores.join(base, path.strip())
-        remote = stores.is_remote(place)
-        yield Item(
-            path=path.strip(),
-            kind="object" if remote else "file",
-            where=place,
-            n_bytes=-1 if remote else _size(place),
-            claims=read_claims(row, columns),
-            changed=stores.changed_at(place),
-        )
+        kind: Kind = "object" if stores.is_remote(place) else "file"
+        n_bytes, changed = stores.facts_of(place)
+        yield Item(path.strip(), kind, place, n_bytes=n_bytes, claims=read_claims(row, columns), changed=changed)
     if n == 0:
         raise AuditError(f"{where}: no rows; needed: one row a file")
 
@@ -114,10 +108,3 @@ def _json_lines(where: str, text: io.TextIOWrapper) -> Iterator[dict[str, Any]]:
         if not isinstance(row, dict):
             raise AuditError(f"{where}: line {n} holds no object; needed: one object a line")
         yield row
-
-
-def _size(path: str) -> int:
-    try:
-        return os.path.getsize(path)
-    except OSError:
-        return -1

@@ -46,7 +46,8 @@ def list_items(
     elif size is None:
         raise AuditError(f"{source}: no such file or folder; needed: {_NEEDED}")
     elif size >= 0:
-        yield from _list_file(source, size, given, passed, alone=True)
+        facts = size, stores.facts_of(source)[1]
+        yield from _list_file(source, facts, given, passed, alone=True)
     else:
         yield from _list_folder(source, given, passed)
 
@@ -63,10 +64,12 @@ def _list_glob(pattern: str, given: dict[str, str], passed: Counter[str]) -> Ite
         if os.path.isdir(path):
             yield from _list_folder(path, given, passed)
         else:
-            yield from _list_file(path, os.path.getsize(path), given, passed, alone=False)
+            yield from _list_file(path, stores.facts_of(path), given, passed, alone=False)
 
 
-def _list_file(where: str, size: int, given: dict[str, str], passed: Counter[str], alone: bool) -> Iterator[Item]:
+def _list_file(
+    where: str, facts: tuple[int, int], given: dict[str, str], passed: Counter[str], alone: bool
+) -> Iterator[Item]:
     """List one file: audio itself, or what a manifest, tar or dataset names. Of several, what is neither is counted."""
     ending = Path(where).suffix.lower()
     if ending == ".tar":
@@ -78,8 +81,8 @@ def _list_file(where: str, size: int, given: dict[str, str], passed: Counter[str
     elif ending == ".parquet" and alone:
         yield from manifests.list_rows(where, given)
     elif ending in EXTENSIONS or (alone and ending not in _TABLES):
-        remote = stores.is_remote(where)
-        yield Item(where, "object" if remote else "file", where, n_bytes=size, changed=stores.changed_at(where))
+        n_bytes, changed = facts
+        yield Item(where, "object" if stores.is_remote(where) else "file", where, n_bytes=n_bytes, changed=changed)
     elif alone:
         raise AuditError(f"{where}: found no column of audio (a struct of bytes and path); needed: {_NEEDED}")
     else:
@@ -87,13 +90,16 @@ def _list_file(where: str, size: int, given: dict[str, str], passed: Counter[str
 
 
 def _list_folder(folder: str, given: dict[str, str], passed: Counter[str]) -> Iterator[Item]:
-    files = stores.walk(folder) if stores.is_remote(folder) else _walk(folder)
-    for where, size in files:
-        yield from _list_file(where, size, given, passed, alone=False)
+    if stores.is_remote(folder):
+        for where, size in stores.walk(folder):
+            yield from _list_file(where, (size, 0), given, passed, alone=False)
+        return
+    for where, facts in _walk(folder):
+        yield from _list_file(where, facts, given, passed, alone=False)
 
 
-def _walk(folder: str) -> Iterator[tuple[str, int]]:
-    """Yield path and size of the files below a folder in order, holding one branch of it at a time."""
+def _walk(folder: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield path, and size and date, of the files below a folder in order, holding one branch of it at a time."""
     try:
         with os.scandir(folder) as entries:
             inside = sorted(entries, key=lambda entry: entry.name)
@@ -106,6 +112,8 @@ def _walk(folder: str) -> Iterator[tuple[str, int]]:
                 yield from _walk(path)
             continue
         try:
-            yield path, entry.stat().st_size
+            found = entry.stat()
         except OSError:
-            yield path, -1
+            yield path, (-1, 0)
+        else:
+            yield path, (found.st_size, found.st_mtime_ns)

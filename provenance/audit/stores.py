@@ -70,16 +70,22 @@ def size_of(where: str) -> int | None:
     return -1 if info.type == fs.FileType.Directory else int(info.size)
 
 
-def changed_at(where: str) -> int:
-    """Return when a file on this machine was changed last, in ns since 1970; 0 of an object, or where that fails.
+def facts_of(where: str) -> tuple[int, int]:
+    """Return the size of a file on this machine, and when it was changed last in ns since 1970.
 
     Args:
         where: a path or a URI.
+
+    Returns:
+        -1 and 0 of an object in a store, or where there is no file.
     """
+    if is_remote(where):
+        return -1, 0
     try:
-        return 0 if is_remote(where) else os.stat(where).st_mtime_ns
+        found = os.stat(where)
     except OSError:
-        return 0
+        return -1, 0
+    return found.st_size, found.st_mtime_ns
 
 
 def walk(where: str) -> Iterator[tuple[str, int]]:

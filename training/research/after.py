@@ -58,9 +58,9 @@ STRETCHERS: dict[str, tuple[str, ...]] = {
 _PAGE = """# After one degradation, on files gathered later
 
 Made by `python -m training.research.after MIRRORS --out docs/external-check-after.md` with `{model}`: files of the
-[first](external-check.md) and the [latest](external-check-fresh.md) list outside, at most {most} of one repository and {longest:.0f} s of each, after one degradation
-each. `pitch_shift` and `time_stretch` are librosa's phase vocoder, a semitone up and 5 % longer; what studios stretch
-with stands by its name.{absent}
+[first](external-check.md) and the [latest](external-check-fresh.md) list outside, at most {most} of one repository and
+{longest:.0f} s of each, after one degradation each. `pitch_shift` and `time_stretch` are librosa's phase vocoder, a
+semitone up and 5 % longer; what studios stretch with stands by its name.{absent}
 
 | after | true stems | called `separated` | called `studio` | extractions | called `separated` | called `studio` | AUC |
 |---|---:|---:|---:|---:|---:|---:|---:|
