@@ -87,3 +87,25 @@ def read(mirrors: Path, repository: str, commit: str, path: str) -> bytes:
     if done.returncode or not done.stdout:
         raise MissingFileError(f"{repository}: found no {path} at {commit[:12]}")
     return done.stdout
+
+
+def find_commit(mirrors: Path, repository: str, path: str) -> str:
+    """Return the hash of the newest commit of any branch that holds a file.
+
+    Args:
+        mirrors, repository: as for :func:`locate`.
+        path: inside the repository.
+
+    Raises:
+        MissingMirrorError: no mirror of the repository.
+        MissingFileError: no commit of it holds the file.
+    """
+    git = ["git", f"--git-dir={locate(mirrors, repository)}"]
+    changed = [*git, "log", "--all", "--format=%H", "--diff-filter=AMR", "--", f":(literal){path}"]
+    for command in ([*git, "rev-parse", "HEAD"], changed):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+        commit = done.stdout.partition("\n")[0]
+        holds = [*git, "cat-file", "-e", f"{commit}:{path}"]
+        if commit and not subprocess.run(holds, capture_output=True, check=False, timeout=TIMEOUT_S).returncode:
+            return commit
+    raise MissingFileError(f"{repository}: found no {path} in any commit")
