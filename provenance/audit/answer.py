@@ -16,19 +16,16 @@ def answer(summary: dict[str, Any]) -> str:
     files, share = summary["files"], summary["prevalence"]["separated"]
     rest = _rest(files)
     if share["value"] is None:
-        return f"Of {files['n_rows']:,} files, none could be judged{rest}."
+        return f"Of {listing.count_files(files['n_rows'])}, none could be judged{rest}."
     words = "an estimated" if share["corrected"] else "by the detector's calls alone"
     listed = f" (of {files['n_listed']:,} listed)" if files["n_judged"] < files["n_listed"] else ""
     text = (
         f"Of {listing.count_files(files['n_judged'])} scored{listed}, {words} {_percent(share['value'])} were "
-        f"extracted from mixes, not recorded (95 %: {_percent(share['low'])} to {_percent(share['high'])})"
+        f"extracted from mixes, not recorded ({_interval(share, '95 %: ')})"
     )
     studio = (summary["claims"]["studio"] or {}).get("separated")
     if studio and studio["value"] is not None:
-        text += (
-            f"; of the {studio['n']:,} sold as studio recordings, {_percent(studio['value'])} "
-            f"({_percent(studio['low'])} to {_percent(studio['high'])})"
-        )
+        text += f"; of the {studio['n']:,} sold as studio recordings, {_percent(studio['value'])} ({_interval(studio)})"
     return f"{text}{rest}."
 
 
@@ -37,6 +34,12 @@ def _rest(files: dict[str, Any]) -> str:
     unreadable = files["n_error"] + files["n_crashed"]
     out = f"; {listing.count_files(unreadable)} could not be read" if unreadable else ""
     return out + (f"; {listing.count_files(files['n_refused'])} read and not judged" if files["n_refused"] else "")
+
+
+def _interval(share: dict[str, Any], name: str = "") -> str:
+    if not share["fits"]:
+        return "no share explains what was called"
+    return f"{name}{_percent(share['low'])} to {_percent(share['high'])}"
 
 
 def _percent(share: float) -> str:

@@ -88,15 +88,17 @@ def _same_takes(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]
 
 
 def _shared_phase(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]:
-    found, n_songs, total = phases.find_shared(db, effort.songs, time.monotonic() + effort.seconds)
+    searched = phases.find_shared(db, effort.songs, time.monotonic() + effort.seconds)
+    found = searched.found
     for song in dict.fromkeys(hit.song for hit in found):
         for hit, row, other, sure in blame([hit for hit in found if hit.song == song]):
             findings.add(db, row["path"], "shared_phase", sure, row["duration_s"], other["path"],
                          f"mean cosine of the phase difference {hit.shared:.2f}; recordings lie near 0"
                          + ("" if sure > _SURE_ONE_OF_TWO else "; one of the two at least"))  # fmt: skip
     return {
-        "n_songs": total,
-        "n_songs_checked": n_songs,
+        "n_songs": searched.n_songs,
+        "n_songs_checked": searched.n_checked,
+        "n_songs_unread": searched.n_unread,
         "n_songs_found": len({hit.song for hit in found}),
         "examples": [
             {
@@ -106,7 +108,7 @@ def _shared_phase(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, An
                 "shared": round(hit.shared, 3),
                 "leftover": None if hit.leftover is None else round(hit.leftover, 3),
             }
-            for hit in sorted(found, key=lambda hit: -hit.shared)[:50]
+            for hit in sorted(found, key=lambda hit: -abs(hit.shared))[:50]
         ],
     }
 
@@ -154,25 +156,24 @@ def _claimed_pairs(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, A
     fields = ("path, kind, source, source_start, source_length, n_bytes, duration_s, origin, p_separated, p_wet, "
               "processing, claimed_processing")  # fmt: skip
     packed = ", ".join(f"{name} := {name}" for name in fields.split(", "))
-    pairs = store.fetch(
+    grouped = "from judged where pair is not null group by pair having count(*) >= 2"
+    groups = store.fetch(
         db,
         f"""
-        select pair, list(struct_pack({packed}) order by claimed_processing <> 'dry', path) as files
-        from judged where pair is not null group by pair having count(*) >= 2 order by hash(pair), pair limit ?""",
+        select pair, list(struct_pack({packed}) order by claimed_processing <> 'dry', path)[:{effort.pairs + 1}]
+            as files
+        {grouped} order by hash(pair), pair limit ?""",
         effort.pairs,
     )
-    n_claimed = store.fetch(
-        db,
-        "select count(*) as n from (select pair from judged where pair is not null group by pair having count(*) >= 2)",
-    )[0]["n"]
+    n_claimed = store.fetch(db, f"select coalesce(sum(n - 1), 0)::bigint as n from (select count(*) as n {grouped})")
+    pairs = [(row["pair"], row["files"][0], other) for row in groups for other in row["files"][1:]][: effort.pairs]
     until = time.monotonic() + effort.seconds
     counts: Counter[str] = Counter()
     n_usable = 0
     examples: list[dict[str, Any]] = []
-    for row in pairs:
+    for name, a, b in pairs:
         if time.monotonic() > until:
             break
-        a, b = row["files"][0], row["files"][-1]
         found = likeness.compare_rows(a, b)
         if found is None:
             counts["unread"] += 1
@@ -182,18 +183,18 @@ def _claimed_pairs(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, A
         verdict = "not_claimed"
         if found.same_performance == "no":
             findings.add(db, b["path"], "pair_not_one_performance", _SURE_PAIR, b["duration_s"], a["path"],
-                         f"claimed pair {row['pair']}: no common performance")  # fmt: skip
+                         f"claimed pair {name}: no common performance")  # fmt: skip
         elif claims[0] == "dry" and claims[1] in ("wet", "hybrid") and found.same_performance == "yes":
             verdict = {"first": "as_claimed", "second": "swapped"}.get(found.dry, "undecided")
             counts[f"order_{verdict}"] += 1
             n_usable += verdict != "swapped" and "separated" not in (a["origin"], b["origin"])
             if verdict == "swapped":
                 findings.add(db, a["path"], "pair_swapped", _SURE_SWAP, a["duration_s"] + b["duration_s"], b["path"],
-                             f"claimed pair {row['pair']}: the file claimed wet is the drier")  # fmt: skip
+                             f"claimed pair {name}: the file claimed wet is the drier")  # fmt: skip
         if len(examples) < 50:
             examples.append(
                 {
-                    "pair": row["pair"],
+                    "pair": name,
                     "first": a["path"],
                     "second": b["path"],
                     "same_performance": found.same_performance,
@@ -204,8 +205,8 @@ def _claimed_pairs(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, A
                 }
             )
     return {
-        "n_claimed": n_claimed,
-        "n_checked": sum(v for k, v in counts.items() if k.startswith(("same", "unread"))),
+        "n_claimed": n_claimed[0]["n"],
+        "n_checked": sum(v for k, v in counts.items() if k.startswith("same")),
         "n_usable": n_usable,
         "counts": dict(sorted(counts.items())),
         "examples": examples,

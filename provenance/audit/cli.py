@@ -125,6 +125,9 @@ def run(
         if n_gone := found["files"]["n_gone"]:
             print(f"{out}: {listing.count_files(n_gone)} gone or changed since; rows of them are taken out",
                   file=sys.stderr)  # fmt: skip
+        if n_restated := found["files"]["n_restated"]:
+            print(f"{out}: {listing.count_files(n_restated)} claimed otherwise than before; rows say so now",
+                  file=sys.stderr)  # fmt: skip
         if n_repeated := found["files"]["n_repeated"]:
             print(f"{source}: {n_repeated:,} rows name a file that is named before", file=sys.stderr)
         hits = gate.check(found, conditions, out)
@@ -293,7 +296,7 @@ def _print(found: dict[str, Any], out: Path) -> None:
         table.add_row(
             _SHARE_WORDS.get(name, name),
             f"{share['value']:.1%}",
-            "counted" if share["low"] == share["high"] else f"{share['low']:.1%} to {share['high']:.1%}",
+            _interval(share),
             f"{share['called']:,} of {share['n']:,}",
         )
     console.print(table)
@@ -310,6 +313,13 @@ def _print(found: dict[str, Any], out: Path) -> None:
             kinds.add_row(row["what"], f"{row['n_files']:,}", f"{row['weight_s']:,.0f}")
         console.print(kinds)
     console.print(f"{out / 'report.html'}", markup=False)
+
+
+def _interval(share: dict[str, Any]) -> str:
+    if not share["fits"]:
+        return "no share fits"
+    counted = not share["corrected"] and share["low"] == share["high"]
+    return "counted" if counted else f"{share['low']:.1%} to {share['high']:.1%}"
 
 
 def _print_rows(names: list[str], rows: list[tuple[Any, ...]]) -> None:

@@ -37,7 +37,7 @@ def list_members(where: str, given: Mapping[str, str], passed: Counter[str] | No
     Raises:
         AuditError: it is not such a tar.
     """
-    changed = stores.facts_of(where)[1]
+    changed = stores.changed(where)
     try:
         with stores.open_file(where) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             sample, claims = "", Claims()
@@ -132,7 +132,7 @@ def list_cells(where: str, given: Mapping[str, str]) -> Iterator[Item]:
     if audio is None:
         raise AuditError(f"{where}: found no column of audio; needed: a struct of bytes and path")
     columns: dict[str, str] | None = None
-    changed = stores.facts_of(where)[1]
+    changed = stores.changed(where)
     for n, (group, place, row) in enumerate(_scalars(where, audio)):
         if columns is None:
             try:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyarrow import parquet
+
 from provenance.audit import journal, plan, rows
 from provenance.audit.engine import Engine, Event
 from provenance.audit.errors import AuditError
@@ -136,9 +138,11 @@ class _Run:
 
     def _missing(self) -> Iterator[Shard]:
         for shard in plan.read_shards(self._out):
-            if part_path(self._out, shard.name).exists():
+            part = part_path(self._out, shard.name)
+            if part.exists() and parquet.read_metadata(part).num_rows == len(shard.items):
                 self.progress.n_done += len(shard.items)
             else:
+                part.unlink(missing_ok=True)  # of a call that was killed while it took out rows
                 yield shard
 
     def _next(self, missing: Iterator[Shard]) -> Shard | None:

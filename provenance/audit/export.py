@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from provenance import flat
-from provenance.audit import mixes, store
+from provenance.audit import mixes, plan, store
 from provenance.audit.errors import AuditError
 from provenance.audit.rows import SCHEMA
 
@@ -66,7 +66,7 @@ def export_clean(out: Path, file: Path, use: str | None = None) -> int:
         How many rows it has.
 
     Raises:
-        AuditError: another ending, or the audit has not been summed up.
+        AuditError: another ending, the audit's own source, or the audit has not been summed up.
     """
     with _opened(out, file) as db:
         sql = f"{_select(CLEAN, 'stems', use, file.parent)} where clean order by listed_as"
@@ -85,7 +85,7 @@ def export_all(out: Path, file: Path, use: str | None = None) -> int:
         How many rows it has.
 
     Raises:
-        AuditError: another ending, or the audit has not been summed up.
+        AuditError: another ending, the audit's own source, or the audit has not been summed up.
     """
     with _opened(out, file) as db:
         return _write(file, _schema(ALL), _read_parts(db, out, use, file.parent))
@@ -95,6 +95,8 @@ def export_all(out: Path, file: Path, use: str | None = None) -> int:
 def _opened(out: Path, file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     if file.suffix not in _ENDINGS:
         raise AuditError(f"{file}: found the ending {file.suffix!r}; needed: .csv, .jsonl or .parquet")
+    if os.path.realpath(plan.read_settings(out).source) == os.path.realpath(file):
+        raise AuditError(f"{file}: is what was audited; needed: another file to write to")
     if not (out / store.FINDINGS).exists():
         raise AuditError(f"{out}: not summed up yet; needed: run the audit to its end")
     with store.connect(out) as db:
@@ -106,7 +108,7 @@ def _opened(out: Path, file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def _select(names: Iterable[str], source: str, use: str | None, folder: Path) -> str:
     """Return the query of an export into a folder: paths of files that are not absolute start there, as manifests'."""
-    back = os.path.relpath(".", folder)
+    back = os.path.relpath(os.path.realpath("."), os.path.realpath(folder))
     prefix = "" if back == "." else store.quoted(Path(back))[:-1] + "/' || "
     columns = ", ".join(name for name in names if name in (*_MADE, *SCHEMA.names))
     suits = f"and suitable_for['{use}'] = 'yes'" if use else ""
@@ -129,7 +131,7 @@ def _read_parts(
     """Read some parts at a time: rows with their evidence, sorted as a whole, do not fit into DuckDB's memory."""
     parts = sorted((out / "parts").glob("*.parquet"))
     for i in range(0, len(parts), _PARTS):
-        some = ", ".join(store.quoted(part) for part in parts[i : i + _PARTS])
+        some = ", ".join(store.quoted(store.literal(part)) for part in parts[i : i + _PARTS])
         yield from _read(db.execute(f"{_select(ALL, f'read_parquet([{some}])', use, folder)} order by shard, position"))
 
 

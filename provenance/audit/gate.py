@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from provenance import listing
 from provenance.audit import store
 from provenance.audit.errors import AuditError
 from provenance.audit.findings import KINDS
@@ -35,12 +36,14 @@ def read(values: list[str]) -> list[Condition]:
         values: such as ``unreadable``, ``separated`` or ``separated>0.05``; several may be joined by commas.
 
     Raises:
-        AuditError: there is no such condition.
+        AuditError: there is no such condition, or a value holds none.
 
     >>> read(["separated>0.05,crashed"])
     [Condition(name='separated', above=0.05), Condition(name='crashed', above=None)]
     """
     out = []
+    if any(not value.strip(" ,") for value in values):
+        raise AuditError("--fail-on: found nothing; needed: a condition, or no --fail-on")
     for text in (part.strip() for value in values for part in value.split(",") if part.strip()):
         found = re.fullmatch(r"([a-z_]+)(?:\s*>\s*(0?\.\d+|[01]|\d+(?:\.\d+)?\s*%))?", text)
         name = found[1] if found else text
@@ -74,10 +77,9 @@ def check(summary: dict[str, Any], conditions: list[Condition], out: Path) -> li
         n = kinds.get(name, 0)
         if name in (*ORIGINS, *PROCESSINGS):
             column = "origin" if name in ORIGINS else "processing"
+            judged = f"select count(*) as n from stems where status = 'ok' and verdict_status = 'ok' and {column} = ?"
             with store.connect(out) as db:
-                n = store.fetch(db, f"select count(*) as n from stems where status = 'ok' and {column} = ?", name)[0][
-                    "n"
-                ]
+                n = store.fetch(db, judged, name)[0]["n"]
         if n:
-            hits.append(f"{name}: {n:,} files")
+            hits.append(f"{name}: {listing.count_files(n)}")
     return hits

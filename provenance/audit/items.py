@@ -39,6 +39,13 @@ class Claims:
     stem: str | None = None
     extra: str | None = None
 
+    def to_json(self) -> list[str | None]:
+        """Return them as a list for the plan, as short as it can be."""
+        values = [self.origin, self.processing, self.pair, self.song, self.singer, self.stem, self.extra]
+        while values and values[-1] is None:
+            values.pop()
+        return values
+
 
 @dataclass(frozen=True)
 class Item:
@@ -53,7 +60,7 @@ class Item:
         n_bytes: size where it is known, else -1.
         claims: of the vendor.
         changed: when the file, or the container it lies in, was changed last, in ns since 1970; 0 where that is not
-            known, as in a store.
+            known, as of an object that a manifest names.
     """
 
     path: str
@@ -68,13 +75,18 @@ class Item:
     @property
     def key(self) -> bytes:
         """Eight bytes that stand for place, size and date: the same file under two spellings has one."""
-        name = os.path.normpath(self.where) if self.kind == "file" else self.path
+        name = os.path.abspath(self.where) if self.kind == "file" else self.path
         return _digest(f"{name}\0{self.n_bytes}\0{self.changed}")
 
     @property
     def old_key(self) -> bytes:
         """The key in plans of before, of path and size alone."""
         return _digest(f"{self.path}\0{self.n_bytes}")
+
+    @property
+    def said(self) -> bytes:
+        """Eight bytes that stand for what is claimed of it."""
+        return _digest(json.dumps(self.claims.to_json()))
 
     def order(self, seed: int) -> int:
         """Return its place in the random order of a seed: a number that no property of the file predicts.
@@ -86,10 +98,7 @@ class Item:
 
     def to_json(self) -> list[Any]:
         """Return it as a list for the plan."""
-        c = self.claims
-        claims = [c.origin, c.processing, c.pair, c.song, c.singer, c.stem, c.extra]
-        while claims and claims[-1] is None:
-            claims.pop()
+        claims = self.claims.to_json()
         return [self.path, self.kind, self.where, self.start, self.length, self.n_bytes, claims, self.changed]
 
     @classmethod

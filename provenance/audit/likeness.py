@@ -28,6 +28,10 @@ _MAX_MARKS = 3_000_000
 _COMMON = 60
 """What is found in more files than this tells nothing."""
 MAX_CANDIDATES = 2_000
+_ALL_ALIKE = 0.7
+"""Two stems of one song are candidates if so many of their landmarks are common, as those of a copy are."""
+MOST_VERSIONS = 3
+"""A pair id that more files have is no pair: dry, hybrid and wet are versions of one recording."""
 READ_S = 30.0
 
 
@@ -44,6 +48,22 @@ class Candidate:
     second: dict[str, Any]
     votes: int
 
+    @property
+    def of_song(self) -> bool:
+        """Whether they are claimed to be two stems of one song."""
+        song, stem = ([str(row[of] or "").lower() for row in (self.first, self.second)] for of in ("song", "stem"))
+        return bool(song[0] and song[0] == song[1] and all(stem) and stem[0] != stem[1])
+
+
+def is_pair(table: str) -> str:
+    """Return the condition in SQL that a row's pair id links a few versions, and not all that a vendor sells.
+
+    Args:
+        table: name of a table with ``pair`` and ``path``.
+    """
+    few = f"select pair from stems where pair is not null group by pair having count(*) <= {MOST_VERSIONS}"
+    return f"coalesce({table}.pair in ({few}), false)"
+
 
 def find_candidates(db: duckdb.DuckDBPyConnection) -> list[Candidate]:
     """Return pairs of files with many landmarks in common at one offset, most first.
@@ -52,7 +72,8 @@ def find_candidates(db: duckdb.DuckDBPyConnection) -> list[Candidate]:
         db: rows of an audit.
 
     Returns:
-        At most 2,000 pairs. Pairs that a claimed pair id links, or two stems of one song, are not among them.
+        At most 2,000 pairs. Versions that a claimed pair id links, or two stems of one song, are not among them, save
+        stems of which nearly all is common; a pair id of more than three files links none.
     """
     n = store.fetch(db, "select coalesce(sum(len(landmarks)), 0)::bigint n from stems where status = 'ok'")[0]["n"]
     ahead = range(0 if n <= _FEW_LANDMARKS else 1, _AHEAD + 1)
@@ -94,18 +115,27 @@ def find_candidates(db: duckdb.DuckDBPyConnection) -> list[Candidate]:
                 * (lead(d) over (partition by a, b order by d) = d + 1)::int, 0) as n
             from counted)
         select a, b, max(n) as n from smooth group by a, b having max(n) >= {MIN_VOTES}""")
+    db.execute(f"""
+        create or replace temp view named as
+        select shard * {SHARD_SIZE} + position as id, lower(song) as song, lower(stem) as stem,
+            len(landmarks) as marks, if({is_pair("stems")}, pair, null) as version
+        from stems""")
     fields = "path, kind, source, source_start, source_length, n_bytes, duration_s, origin, p_separated, " \
              "p_wet, processing, claimed_origin, claimed_processing, pair, song, stem"  # fmt: skip
     rows = store.fetch(
         db,
         f"""
-        with these as (select * from votes order by n desc, a, b limit {MAX_CANDIDATES})
+        with these as (
+            select votes.* from votes
+                join named x on x.id = votes.a join named y on y.id = votes.b
+            where not coalesce(x.version = y.version, false)
+                and (n >= {_ALL_ALIKE} * least(x.marks, y.marks)
+                    or not coalesce(x.song = y.song and x.stem <> y.stem, false))
+            order by n desc, a, b limit {MAX_CANDIDATES})
         select these.n as votes, struct_pack({_packed("x", fields)}, mix := {mixes.is_mix("x")}) as x,
             struct_pack({_packed("y", fields)}, mix := {mixes.is_mix("y")}) as y
         from these join stems x on x.shard * {SHARD_SIZE} + x.position = these.a
             join stems y on y.shard * {SHARD_SIZE} + y.position = these.b
-        where not coalesce(x.pair = y.pair, false)
-            and not coalesce(x.song = y.song and x.stem <> y.stem, false)
         order by votes desc, x.path, y.path""",
     )
     return [Candidate(row["x"], row["y"], row["votes"]) for row in rows]
@@ -170,8 +200,8 @@ def relation(candidate: Candidate, pair: Pair | None) -> str:
         pair: what the comparison found.
 
     Returns:
-        ``copy``, ``part_of_mix`` (one of them is called a mix), ``separated_version``, ``processed_version``,
-        ``same_take``, or ``unchecked``.
+        ``copy``, ``part_of_mix`` (one of them is called a mix), ``stems_of_song``, ``separated_version``,
+        ``processed_version``, ``same_take``, or ``unchecked``.
     """
     if pair is None:
         return "unchecked"
@@ -179,6 +209,8 @@ def relation(candidate: Candidate, pair: Pair | None) -> str:
         return "copy"
     if candidate.first["mix"] != candidate.second["mix"]:
         return "part_of_mix"
+    if candidate.of_song:
+        return "stems_of_song"
     origins = {candidate.first["origin"], candidate.second["origin"]}
     if origins == {"studio", "separated"}:
         return "separated_version"

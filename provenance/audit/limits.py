@@ -125,14 +125,34 @@ def _of_checks(summary: dict[str, Any]) -> list[str]:
         out.append(f"{unchecked:,} candidates for the same performance were not compared on their audio.")
     if found["same_takes"]["more_candidates"]:
         out.append("There are more candidates for the same performance than the report looks at.")
-    songs = found["shared_phase"]
-    if songs["n_songs"] > songs["n_songs_checked"]:
+    songs, pairs = found["shared_phase"], found["claimed_pairs"]
+    unread = [
+        f"{n:,} {words}"
+        for n, words in (
+            (songs["n_songs_unread"], "songs with several stems"),
+            (pairs["counts"].get("unread", 0), "claimed pairs"),
+        )
+        if n
+    ]
+    if unread:
+        out.append(
+            f"The audio of {' and '.join(unread)} could not be read again where it was scored, or is too short to "
+            "compare: what the checks over several files would find there is not among the findings. Paths are those "
+            "of the folder in which the audit was run."
+        )
+    if songs["n_songs"] > songs["n_songs_checked"] + songs["n_songs_unread"]:
         out.append(
             f"{songs['n_songs_checked']:,} of {songs['n_songs']:,} songs with several stems were searched for "
             "shared phase, those with the most suspect stems first; --check gives it longer."
         )
-    pairs = found["claimed_pairs"]
-    if pairs["n_claimed"] > pairs["n_checked"]:
+    if summary["clustered_by"] != "file" and not songs["n_songs"]:
+        out.append(f"No {summary['clustered_by']} has several stems: nothing was searched for shared phase.")
+    if songs["n_songs_checked"]:
+        out.append(
+            "Shared phase is searched for from the beginning of each file: stems that do not begin together, or were "
+            "shifted against each other, show none."
+        )
+    if pairs["n_claimed"] > pairs["n_checked"] + pairs["counts"].get("unread", 0):
         out.append(
             f"{pairs['n_checked']:,} of {pairs['n_claimed']:,} claimed pairs were compared, chosen by their hash."
         )

@@ -1,6 +1,7 @@
 """The plan of an audit: which files, in which shards.
 
 A later call adds what is new to it, and takes out what is gone or was changed, with its rows: a changed file is new.
+What is claimed otherwise by now is written into the rows, without scoring anew.
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ from typing import TextIO
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-from pyarrow import parquet
 
 from provenance import listing
-from provenance.audit import journal
+from provenance.audit import spool
+from provenance.audit.amend import amend, copy_shards
 from provenance.audit.errors import AuditError
 from provenance.audit.items import FEWEST_SHARDS, SHARD_SIZE, Item, Shard
 
@@ -63,6 +63,7 @@ class Counts:
         n_repeated: rows of the source that name a file already listed.
         passed: files of the source that were passed over, by ending, as :func:`provenance.listing.sum_up` gives them.
         n_gone: files that the last call took out, for they were gone or changed.
+        n_restated: files of which the source claims something else since the last call.
     """
 
     n_listed: int
@@ -71,6 +72,7 @@ class Counts:
     n_repeated: int
     passed: dict[str, int] = field(default_factory=dict)
     n_gone: int = 0
+    n_restated: int = 0
 
 
 @contextmanager
@@ -107,43 +109,52 @@ def make(out: Path, settings: Settings, items: Iterable[Item], passed: Mapping[s
         passed: files of it that are passed over, by ending; read after the items, whose listing may fill it.
 
     Raises:
-        AuditError: the folder was made for other settings, none of its files is left, or a file is named twice with
-            claims that differ.
+        AuditError: the folder was made for other settings or a larger sample, none of its files is left, or a file is
+            named twice with claims that differ.
     """
     plan = out / _PLAN
-    dated = not plan.exists() or _is_dated(plan)
-    known = _known(plan, settings, dated) if plan.exists() else np.zeros(0, np.uint64)
-    spool = out / _SPOOL
+    before = read_settings(out) if plan.exists() else None
+    dated = before is None or _is_dated(plan)
+    known, known_said = _known(plan, before, settings, dated) if before else (np.zeros(0, np.uint64),) * 2
+    held = out / _SPOOL
     try:
-        keys, orders, places = _spool(spool, items, settings.seed, dated)
-        chosen, n_repeated = _choose(keys, orders, settings)
-        if n_repeated:
-            _agree(spool, keys, places)
+        listed = spool.spool(held, items, settings.seed, dated)
+        keys = listed.keys
+        chosen = spool.choose(listed, settings.shuffled, settings.sample, settings.limit)
+        n_repeated = spool.agree(listed)
         gone = np.setdiff1d(known, keys if settings.sample is None else keys[chosen])
-        if len(gone) and len(gone) == len(known):
+        if len(gone) and len(gone) == len(known) and not _overlap(out, held):
             raise AuditError(
                 f"{out}: none of the {len(known)} planned files is in {settings.source} as it was; needed: another "
                 "--out"
             )
         new = chosen[~np.isin(keys[chosen], known)] if len(known) else chosen
+        first = _first(known, keys)
+        stays = (first >= 0) & ~np.isin(known, gone)
+        restated = stays & (known_said != listed.said[first])
         n_shards = count_shards(out) if len(known) else 0
-        left = _take_out(out, set(gone.tolist()), dated) if len(gone) else {}
-        if plan.exists():
-            settings = replace(settings, shuffled=read_settings(out).shuffled and not len(new))
+        amended = {}
+        if len(gone) or restated.any():
+            read = dict(zip(known[restated].tolist(), listed.places[first[restated]].tolist(), strict=True))
+            amended = _amend(out, held, set(gone.tolist()), read, dated)
+        if before:
+            behind, added = listed.orders[first[stays]], listed.orders[new]
+            in_order = not len(added) or not len(behind) or added.min() > behind.max()
+            settings = replace(settings, shuffled=before.shuffled and bool(in_order))
         scratch = plan.with_suffix(".part")
         with scratch.open("w", encoding="utf-8") as file:
             file.write(json.dumps({"format": FORMAT, "dated": dated, **asdict(settings)}) + "\n")
-            if len(known):
-                _copy_shards(plan, file, left)
-            n_shards += _write_shards(file, spool, places[new], n_shards)
+            if before:
+                copy_shards(plan, file, amended)
+            n_shards += _write_shards(file, held, listed.places[new], n_shards)
             counts = Counts(
                 len(keys) - n_repeated, len(known) - len(gone) + len(new), n_shards, n_repeated,
-                listing.sum_up(passed or {}), len(gone),
+                listing.sum_up(passed or {}), len(gone), int(restated.sum()),
             )  # fmt: skip
             file.write(json.dumps({"counts": asdict(counts)}) + "\n")
         os.replace(scratch, plan)
     finally:
-        spool.unlink(missing_ok=True)
+        held.unlink(missing_ok=True)
     return counts
 
 
@@ -208,12 +219,10 @@ def _is_dated(plan: Path) -> bool:
         return bool(json.loads(file.readline()).get("dated"))
 
 
-def _key(item: Item, dated: bool) -> bytes:
-    return item.key if dated else item.old_key
-
-
-def _known(plan: Path, settings: Settings, dated: bool) -> npt.NDArray[np.uint64]:
-    before = read_settings(plan.parent)
+def _known(
+    plan: Path, before: Settings, settings: Settings, dated: bool
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Return the keys of the planned files, and what stands for their claims."""
     for name in ("source", "model", "coverage", "seed"):
         was, now = getattr(before, name), getattr(settings, name)
         if was != now:
@@ -223,90 +232,64 @@ def _known(plan: Path, settings: Settings, dated: bool) -> npt.NDArray[np.uint64
             f"{plan.parent}: was planned with --sample {before.sample} and --limit {before.limit}; needed: the same "
             "kind of choice, or another --out"
         )
-    keys = bytearray()
+    if before.sample is not None and settings.sample is not None and settings.sample < before.sample:
+        raise AuditError(
+            f"{plan.parent}: holds a sample of {before.sample}; found --sample {settings.sample}; needed: as many or "
+            "more, or another --out"
+        )
+    keys, said = bytearray(), bytearray()
     for shard in read_shards(plan.parent):
         for item in shard.items:
-            keys += _key(item, dated)
-    return np.frombuffer(keys, np.uint64)
+            keys += spool.key(item, dated)
+            said += item.said
+    return np.frombuffer(keys, np.uint64), np.frombuffer(said, np.uint64)
 
 
-def _take_out(out: Path, gone: set[int], dated: bool) -> dict[int, list[Item]]:
-    """Take files out of the parts of their shards; return what stays in each such shard."""
-    left: dict[int, list[Item]] = {}
-    for shard in read_shards(out):
-        stays = [int.from_bytes(_key(item, dated), sys.byteorder) not in gone for item in shard.items]
-        if all(stays):
-            continue
-        left[shard.number] = [item for item, here in zip(shard.items, stays, strict=True) if here]
-        part = out / "parts" / f"{shard.name}.parquet"
-        journal.clear(out, shard.name)  # its positions are those of the shard as it was
-        rows = parquet.read_table(part) if part.exists() else None
-        if rows is not None and left[shard.number] and len(rows) == len(stays):  # else it is scored again
-            scratch = part.with_suffix(".part")
-            parquet.write_table(rows.filter(pa.array(stays)), scratch, compression="zstd")
-            os.replace(scratch, part)
-        else:
-            part.unlink(missing_ok=True)
-    return left
+def _first(known: npt.NDArray[np.uint64], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Return where in ``keys`` each known one comes first; -1 where it does not."""
+    values, index = np.unique(keys, return_index=True)
+    at = np.minimum(np.searchsorted(values, known), max(0, len(values) - 1))
+    return np.where(values[at] == known, index[at], -1) if len(values) else np.full(len(known), -1)
 
 
-def _spool(
-    spool: Path, items: Iterable[Item], seed: int, dated: bool
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """Write the items to a file; keep of each twenty-four bytes: key, place in the random order, place in the file."""
-    keys, orders, places = bytearray(), bytearray(), bytearray()
-    with spool.open("wb") as file:
-        for item in items:
-            keys += _key(item, dated)
-            orders += item.order(seed).to_bytes(8, "little")
-            places += file.tell().to_bytes(8, "little")
-            file.write(json.dumps(item.to_json()).encode() + b"\n")
-    return np.frombuffer(keys, np.uint64), np.frombuffer(orders, np.uint64), np.frombuffer(places, np.int64)
+def _overlap(out: Path, held: Path) -> bool:
+    """Whether a source holds members or cells named as planned ones: all of a container have its date."""
+    planned = {item.path for shard in read_shards(out) for item in shard.items if item.kind in ("member", "cell")}
+    with held.open("rb") as source:
+        return bool(planned) and any(Item.from_json(json.loads(line)).path in planned for line in source)
 
 
-def _choose(
-    keys: npt.NDArray[np.uint64], orders: npt.NDArray[np.uint64], settings: Settings
-) -> tuple[npt.NDArray[np.int64], int]:
-    first = np.sort(np.unique(keys, return_index=True)[1])
-    n_repeated = len(keys) - len(first)
-    if settings.sample is not None or settings.shuffled:
-        first = first[np.argsort(orders[first], kind="stable")]
-    if settings.sample is not None:
-        first = first[: settings.sample]
-    if settings.limit is not None:
-        first = first[: settings.limit]
-    return first, n_repeated
+def _amend(out: Path, held: Path, gone: set[int], restated: Mapping[int, int], dated: bool) -> dict[int, list[Item]]:
+    """Amend every shard that holds files which are gone, or of which something else is claimed by now.
+
+    Args:
+        out: folder of the audit.
+        held: what the source holds by now.
+        gone: keys.
+        restated: keys to places in it.
+        dated: as the plan's keys are.
+    """
+    amended = {}
+    with held.open("rb") as source:
+
+        def now(item: Item) -> Item | None:
+            key = int.from_bytes(spool.key(item, dated), sys.byteorder)
+            if key in gone or key not in restated:
+                return None if key in gone else item
+            source.seek(restated[key])
+            return replace(item, claims=Item.from_json(json.loads(source.readline())).claims)
+
+        for shard in read_shards(out):
+            left = amend(out, shard, now)
+            if left is not None:
+                amended[shard.number] = left
+    return amended
 
 
-def _agree(spool: Path, keys: npt.NDArray[np.uint64], places: npt.NDArray[np.int64]) -> None:
-    """Refuse a source that names a file twice and claims two things of it."""
-    first: dict[int, Item] = {}
-    values, counts = np.unique(keys, return_counts=True)
-    with spool.open("rb") as source:
-        for i in np.flatnonzero(np.isin(keys, values[counts > 1])):
-            source.seek(int(places[i]))
-            item = Item.from_json(json.loads(source.readline()))
-            before = first.setdefault(int(keys[i]), item)
-            if before.claims != item.claims:
-                raise AuditError(f"{item.path}: found it twice with claims that differ; needed: one row a file")
-
-
-def _copy_shards(plan: Path, file: TextIO, left: Mapping[int, list[Item]]) -> None:
-    with plan.open(encoding="utf-8") as old:
-        for line in old:
-            if not line.startswith('{"shard"'):
-                continue
-            number = int(line[len('{"shard": ') : line.index(",")])
-            if number not in left:
-                file.write(line)
-            elif left[number]:
-                file.write(json.dumps({"shard": number, "items": [item.to_json() for item in left[number]]}) + "\n")
-
-
-def _write_shards(file: TextIO, spool: Path, places: npt.NDArray[np.int64], number: int) -> int:
+def _write_shards(file: TextIO, held: Path, places: npt.NDArray[np.int64], number: int) -> int:
     n = 0
     size = min(SHARD_SIZE, max(1, -(-len(places) // FEWEST_SHARDS)))
-    with spool.open("rb") as source:
+    with held.open("rb") as source:
         for start in range(0, len(places), size):
             inside = []
             for place in places[start : start + size]:

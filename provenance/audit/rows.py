@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from provenance import flat
-from provenance.audit.items import Item
+from provenance.audit.items import Claims, Item
 from provenance.audit.measure import Measured
 from provenance.suitability import USES
 from provenance.verdict import Verdict
@@ -86,7 +86,7 @@ def ok_row(item: Item, verdict: Verdict, measured: Measured) -> dict[str, Any]:
         measured: what was measured beside.
     """
     return (
-        _claimed(item)
+        _listed(item)
         | flat.of_verdict(verdict)
         | {
             "segments": [
@@ -109,7 +109,7 @@ def error_row(item: Item, error: Exception) -> dict[str, Any]:
         item: the file.
         error: why.
     """
-    return _claimed(item) | flat.of_error(error)
+    return _listed(item) | flat.of_error(error)
 
 
 def crashed_row(item: Item, how: str) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def crashed_row(item: Item, how: str) -> dict[str, Any]:
         item: the file.
         how: the last one ended.
     """
-    return _claimed(item) | {
+    return _listed(item) | {
         "status": "crashed",
         "error_code": "crashed",
         "error_found": how,
@@ -145,11 +145,13 @@ def _cutoff(verdict: Verdict) -> float | None:
     return end if wall is not None and end is not None and wall >= BRICK_WALL_DB and end < FULL_BAND_HZ else None
 
 
-def _claimed(item: Item) -> dict[str, Any]:
-    claims = item.claims
+def claimed(claims: Claims) -> dict[str, str | None]:
+    """Return the columns of a row that say what the vendor claims.
+
+    Args:
+        claims: of the file.
+    """
     return {
-        "path": flat.to_utf8(item.path),
-        "n_bytes": None if item.n_bytes < 0 else item.n_bytes,
         "claimed_origin": claims.origin,
         "claimed_processing": claims.processing,
         "pair": claims.pair,
@@ -157,6 +159,14 @@ def _claimed(item: Item) -> dict[str, Any]:
         "singer": claims.singer,
         "stem": claims.stem,
         "extra": claims.extra,
+    }
+
+
+def _listed(item: Item) -> dict[str, Any]:
+    return {
+        "path": flat.to_utf8(item.path),
+        "n_bytes": None if item.n_bytes < 0 else item.n_bytes,
+        **claimed(item.claims),
         "kind": item.kind,
         "source": flat.to_utf8(item.where),
         "source_start": item.start,

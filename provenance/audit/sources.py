@@ -46,7 +46,7 @@ def list_items(
     elif size is None:
         raise AuditError(f"{source}: no such file or folder; needed: {_NEEDED}")
     elif size >= 0:
-        facts = size, stores.facts_of(source)[1]
+        facts = size, stores.changed(source)
         yield from _list_file(source, facts, given, passed, alone=True)
     else:
         yield from _list_folder(source, given, passed)
@@ -91,29 +91,36 @@ def _list_file(
 
 def _list_folder(folder: str, given: dict[str, str], passed: Counter[str]) -> Iterator[Item]:
     if stores.is_remote(folder):
-        for where, size in stores.walk(folder):
-            yield from _list_file(where, (size, 0), given, passed, alone=False)
+        for where, facts in stores.walk(folder):
+            yield from _list_file(where, facts, given, passed, alone=False)
         return
     for where, facts in _walk(folder):
         yield from _list_file(where, facts, given, passed, alone=False)
 
 
-def _walk(folder: str) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yield path, and size and date, of the files below a folder in order, holding one branch of it at a time."""
+def _walk(folder: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield path, and size and date, of the files below a folder in order, holding one branch of it at a time.
+
+    A link to a folder that it lies in is passed over; ``above`` holds device and number of those.
+    """
     try:
+        here = os.stat(folder)
         with os.scandir(folder) as entries:
             inside = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise AuditError(f"{folder}: {error.strerror}; needed: a folder that can be listed") from error
+    if (here.st_dev, here.st_ino) in above:
+        return
+    above = (*above, (here.st_dev, here.st_ino))
     for entry in inside:
         path = os.path.join(folder, entry.name)
-        if entry.is_dir(follow_symlinks=True):
-            if not entry.name.startswith("."):
-                yield from _walk(path)
-            continue
         try:
+            inner = entry.is_dir(follow_symlinks=True)
             found = entry.stat()
-        except OSError:
+        except OSError:  # a link to nothing, or to itself
             yield path, (-1, 0)
-        else:
+            continue
+        if not inner:
             yield path, (found.st_size, found.st_mtime_ns)
+        elif not entry.name.startswith("."):
+            yield from _walk(path, above)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,10 @@ def connect(out: Path) -> duckdb.DuckDBPyConnection:
         raise AuditError(f"{out}: nothing is scored yet; needed: run the audit first")
     db = duckdb.connect(config={"memory_limit": MEMORY, "threads": 2, "temp_directory": str(out / ".duckdb")})
     db.execute("set preserve_insertion_order = false")
-    db.execute(f"create view stems as select * from read_parquet({quoted(out / 'parts')} || '/*.parquet')")
+    parts = quoted(literal(out / "parts") / "*.parquet")
+    db.execute(f"create view stems as select * from read_parquet({parts})")
     if (out / FINDINGS).exists():
-        db.execute(f"create view findings as select * from read_parquet({quoted(out / FINDINGS)})")
+        db.execute(f"create view findings as select * from read_parquet({quoted(literal(out / FINDINGS))})")
     return db
 
 
@@ -75,3 +77,12 @@ def quoted(path: Path) -> str:
         path: of a file or folder.
     """
     return "'" + str(path).replace("'", "''") + "'"
+
+
+def literal(path: Path) -> Path:
+    """Return a path as DuckDB names it where it looks for patterns.
+
+    Args:
+        path: of a file or folder.
+    """
+    return Path(re.sub(r"([*?[])", r"[\1]", str(path)))

@@ -77,7 +77,7 @@ def facts_of(where: str) -> tuple[int, int]:
         where: a path or a URI.
 
     Returns:
-        -1 and 0 of an object in a store, or where there is no file.
+        -1 and 0 of an object in a store, for which that would be a request a row, or where there is no file.
     """
     if is_remote(where):
         return -1, 0
@@ -88,8 +88,20 @@ def facts_of(where: str) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def walk(where: str) -> Iterator[tuple[str, int]]:
-    """Yield the files below a prefix of a store in order, as URI and size, holding one folder at a time.
+def changed(where: str) -> int:
+    """Return when a file or object was changed last, in ns since 1970; 0 where that is not known.
+
+    Args:
+        where: a path or a URI.
+    """
+    if not is_remote(where):
+        return facts_of(where)[1]
+    store, path = locate(where)
+    return _info(store, where, path).mtime_ns or 0
+
+
+def walk(where: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield the files below a prefix of a store in order, as URI, and size and date, holding one folder at a time.
 
     Args:
         where: a URI.
@@ -107,7 +119,7 @@ def walk(where: str) -> Iterator[tuple[str, int]]:
         waiting.extend(info.path for info in reversed(infos) if info.type == fs.FileType.Directory)
         for info in infos:
             if info.type == fs.FileType.File:
-                yield f"{scheme}://{info.path}", int(info.size)
+                yield f"{scheme}://{info.path}", (int(info.size), info.mtime_ns or 0)
 
 
 def open_file(where: str) -> Any:

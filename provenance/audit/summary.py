@@ -115,7 +115,7 @@ def _judge(db: duckdb.DuckDBPyConnection) -> str:
         f"select count(*) as n, count(song) as named, count(distinct {folder}) as folders from stems where {ok}",
     )[0]
     if facts["named"] * 2 >= facts["n"] > 0:
-        key, named, words = "coalesce(song, path)", "song is not null", "claimed song"
+        key, named, words = "coalesce(lower(song), path)", "song is not null", "claimed song"
     elif facts["folders"] >= 5 and facts["n"] <= 50 * facts["folders"] and facts["folders"] < facts["n"]:
         key, named, words = folder, "true", "folder"
     else:
@@ -137,7 +137,7 @@ def _count_files(db: duckdb.DuckDBPyConnection, counts: plan.Counts) -> dict[str
     )[0]
     row["hours"] = round(row["hours"], 3)
     return {"n_listed": counts.n_listed, "n_planned": counts.n_planned, "n_repeated": counts.n_repeated,
-            "n_gone": counts.n_gone, **row, "passed": counts.passed,
+            "n_gone": counts.n_gone, "n_restated": counts.n_restated, **row, "passed": counts.passed,
             "complete": row["n_rows"] == counts.n_planned}  # fmt: skip
 
 
@@ -146,7 +146,8 @@ def _fraction(settings: plan.Settings, counts: plan.Counts, files: dict[str, Any
     share = files["n_rows"] / max(1, counts.n_listed)
     if share >= 1:
         return 1.0
-    return share if settings.shuffled and settings.limit is None else None
+    drawn = settings.sample is not None and files["n_rows"] == counts.n_planned <= settings.sample
+    return share if (settings.shuffled or drawn) and settings.limit is None else None
 
 
 def _choice(

@@ -53,4 +53,4 @@ def test_the_action_runs_its_last_step(tmp_path: Path, root: Path, shell: dict[s
                          text=True)  # fmt: skip
     assert run.returncode == 1, run.stderr
     assert f"report={tmp_path}/o/report.html" in Path(files["GITHUB_OUTPUT"]).read_text()
-    assert "Of 1 files" in Path(files["GITHUB_STEP_SUMMARY"]).read_text()
+    assert "Of 1 file, none could be judged" in Path(files["GITHUB_STEP_SUMMARY"]).read_text()

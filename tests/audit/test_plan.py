@@ -5,16 +5,18 @@ from __future__ import annotations
 import functools
 import json
 import os
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from provenance.audit import plan, store
+from provenance.audit import plan, store, summary
 from provenance.audit.errors import AuditError
 from provenance.audit.items import SHARD_SIZE, Claims, Item
 from provenance.audit.run import Choice, score_source
+from provenance.audit.sources import list_items
 from tests.audit import make
 from tests.audit.drive import LOADER
 
@@ -80,6 +82,19 @@ def test_files_that_are_gone_or_changed_leave_the_plan(tmp_path: Path) -> None:
         plan.make(tmp_path, settings(), [Item("other.wav", "file", "other.wav")])
 
 
+def test_a_container_that_was_changed_is_scored_again(tmp_path: Path) -> None:
+    """A tar that a member was put into is another file for each of its members; all of them are judged anew."""
+    source = tmp_path / "in.tar"
+    for names in (["a.wav", "b.wav"], ["c.wav"]):
+        with tarfile.open(source, "a") as tar:
+            for file in make.files(tmp_path / "in", names):
+                tar.add(file, file.name)
+        os.utime(source, ns=(len(names), len(names)))
+        done = score_source(str(source), tmp_path / "out", workers=1, loader=LOADER)
+    assert done.n_done == 3
+    assert plan.read_counts(tmp_path / "out").n_gone == 2
+
+
 def test_a_plan_of_before_goes_on_by_path_and_size(tmp_path: Path) -> None:
     """A plan that knows no dates takes a file of the same path and size for the same."""
     plan.make(tmp_path, settings(), items(5))
@@ -99,8 +114,55 @@ def test_two_spellings_are_one_file_and_two_claims_are_refused(tmp_path: Path) -
     claims = [
         replace(item, claims=Claims(origin=origin)) for item, origin in zip(twice, ("separated", "studio"), strict=True)
     ]
-    with pytest.raises(AuditError, match=r"\./a\.wav: found it twice with claims that differ"):
+    with pytest.raises(AuditError, match=r"\./a\.wav: found it twice with .* differ \(origin: separated, studio\)"):
         plan.make(tmp_path, settings(), claims)
+    absolute = [Item(str(Path("in/a.wav").absolute()), "file", str(Path("in/a.wav").absolute())), twice[0]]
+    numbered = [replace(item, claims=Claims(extra=str(i))) for i, item in enumerate(absolute)]
+    counts = plan.make(tmp_path, settings(), numbered)
+    assert (counts.n_planned, counts.n_repeated, counts.n_gone) == (1, 1, 0), "a number of the row is no claim"
+
+
+def test_claims_that_changed_are_in_the_rows_without_scoring_anew(tmp_path: Path) -> None:
+    """A manifest that was mended says so in plan and parts; verdicts stay, and nothing is left to score."""
+    make.files(tmp_path, [f"{i}.wav" for i in range(70)])
+    manifest, out = tmp_path / "m.csv", tmp_path / "out"
+    manifest.write_text("path,claimed_origin\n" + "".join(f"{i}.wav,studio\n" for i in range(70)))
+    score_source(str(manifest), out, workers=1, loader=LOADER)
+    with store.connect(out) as db:
+        before = store.fetch(db, "select path, p_separated, landmarks, shard from stems order by path")
+    said = "".join(f"{i}.wav,{'separated' if i == 3 else 'studio'},{i % 7 or ''}\n" for i in range(70) if i != 5)
+    manifest.write_text("path,claimed_origin,song\n" + said)
+    made = plan.make(out, plan.read_settings(out), list_items(str(manifest)))
+    assert (made.n_planned, made.n_gone, made.n_restated) == (69, 1, 59)
+    with store.connect(out) as db:
+        now = store.fetch(db, "select path, p_separated, landmarks, shard from stems order by path")
+        claims = store.fetch(db, "select path, claimed_origin as origin, song from stems where song is not null")
+        refuted = store.fetch(db, "select path from stems where claimed_origin <> 'studio'")
+    assert now == [row for row in before if row["path"] != "5.wav"]
+    assert len(claims) == 59
+    assert all(row["song"] == str(int(row["path"][:-4]) % 7) for row in claims)
+    assert refuted == [{"path": "3.wav"}]
+    assert plan.make(out, plan.read_settings(out), list_items(str(manifest))).n_restated == 0
+
+
+def test_a_call_killed_while_it_takes_out_rows_costs_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that were taken out before the plan said so are scored again where their files are back."""
+    make.files(tmp_path / "in", [f"{i:02d}.wav" for i in range(70)])
+    call = functools.partial(score_source, str(tmp_path / "in"), tmp_path / "out", workers=1, loader=LOADER)
+    call()
+    (tmp_path / "in" / "05.wav").rename(tmp_path / "05.wav")
+    with monkeypatch.context() as patch:
+        patch.setattr(plan, "_write_shards", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            call()
+    (tmp_path / "05.wav").rename(tmp_path / "in" / "05.wav")
+    assert call().n_done == 70
+    with store.connect(tmp_path / "out") as db:
+        assert store.fetch(db, "select count(distinct path) as n from stems") == [{"n": 70}]
+
+
+def _interrupt(*_: object) -> int:
+    raise KeyboardInterrupt
 
 
 def test_a_replaced_file_is_scored_again_and_a_removed_one_has_no_row(tmp_path: Path) -> None:
@@ -146,6 +208,31 @@ def test_a_sample_is_random_nested_and_blind_to_names(tmp_path: Path) -> None:
         hits[[int(item.path[:5]) for item in order]] += 1
     chi_squared = float(((hits - 75) ** 2 / (75 * 0.75)).sum())
     assert 140 < chi_squared < 265
+
+
+def test_a_larger_sample_is_random_too(tmp_path: Path) -> None:
+    """What a larger sample of the same set adds follows in the same order; a smaller one would throw rows away."""
+    plan.make(tmp_path, settings(sample=50, shuffled=True), items(1000))
+    counts = plan.make(tmp_path, settings(sample=80, shuffled=True), items(1000))
+    assert (counts.n_planned, counts.n_gone) == (80, 0)
+    assert plan.read_settings(tmp_path).shuffled
+    with pytest.raises(AuditError, match="holds a sample of 80; found --sample 20; needed: as many or more"):
+        plan.make(tmp_path, settings(sample=20, shuffled=True), items(1000))
+    plan.make(tmp_path, settings(sample=80, shuffled=True), items(2000))
+    assert not plan.read_settings(tmp_path).shuffled, "new files lie among those before, and are scored after them"
+
+
+def test_a_whole_sample_is_random_whatever_came_in_between(tmp_path: Path) -> None:
+    """A sample that grew, and one of a set that grew, is one of the whole set once it is scored."""
+    make.files(tmp_path / "in", [f"{i:02d}.wav" for i in range(40)])
+    call = functools.partial(score_source, str(tmp_path / "in"), tmp_path / "out", workers=1, loader=LOADER)
+    for n_files, n in ((40, 10), (40, 20), (60, 20)):
+        make.files(tmp_path / "in", [f"{i:02d}.wav" for i in range(40, n_files)])
+        call(choice=Choice(sample=n))
+        found = summary.summarise(tmp_path / "out")
+        assert (found["choice"]["kind"], found["choice"]["n_taken"], found["choice"]["n_set"]) == (
+            "random sample", n, n_files,
+        )  # fmt: skip
 
 
 def test_one_driver_at_a_time(tmp_path: Path) -> None:

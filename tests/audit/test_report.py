@@ -20,9 +20,11 @@ from pyarrow import parquet
 
 import provenance
 from provenance import flat, listing
-from provenance.audit import checks, export, gate, phases, report, store, summary
+from provenance.audit import answer, checks, export, gate, phases, report, store, summary
+from provenance.audit import cli as audit_cli
 from provenance.audit.errors import AuditError
 from provenance.audit.run import score_source
+from provenance.audit.sources import list_items
 from tests.audit import make, rowsets
 from tests.audit.drive import LOADER
 
@@ -212,6 +214,99 @@ def test_a_shared_phase_is_held_against_the_extraction_and_not_against_what_leak
     outputs = _shared("ab", "bc", "ac")
     assert outputs.keys() == {"a", "b", "c"}
     assert min(outputs.values()) > 0.9, "all outputs of one separator"
+
+
+@pytest.mark.parametrize("by", ["lengths", "names", "pairs", "many", "polarity"])
+def test_no_wording_and_no_cut_hides_a_shared_phase(by: str, tmp_path: Path) -> None:
+    """Outputs of a separator that end apart, have one name, one pair id with all, or opposite signs are found."""
+    first, second = (4 * wave for wave in _masked(make.take(91), make.take(92)))
+    waves = {"x.wav": first, "y.wav": (-1 if by == "polarity" else 1) * second[: -22_050 if by == "lengths" else None]}
+    waves |= {
+        f"{i:02d}.wav": 0.1 * make.take(100 + i, 5.0 if by == "many" else 2.0) for i in range(30 if by == "many" else 2)
+    }
+    for name, wave in waves.items():
+        soundfile.write(tmp_path / name, wave, 44_100)
+    of = {name: ("stem" if by == "names" else name[:-4], "P" if by == "pairs" else "") for name in waves}
+    table = "path,song,stem,pair\n" + "".join(f"{name},one,{stem},{pair}\n" for name, (stem, pair) in of.items())
+    (tmp_path / "manifest.csv").write_text(table)
+    out = tmp_path / "out"
+    score_source(str(tmp_path / "manifest.csv"), out, workers=1, loader=LOADER)
+    found = summary.summarise(out)
+    assert found["checks"]["shared_phase"]["n_songs_checked"] == 1
+    hit = {name for name in waves if "shared_phase" in kinds_of(out, name)}
+    assert hit <= {"x.wav", "y.wav"}
+    assert hit
+    refuted = sum("pair_not_one_performance" in kinds_of(out, name) for name in waves)
+    assert refuted >= 2 if by == "pairs" else refuted == 0, "each is held against the first"
+
+
+def test_a_stem_sold_twice_within_a_song_is_a_copy(tmp_path: Path) -> None:
+    """Under another stem's name too, and however the song is written; stems that are no copies are no finding."""
+    take = make.take(5)
+    waves = {"lead.wav": take, "double.wav": 0.5 * take, "bass.wav": make.take(6)}
+    for name, wave in waves.items():
+        soundfile.write(tmp_path / name, wave, 44_100)
+    rows = "".join(f"{name},{song},{name[:-4]}\n" for name, song in zip(waves, ("One", "ONE", "one"), strict=True))
+    (tmp_path / "manifest.csv").write_text("path,song,stem\n" + rows)
+    out = tmp_path / "out"
+    score_source(str(tmp_path / "manifest.csv"), out, workers=1, loader=LOADER)
+    found = summary.summarise(out)
+    assert found["prevalence"]["separated"]["n_songs"] == 1
+    assert found["checks"]["same_takes"]["relations"] == {"copy": 1}
+    assert [kinds_of(out, name) & {"copy", "same_take"} for name in waves].count({"copy"}) == 1
+
+
+def test_what_could_not_be_read_again_is_not_said_to_be_checked(vendor: Path, tmp_path: Path) -> None:
+    """Where the audio is gone since it was scored, songs and pairs count as unread, and the report says it."""
+    shutil.copytree(vendor, tmp_path / "vendor")
+    out = tmp_path / "out"
+    score_source(str(tmp_path / "vendor" / "manifest.csv"), out, workers=2, loader=LOADER)
+    (tmp_path / "vendor").rename(tmp_path / "moved")
+    found = summary.summarise(out)
+    songs, pairs = found["checks"]["shared_phase"], found["checks"]["claimed_pairs"]
+    assert (songs["n_songs_checked"], songs["n_songs_unread"]) == (0, songs["n_songs"])
+    assert (pairs["n_checked"], pairs["counts"]) == (0, {"unread": 3})
+    (said,) = [text for text in found["cannot_tell"] if "could not be read again" in text]
+    assert f"{songs['n_songs']} songs with several stems and 3 claimed pairs" in said
+
+
+def test_a_share_that_fits_none_is_given_no_interval(tmp_path: Path) -> None:
+    """More calls than any share explains are said to be that, not a certain share that was counted."""
+    rowsets.write(tmp_path, 256, provenance.load().bundle.reference, separated=0.7)
+    found = summary.summarise(tmp_path, effort=checks.Effort(seconds=0))
+    found["prevalence"]["separated"] |= {"value": 1.0, "low": 1.0, "high": 1.0, "fits": False, "corrected": True}
+    assert "(no share explains what was called)" in answer.answer(found)
+    assert "no share fits" in report.write(tmp_path, found).read_text()
+    assert audit_cli._interval(found["prevalence"]["separated"]) == "no share fits"
+    assert audit_cli._interval(found["prevalence"]["separated"] | {"fits": True}) == "100.0% to 100.0%"
+    assert audit_cli._interval(found["prevalence"]["wet"]) == "counted"
+
+
+def test_stems_that_are_all_called_mixes_are_said_to_be_compared_with_none(tmp_path: Path) -> None:
+    """What the vendor's words keep out of a check is named; an export does not write over the manifest audited."""
+    make.files(tmp_path, ["a.wav", "b.wav"])
+    table = "path,song,stem\na.wav,one,full mix\nb.wav,one,master\n"
+    (tmp_path / "manifest.csv").write_text(table)
+    score_source(str(tmp_path / "manifest.csv"), tmp_path / "out", workers=1, loader=LOADER)
+    found = summary.summarise(tmp_path / "out")
+    assert "No claimed song has several stems: nothing was searched for shared phase." in found["cannot_tell"]
+    for write in (export.export_clean, export.export_all):
+        with pytest.raises(AuditError, match=r"manifest\.csv: is what was audited; needed: another file"):
+            write(tmp_path / "out", tmp_path / "out" / ".." / "manifest.csv")
+    assert (tmp_path / "manifest.csv").read_text() == table
+
+
+def test_a_folder_is_read_by_its_name_and_an_export_finds_its_way_through_links(tmp_path: Path) -> None:
+    """Signs of a pattern in ``--out`` match no other folder; paths of an export start where its folder really is."""
+    make.files(tmp_path / "in", ["a.wav", "b.wav"])
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "deep" / "er")
+    with contextlib.chdir(tmp_path):
+        for out in (Path("out [2]"), Path("out [v2]"), Path("out*")):
+            score_source("in", out, workers=1, loader=LOADER)
+            assert summary.summarise(out)["files"]["n_rows"] == 2
+            assert export.export_all(out, Path("link/all.csv")) == 2
+        assert all(item.n_bytes > 0 for item in list_items("link/all.csv"))
 
 
 def test_a_spliced_file_is_found(root: Path, tmp_path: Path) -> None:
@@ -416,8 +511,23 @@ def test_the_gate_reads_kinds_verdicts_and_shares(audited: tuple[Path, dict[str,
     low = found["prevalence"]["separated"]["low"]
     assert bool(words(f"separated>{max(0.0, low - 0.01):.3f}")) == (low > 0.01)
     assert words("separated>0.99") == []
+    assert words("unreadable") == ["unreadable: 1 file"]
     with pytest.raises(AuditError, match="found 'nonsense'"):
         gate.read(["nonsense"])
+    for nothing in ("", " , "):
+        with pytest.raises(AuditError, match="--fail-on: found nothing"):
+            gate.read([nothing])
+
+
+def test_the_gate_counts_only_files_that_were_judged(tmp_path: Path) -> None:
+    """A silent file has no verdict, so it trips none: the gate and the summary count the same files."""
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / "silent.wav", np.zeros(88_200), 44_100)
+    score_source(str(tmp_path / "in"), tmp_path / "out", workers=1)
+    found = summary.summarise(tmp_path / "out")
+    assert found["prevalence"]["undecided"]["called"] == 0
+    assert gate.check(found, gate.read(["undecided"]), tmp_path / "out") == []
+    assert gate.check(found, gate.read(["silent"]), tmp_path / "out") == ["silent: 1 file"]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")

@@ -66,6 +66,18 @@ def test_folder_and_glob_name_audio_only(folder: Path) -> None:
     assert all(item.n_bytes == os.path.getsize(item.where) for item in found)
 
 
+def test_links_that_lead_back_are_passed_over(folder: Path) -> None:
+    """A link to a folder that it lies in, to another that leads back, or to itself, ends no listing."""
+    names = [item.path for item in list_items(str(folder))]
+    (folder / "a" / "up").symlink_to("..")
+    (folder / "a" / "over").symlink_to("../b")
+    (folder / "itself").symlink_to("itself")
+    found = [item.path for item in list_items(str(folder))]
+    assert found == [names[0], str(folder / "a" / "over" / "two.wav"), names[1]]
+    (folder / "b" / "back").symlink_to("../a")
+    assert set(found) <= {item.path for item in list_items(str(folder))}
+
+
 def test_what_is_passed_over_is_counted_by_ending(folder: Path, tmp_path: Path) -> None:
     """Of a folder, a glob and a tar, files whose ending is none of audio are counted, hidden ones left out."""
     for name in ("a/lost.wma", "b/lost.WMA", "b/LICENCE", "b/what.is this", ".DS_Store", "a/._one.wma"):
@@ -227,6 +239,11 @@ def test_s3_is_audited_like_a_folder(s3: fs.S3FileSystem, folder: Path, tmp_path
     check_claims(list(list_items("s3://vendor/set/m.jsonl")))
     score_source("s3://vendor/set", tmp_path / "out", workers=1, loader=LOADER)
     score_source(str(folder), tmp_path / "disk", workers=1, loader=LOADER)
+    before = {item.path: item.key for item in found}
+    time.sleep(1.1)  # a store's dates are of whole seconds
+    put(s3, "set/a/one.wav", (folder / "a" / "one.wav").read_bytes())
+    changed = [item.path for item in list_items("s3://vendor/set") if item.key != before[item.path]]
+    assert changed == ["s3://vendor/set/a/one.wav"], "of the same size and another date"
     from_store = [r for r in rows(tmp_path / "out") if r["status"] == "ok"]
     assert [r["error_code"] for r in rows(tmp_path / "out") if r["status"] == "error"] == ["not_audio"]
     measured = ("p_separated", "rms_db", "peak_db", "landmarks", "duration_s", "codec")

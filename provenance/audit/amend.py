@@ -1,0 +1,74 @@
+"""What a later call changes in shards that are planned already: files that are gone, claims that read otherwise."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TextIO
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from provenance.audit import journal
+from provenance.audit.items import Item, Shard
+from provenance.audit.rows import SCHEMA, claimed
+
+Amend = Callable[[Item], Item | None]
+"""Returns an item as the source has it by now, or None where it is gone."""
+
+
+def amend(out: Path, shard: Shard, now: Amend) -> list[Item] | None:
+    """Bring a shard's part up to what the source holds by now; rows of files that are gone leave it.
+
+    Args:
+        out: folder of the audit, locked.
+        shard: as planned.
+        now: of each of its items.
+
+    Returns:
+        Its items by now, or None where nothing changed.
+    """
+    found = [now(item) for item in shard.items]
+    if all(new is old for new, old in zip(found, shard.items, strict=True)):
+        return None
+    left = [item for item in found if item is not None]
+    part = out / "parts" / f"{shard.name}.parquet"
+    journal.clear(out, shard.name)  # its positions and claims are those of the shard as it was
+    rows = parquet.read_table(part) if part.exists() else None
+    if rows is None or not left or len(rows) != len(found):  # else it is scored again
+        part.unlink(missing_ok=True)
+        return left
+    scratch = part.with_suffix(".part")
+    rows = _with_claims(rows.filter(pa.array([item is not None for item in found])), left)
+    parquet.write_table(rows, scratch, compression="zstd")
+    os.replace(scratch, part)
+    return left
+
+
+def copy_shards(plan: Path, file: TextIO, amended: Mapping[int, list[Item]]) -> None:
+    """Copy the shards of a plan, those that were amended as they are by now, without those that are empty.
+
+    Args:
+        plan: that is copied.
+        file: written to.
+        amended: shards to items.
+    """
+    with plan.open(encoding="utf-8") as old:
+        for line in old:
+            if not line.startswith('{"shard"'):
+                continue
+            number = int(line[len('{"shard": ') : line.index(",")])
+            if number not in amended:
+                file.write(line)
+            elif amended[number]:
+                file.write(json.dumps({"shard": number, "items": [item.to_json() for item in amended[number]]}) + "\n")
+
+
+def _with_claims(rows: pa.Table, items: list[Item]) -> pa.Table:
+    said = [claimed(item.claims) for item in items]
+    for name in said[0]:
+        column = pa.array([claims[name] for claims in said], SCHEMA.field(name).type)
+        rows = rows.set_column(rows.schema.get_field_index(name), SCHEMA.field(name), column)
+    return rows
