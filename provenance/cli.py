@@ -1,9 +1,10 @@
-"""The command line: data on stdout, progress on stderr, exit code 0 done, 1 a finding, 2 an error."""
+"""The command line: data on stdout, progress on stderr, exit code 0 done, 1 a finding, 2 an error, 141 nobody reads."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 import json
 import os
 import platform
@@ -11,12 +12,13 @@ import sys
 from collections import Counter
 from enum import StrEnum
 from importlib import metadata
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 import provenance
 from provenance import extras, flat, listing
@@ -25,12 +27,13 @@ from provenance.errors import ModelError, UnreadableAudio
 from provenance.explain import command as explain_command
 from provenance.interrupts import noted_interrupts
 from provenance.mix import command as mix_command
+from provenance.options import ORIGINS, parse_findings
 from provenance.pairs import command as pairs_command
 from provenance.table import COLUMNS, Row, show
 from provenance.verdict import Verdict
 
-EXIT_FINDING, EXIT_ERROR, EXIT_STOPPED = 1, 2, 130
-FINDINGS = ("separated", "undecided", "studio", "dry", "hybrid", "wet")
+EXIT_FINDING, EXIT_ERROR, EXIT_STOPPED, EXIT_CLOSED = 1, 2, 130, 141
+FINDINGS = (*ORIGINS, "dry", "hybrid", "wet")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -87,7 +90,7 @@ def score(
     windows: Annotated[Windows, typer.Option(help="Look at all of a file, or at one window of four.")] = Windows.full,
 ) -> None:
     """Score audio files and folders."""
-    findings = _findings(fail_on or [])
+    findings = parse_findings(fail_on or [], FINDINGS)
     try:
         scorer = provenance.load(model)
     except ModelError as error:
@@ -155,13 +158,13 @@ def info(
         },
     }
     if output is not Format.table:
-        print(json.dumps(facts, indent=2))
+        print(json.dumps(facts, indent=2 if output is Format.json else None))
         return
     table = Table(show_header=False, box=None)
     for key, value in facts.items():
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
-        table.add_row(key, ", ".join(value) if isinstance(value, list) else str(value))
+        table.add_row(key, Text(", ".join(value) if isinstance(value, list) else str(value)))
     Console().print(table)
 
 
@@ -189,8 +192,30 @@ app.add_typer(audit_app, name="audit")
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; whoever closes its output early, or has no room for it, is no finding."""
+    try:
+        try:
+            app()
+        except SystemExit as stop:
+            if isinstance(stop.__context__, BrokenPipeError):  # what rich and click make a 1 of
+                raise stop.__context__ from None
+            raise
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output(EXIT_CLOSED)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _say(f"stdout cannot be written: {error.strerror}")
+        _drop_output(EXIT_ERROR)
+
+
+def _drop_output(code: int) -> NoReturn:
+    """End with a code; what is still held for stdout goes nowhere, or Python would complain of it at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(code)
 
 
 def _say(message: str) -> None:
@@ -207,14 +232,6 @@ def _version(name: str) -> str:
 def _calls(verdict: Verdict) -> set[str]:
     """What a verdict calls a stem; the processing of a separated one is never stated, so it is no finding."""
     return {verdict.origin} if verdict.origin == "separated" else {verdict.origin, verdict.processing}
-
-
-def _findings(values: list[str]) -> set[str]:
-    wanted = {part.strip() for value in values for part in value.split(",") if part.strip()}
-    unknown = sorted(wanted - set(FINDINGS))
-    if unknown:
-        raise typer.BadParameter(f"found {', '.join(unknown)}; needed: {', '.join(FINDINGS)}", param_hint="--fail-on")
-    return wanted
 
 
 def _score(scorer: provenance.Scorer, path: str, windows: Windows) -> Row:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from provenance import audio, frontend, windows
 from provenance.audio import SAMPLE_RATE_HZ, Samples
 from provenance.decide import SILENT_RMS
 from provenance.explain.tiles import Marks, mark
+from provenance.pairs.heads import level
 from provenance.scorer import Scorer
 from provenance.verdict import Verdict
 
@@ -61,13 +62,19 @@ class Explanation:
     picture_db: npt.NDArray[np.float32]
     splices_s: tuple[float, ...]
 
+    @property
+    def towards(self) -> Literal["studio", "separated"]:
+        """What the marks speak for: the verdict, or of an undecided file the likelier side."""
+        return _towards(self.verdict)
+
 
 def explain(scorer: Scorer, source: Source, n_windows: int = MOST_WINDOWS) -> Explanation:
     """Explain the verdict on a stem.
 
     Args:
         scorer: the model.
-        source: a path, encoded bytes, or ``(samples, rate)``; it is read three times at most.
+        source: a path, encoded bytes, or ``(samples, rate)``; it is read three times at most,
+            whatever is found.
         n_windows: windows to look into; those that speak loudest for the verdict are taken.
 
     Raises:
@@ -75,13 +82,13 @@ def explain(scorer: Scorer, source: Source, n_windows: int = MOST_WINDOWS) -> Ex
     """
     verdict = scorer.score(source)
     chosen = _choose(verdict, n_windows)
-    direction = -1 if verdict.origin == "studio" or (verdict.p_separated or 0.0) < 0.5 else 1
+    direction = -1 if _towards(verdict) == "studio" else 1
     duration_s = max(verdict.audio.duration_s, 1e-3)
     n_columns = int(min(N_COLUMNS, max(1, duration_s * SAMPLE_RATE_HZ / frontend.HOP)))
     canvas = np.zeros((n_columns, N_ROWS), np.float32)
     held: list[tuple[windows.Window, Marks, npt.NDArray[np.float32]]] = []
     for window in _windows(source):
-        if _rms(window.samples) < SILENT_RMS:
+        if level(window.samples) < SILENT_RMS:
             continue
         power = _pooled(window.samples)
         at = (window.start_s + (np.arange(len(power)) + 0.5) * frontend.HOP / SAMPLE_RATE_HZ) / duration_s * n_columns
@@ -93,9 +100,13 @@ def explain(scorer: Scorer, source: Source, n_windows: int = MOST_WINDOWS) -> Ex
     return Explanation(verdict, explained, _db(canvas, loudest), tuple(_splices(scorer, source, verdict)))
 
 
+def _towards(verdict: Verdict) -> Literal["studio", "separated"]:
+    return "studio" if verdict.origin == "studio" or (verdict.p_separated or 0.0) < 0.5 else "separated"
+
+
 def _choose(verdict: Verdict, n: int) -> list[float]:
     known = [(s.p_separated, s.start_s) for s in verdict.segments if s.p_separated is not None]
-    studio = verdict.origin == "studio" or (verdict.p_separated or 0.0) < 0.5
+    studio = _towards(verdict) == "studio"
     return [start for _, start in sorted(known, key=lambda k: k[0] if studio else -k[0])[:n]]
 
 
@@ -117,25 +128,34 @@ def _db(power: npt.NDArray[np.float32], loudest: float) -> npt.NDArray[np.float3
     return out
 
 
-def _rms(samples: Samples) -> float:
-    return float(np.sqrt(np.mean((samples - samples.mean(axis=0)) ** 2)))
-
-
 def _splices(scorer: Scorer, source: Source, verdict: Verdict) -> Iterator[float]:
-    """Yield where the timeline goes from one side of the thresholds to the other, found to half a second."""
+    """Yield where the timeline goes from one side of the thresholds to the other, found to half a second.
+
+    However many they are, the source is read once, and the windows about one of them are held.
+    """
     limits = verdict.thresholds
     sides = [
         (s, 1 if s.p_separated >= limits.separated else -1)
         for s in verdict.segments
         if s.p_separated is not None and not limits.studio < s.p_separated < limits.separated
     ]
-    for (a, side_a), (b, side_b) in pairwise(sides):
-        if side_a != side_b and b.start_s - a.end_s < SPLICE_CONTEXT_S:
-            yield _refine(scorer, source, max(0.0, a.start_s), b.end_s, side_b)
+    spans = [
+        (max(0.0, a.start_s), b.end_s, side_b)
+        for (a, side_a), (b, side_b) in pairwise(sides)
+        if side_a != side_b and b.start_s - a.end_s < SPLICE_CONTEXT_S
+    ]
+    held: list[windows.Window] = []
+    for window in _windows(source) if spans else ():
+        held = [w for w in held if spans and w.end_s > spans[0][0]]
+        held.append(window)
+        while spans and window.end_s >= spans[0][1] - 1e-3:
+            yield _refine(scorer, held, *spans.pop(0))
+        if not spans:
+            return
 
 
-def _refine(scorer: Scorer, source: Source, start_s: float, end_s: float, side: int) -> float:
-    parts = [w for w in _windows(source) if w.end_s > start_s and w.start_s < end_s]
+def _refine(scorer: Scorer, held: list[windows.Window], start_s: float, end_s: float, side: int) -> float:
+    parts = [w for w in held if w.end_s > start_s and w.start_s < end_s]
     joined = np.zeros((round((end_s - start_s) * SAMPLE_RATE_HZ), parts[0].samples.shape[1]), np.float32)
     for part in parts:
         first = round((part.start_s - start_s) * SAMPLE_RATE_HZ)
@@ -143,7 +163,7 @@ def _refine(scorer: Scorer, source: Source, start_s: float, end_s: float, side: 
         piece = part.samples[skip : skip + len(joined) - max(first, 0)]
         joined[max(first, 0) : max(first, 0) + len(piece)] = piece
     n, step = int(_SPLICE_WINDOW_S * SAMPLE_RATE_HZ), int(SPLICE_STEP_S * SAMPLE_RATE_HZ)
-    starts = [k for k in range(0, len(joined) - n + 1, step) if _rms(joined[k : k + n]) >= SILENT_RMS]
+    starts = [k for k in range(0, len(joined) - n + 1, step) if level(joined[k : k + n]) >= SILENT_RMS]
     if len(starts) < 4:
         return round((start_s + end_s) / 2, 2)
     logit = side * scorer.logits(joined[k : k + n] for k in starts).astype(np.float64)

@@ -8,6 +8,7 @@ from importlib import resources
 
 import numpy as np
 
+from provenance import flat
 from provenance.audio import SAMPLE_RATE_HZ
 from provenance.explain import Explained, Explanation
 from provenance.explain.picture import Image, outline, paint, to_png
@@ -30,10 +31,11 @@ def render(explanation: Explanation, name: str) -> str:
         name: of the file, as the title.
     """
     verdict = explanation.verdict
+    name = flat.printable(name)
     sections = [
         _verdict(verdict, name),
         _overview(explanation),
-        *(_window(window, verdict) for window in explanation.windows),
+        *(_window(window, explanation.towards) for window in explanation.windows),
         _cues(verdict),
         _footer(verdict),
     ]
@@ -131,10 +133,9 @@ def _overview(explanation: Explanation) -> str:
     )
 
 
-def _window(window: Explained, verdict: Verdict) -> str:
+def _window(window: Explained, towards: str) -> str:
     drawn = _inline(to_png(paint(window.picture_db)), "spectrogram of the window", _mark_tiles(window, 0.0, 1.0))
     marks = window.marks
-    towards = "studio" if verdict.origin == "studio" or (verdict.p_separated or 0.0) < 0.5 else "separated"
     verb = "raises" if towards == "studio" else "lowers"
     sign = -1 if towards == "studio" else 1
     spans, bands = marks.moves.shape
@@ -152,7 +153,7 @@ def _window(window: Explained, verdict: Verdict) -> str:
         f'<figure><svg viewBox="0 0 {spans} {bands}" preserveAspectRatio="none" class=moves>{cells}</svg></figure>'
         "</div>"
         f"<p>Left: the tenth of the spectrogram that speaks loudest for <b>{towards}</b>. Right: what silencing each "
-        f"tile alone does (orange speaks for the verdict, blue against it). Silencing the marked tenth {verb} the "
+        f"tile alone does (orange speaks for {towards}, blue against it). Silencing the marked tenth {verb} the "
         f"model's uncalibrated log odds by {abs(marks.marked_drop) if sign * marks.marked_drop > 0 else 0:.2f}"
         f", from {marks.logit:.2f} to {marks.logit - marks.marked_drop:.2f}; "
         f"a random tenth moves them by {-marks.random_drop:+.2f}. These are raw outputs of the model for this window "

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from provenance.audio import Samples
 from provenance.frontend import power, stft
+from provenance.pairs.align import middle
 
 SIGNS = ("phase_agreement", "shared_overlap", "exceeds_mix", "pause_coherence")
 """Names of the signs of a stem against its mix."""
@@ -35,14 +36,18 @@ class Sums:
     gain: list[complex] = field(default_factory=lambda: [0j, 0.0])
     rest: list[float] = field(default_factory=lambda: [0.0, 0.0])
 
-    def add(self, stem: Samples, mix: Samples) -> None:
+    def add(self, stem: Samples, mix: Samples, reverse: Sums | None = None) -> None:
         """Add a window.
 
         Args:
             stem, mix: float32, shape (n, 1 or 2) each, aligned, at least 2048 samples.
+            reverse: further sums, to which the mix is added as if it were a stem of the stem.
         """
         for s, x in _channels(stem, mix):
-            self._add(stft(s), stft(x))
+            spectra = stft(s), stft(x)
+            self._add(*spectra)
+            if reverse is not None:
+                reverse._add(*reversed(spectra))
 
     def _add(self, s: npt.NDArray[np.complex64], x: npt.NDArray[np.complex64]) -> None:
         cross = x * s.conj()
@@ -109,6 +114,35 @@ class Sums:
     def rest_db(self) -> float:
         """Energy of the mix without the stem, relative to the mix, in dB."""
         return 10 * float(np.log10(self.rest[0] / (self.rest[1] + 1e-30) + 1e-12))
+
+
+@dataclass
+class Likeness:
+    """Running sums of how alike the waveforms of stems are, which tells one sound twice from two sounds."""
+
+    products: dict[tuple[int, int], float] = field(default_factory=dict)
+
+    def add(self, stems: dict[int, Samples]) -> None:
+        """Add a window.
+
+        Args:
+            stems: by their number, each float32 of shape (n, 1 or 2), aligned.
+        """
+        waves = {k: middle(stem) for k, stem in stems.items()}
+        for i, a in waves.items():
+            for k, b in waves.items():
+                if i <= k:
+                    self.products[i, k] = self.products.get((i, k), 0.0) + float(np.vdot(a, b))
+
+    def most(self) -> tuple[float, int, int] | None:
+        """Return the largest correlation of two stems, 0 to 1, and which they are; None of fewer than two."""
+        own = {i: p for (i, k), p in self.products.items() if i == k}
+        found = [
+            (abs(p) / float(np.sqrt(own[i] * own[k]) + 1e-30), i, k)
+            for (i, k), p in self.products.items()
+            if i != k
+        ]  # fmt: skip
+        return max(found, default=None)
 
 
 def together(stems: list[Samples]) -> tuple[float, float]:

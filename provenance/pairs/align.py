@@ -18,6 +18,8 @@ WHITENING = 0.75
 G. C. Carter (1976), 0 plain correlation. Between them a reverberant copy still peaks at its direct sound."""
 _GUARD = 64
 """Samples on each side of a peak that belong to it."""
+CANCELLED = 1e-3
+"""Power of the middle beside that of the channels below which they are of opposite polarity, and the first speaks."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,26 @@ class Alignment:
 
 
 def fold(samples: Samples) -> Wave:
-    """Return the mean of the channels, without its mean.
+    """Return the middle of the channels, without its mean.
 
     Args:
         samples: float32, shape (n, 1 or 2).
     """
-    wave = samples.mean(axis=1)
+    wave = middle(samples)
     out: Wave = (wave - wave.mean()).astype(np.float32)
     return out
+
+
+def middle(samples: Samples) -> Wave:
+    """Return the mean of the channels, or the first of two that cancel each other.
+
+    Args:
+        samples: float32, shape (n, 1 or 2).
+    """
+    wave: Wave = samples.mean(axis=1)
+    if samples.shape[1] > 1 and len(samples) and wave.var() < CANCELLED * samples.var(axis=0).mean():
+        return samples[:, 0]
+    return wave
 
 
 def align(first: Wave, second: Wave) -> Alignment:
@@ -63,18 +77,21 @@ def align(first: Wave, second: Wave) -> Alignment:
     if found is None:
         return Alignment(0, 0.0, 0.0, False, 0.0)
     lags = np.concatenate([found[len(found) - len(first) + 1 :], found[: len(second)]])
-    height = np.abs(lags)
+    del found
+    inverted = bool(lags[int(np.abs(lags).argmax())] < 0)
+    inverted = bool(-lags.min() > lags.max())
+    height = np.abs(lags, out=lags)
     best = int(height.argmax())
+    highest = float(height[best])
     offset = best - (len(first) - 1)
-    rest = height.copy()
-    rest[max(0, best - _GUARD) : best + _GUARD + 1] = 0.0
-    spread = float(np.sqrt(np.mean(rest**2))) or 1e-12
+    height[max(0, best - _GUARD) : best + _GUARD + 1] = 0.0
+    spread = float(np.sqrt(np.vdot(height, height) / len(height))) or 1e-12
     overlap = min(len(first), len(second) - offset) - max(0, -offset)
     return Alignment(
         offset,
-        float(height[best] / spread),
-        float(rest.max() / spread),
-        bool(lags[best] < 0),
+        highest / spread,
+        float(height.max() / spread),
+        inverted,
         max(0, overlap) / SAMPLE_RATE_HZ,
     )
 
@@ -94,12 +111,17 @@ def correlate(first: Wave, second: Wave, whitening: float, floor: float) -> npt.
     24, 1976.
     """
     n = 1 << (len(first) + len(second) - 2).bit_length()
-    cross = np.conj(np.fft.rfft(first, n)) * np.fft.rfft(second, n)
+    own = np.fft.rfft(first, n).astype(np.complex64)  # of a minute it would hold 67 MB beside those of the second
+    cross = np.fft.rfft(second, n)
+    cross *= np.conj(own, out=own)
+    del own
     size = np.abs(cross)
     loudest = float(size.max()) if len(size) else 0.0
     if loudest <= 1e-12:
         return None
-    cross /= (size + floor * loudest) ** whitening
+    size += floor * loudest
+    cross /= np.power(size, whitening, out=size)
+    del size
     return np.fft.irfft(cross, n)
 
 

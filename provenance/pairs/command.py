@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from provenance import flat
 from provenance.errors import ModelError, UnreadableAudio
 from provenance.pairs.compare import Pair, compare
 from provenance.scorer import Scorer
@@ -30,11 +32,16 @@ def command(
     model: Annotated[str | None, typer.Option(help="Folder or name of a model.")] = None,
     signals_only: Annotated[bool, typer.Option(help="Go by the signals alone, without a model.")] = False,
 ) -> None:
-    """Tell whether two files hold the same performance, how far apart, and which is the dry one."""
+    """Tell whether two files hold the same performance, how far apart, and which is the dry one.
+
+    A minute of each is compared, from where it begins to sound. Origin and
+    p_separated are the model's verdict on that minute of each file by itself;
+    of a longer file `score` judges the whole.
+    """
     try:
         found = compare(first, second, None if signals_only else Scorer(model))
     except (UnreadableAudio, ModelError) as error:
-        print(error, file=sys.stderr)
+        print(flat.printable(str(error)), file=sys.stderr)
         raise typer.Exit(2) from None
     if output is Format.json:
         print(json.dumps(found.to_dict(), indent=2))
@@ -53,10 +60,11 @@ def _print(found: Pair) -> None:
         table.add_row("a fixed filter explains", f"{found.second_from_first:.0%} of the second, "
                       f"{found.first_from_second:.0%} of the first")  # fmt: skip
         names = {"first": found.first.path, "second": found.second.path}
-        table.add_row("dry", names.get(found.dry, found.dry))
+        table.add_row("dry", Text(flat.printable(names.get(found.dry, found.dry))))
     for side in (found.first, found.second):
         if side.origin is not None:
-            table.add_row(side.path, f"{side.origin}, p_separated {side.p_separated}")
+            p = "not judged" if side.p_separated is None else f"p_separated {side.p_separated:.2f}"
+            table.add_row(Text(flat.printable(side.path)), f"{side.origin}, {p}")
     for text in found.why:
         table.add_row("", text)
     console.print(table)

@@ -10,22 +10,26 @@ import numpy as np
 
 from provenance import audio
 from provenance.audio import SAMPLE_RATE_HZ, Samples, Source
+from provenance.decide import MIN_RATE_HZ, SILENT_RMS
 from provenance.errors import UnreadableAudio
 from provenance.pairs import relate
 from provenance.pairs.align import align, fold, overlap
+from provenance.pairs.heads import Head, level, read_head
 from provenance.scorer import Scorer
 
 MAX_S = 60.0
-"""So much of each file is compared."""
+"""So much of each file is compared, from where it begins to sound."""
 MIN_OVERLAP_S = 1.5
 
 _SURE_PEAK, _SURE_RATIO = 60.0, 1.5
 _ENVELOPE_CORRELATION, _ENVELOPE_PEAK = 0.3, 7.0
 _NO_PEAK, _NO_ENVELOPE = 20.0, 0.2
 _COPY_DB = -60.0
+_WIDER = 0.05
 _FILTERED = 0.97
 _CHAIN_LINEAR, _CHAIN_UNEXPLAINED = 0.9, 0.1
 _ALIEN_LINEAR, _ALIEN_UNEXPLAINED = 0.6, 0.25
+_BLEED_LINEAR = 0.3
 
 Answer = Literal["yes", "no", "undecided"]
 Which = Literal["first", "second", "neither", "undecided"]
@@ -33,16 +37,16 @@ Which = Literal["first", "second", "neither", "undecided"]
 
 @dataclass(frozen=True)
 class Side:
-    """What was found on one of two files.
+    """What was found on one of two files, in the minute of it that was compared.
 
     Args:
         path: as given.
-        duration_s: length.
+        duration_s: length of what was compared.
         level_spread_db: standard deviation of its short-time level: compression and reverberation lower it.
         mean_level_db: mean of that level below the loudest.
         width: side relative to middle.
-        origin: of the verdict, or null without a model.
-        p_separated: likewise.
+        origin: of the verdict on what was compared (of a longer file not that of the whole), or null without a model.
+        p_separated: likewise; null where the model does not judge it, as below 16 kHz.
         p_wet: likewise.
     """
 
@@ -61,22 +65,22 @@ class Pair:
     """What two files are to each other.
 
     Args:
-        same_performance: whether they hold the same performance.
+        same_performance: whether they hold the same performance, if only one of them as bleed.
         offset_samples: what the first holds at sample n the second holds at n + offset, at 44.1 kHz; null if unknown.
         offset_s: the same in seconds.
         inverted: whether the second has the opposite polarity.
-        overlap_s: how long they sound together.
+        overlap_s: how long they sound together in what was compared.
         peak: of the whitened correlation, in standard deviations.
         runner_up: its next peak.
         envelope_correlation: of how both rise and fall.
-        copy: whether the second is the first but for gain.
-        difference_db: energy of the second that is no scaled copy of the first.
+        copy: whether the second's middle channel is the first's but for gain and polarity.
+        difference_db: energy of the second's middle that is no scaled copy of the first's.
         gain_db: of that copy.
         second_from_first: share of the second that a fixed filter makes from the first.
         first_from_second: the other way.
         unexplained: share of the second's energy where the first has had nothing.
         chain: whether the second can be the first through an effects chain.
-        dry: which of the two is the drier.
+        dry: which of the two is the drier; not told where the model calls one of them an extraction.
         dry_score: from -4 (the second) to 4 (the first).
         why: in words.
         first, second: what was found on each.
@@ -109,7 +113,7 @@ class Pair:
 
 
 def compare(first: Source, second: Source, scorer: Scorer | None = None) -> Pair:
-    """Compare the first minute of two files.
+    """Compare a minute of two files, each from where it begins to sound.
 
     Args:
         first, second: paths, encoded bytes, binary files, or ``(samples, rate)``.
@@ -118,24 +122,54 @@ def compare(first: Source, second: Source, scorer: Scorer | None = None) -> Pair
     Raises:
         UnreadableAudio: one of them cannot be read.
     """
-    a, b = (audio.read(source, MAX_S)[1] for source in (first, second))
-    names = audio.name_of(first), audio.name_of(second)
-    for name, samples in zip(names, (a, b), strict=True):
-        if len(samples) < MIN_OVERLAP_S * SAMPLE_RATE_HZ:
-            raise UnreadableAudio(
-                name, "too_short", f"{len(samples) / SAMPLE_RATE_HZ:.2f} s of audio", f"at least {MIN_OVERLAP_S} s"
-            )
-    sides = tuple(_side(name, samples, scorer) for name, samples in zip(names, (a, b), strict=True))
-    return compare_samples(a, b, sides[0], sides[1])
+    a, b = (_read(source) for source in (first, second))
+    sides = [_side(audio.name_of(s), head, scorer) for s, head in zip((first, second), (a, b), strict=True)]
+    return _weigh_origins(_place(compare_samples(a.samples, b.samples, sides[0], sides[1]), a, b))
+
+
+def _read(source: Source) -> Head:
+    head = read_head(source, MAX_S, SILENT_RMS)
+    if not len(head.samples):  # nothing sounds: its silence is compared, to be named
+        head = read_head(source, MAX_S, 0.0)
+    if len(head.samples) < MIN_OVERLAP_S * SAMPLE_RATE_HZ:
+        found = f"{len(head.samples) / SAMPLE_RATE_HZ:.2f} s of audio"
+        raise UnreadableAudio(audio.name_of(source), "too_short", found, f"at least {MIN_OVERLAP_S} s")
+    return head
+
+
+def _weigh_origins(pair: Pair) -> Pair:
+    """Say nothing on dry and wet where one of them is an extraction, as a verdict says nothing on one."""
+    if pair.dry not in ("first", "second") or "separated" not in (pair.first.origin, pair.second.origin):
+        return pair
+    said = "an extraction among them: its holes and smear pass for dry and wet, of which nothing is told"
+    return dataclasses.replace(pair, dry="undecided", why=(*pair.why, said))
+
+
+def _place(pair: Pair, a: Head, b: Head) -> Pair:
+    """Count the offset from the beginnings of the files, and say what was not looked at."""
+    later = b.start_samples - a.start_samples
+    if pair.offset_samples is not None and later:
+        at = pair.offset_samples + later
+        pair = dataclasses.replace(pair, offset_samples=at, offset_s=round(at / SAMPLE_RATE_HZ, 5))
+    if not (a.goes_on or b.goes_on):
+        return pair
+    said = f"of what is longer only {MAX_S:g} s were compared, from where it begins to sound"
+    if pair.same_performance == "no" and a.goes_on != b.goes_on:  # the shorter may be a later part of the longer
+        pair = dataclasses.replace(pair, same_performance="undecided", chain="undecided", dry="undecided")
+    return dataclasses.replace(pair, why=(*pair.why, said))
 
 
 def compare_samples(a: Samples, b: Samples, first: Side, second: Side) -> Pair:
     """Compare samples at 44.1 kHz that are at hand.
 
     Args:
-        a, b: float32, shape (n, 1 or 2), at least 1.5 s.
+        a, b: float32, shape (n, 1 or 2), at least 1.5 s. Of silence nothing is said.
         first, second: what is known of each.
     """
+    silent = [name for name, samples in (("first", a), ("second", b)) if level(samples) < SILENT_RMS]
+    if silent:
+        why = f"the {' and the '.join(silent)} {'are' if len(silent) > 1 else 'is'} silent"
+        return _blank("undecided", 0.0, 0.0, 0.0, 0.0, why, first, second)
     wave_a, wave_b = fold(a), fold(b)
     found = align(wave_a, wave_b)
     shape = relate.envelope(wave_a, wave_b)
@@ -149,10 +183,8 @@ def compare_samples(a: Samples, b: Samples, first: Side, second: Side) -> Pair:
         same = "yes"
     elif found.peak < _NO_PEAK and shape.correlation < _NO_ENVELOPE:
         same = "no"
-    blank = Pair(same, None, None, None, together_s if same == "yes" else 0.0, round(found.peak, 1),
-                 round(found.runner_up, 1), round(shape.correlation, 3), False, None, None, None, None, None,
-                 "no" if same == "no" else "undecided", "neither" if same == "no" else "undecided", None,
-                 (_WHY[same],), first, second)  # fmt: skip
+    blank = _blank(same, together_s if same == "yes" else 0.0, found.peak, found.runner_up, shape.correlation,
+                   _WHY[same], first, second)  # fmt: skip
     if same != "yes":
         return blank
     return _describe(blank, x, y, offset, found.inverted if phased else None, phased)
@@ -163,6 +195,16 @@ _WHY = {
     "no": "neither the waveforms nor their rise and fall agree at any offset",
     "undecided": "some likeness, too little to be sure",
 }
+
+
+def _blank(
+    same: Answer, overlap_s: float, peak: float, runner_up: float, envelope: float, why: str, first: Side, second: Side
+) -> Pair:
+    """What is known of a pair before the two are laid over each other."""
+    apart = same == "no"
+    return Pair(same, None, None, None, round(overlap_s, 3), round(peak, 1), round(runner_up, 1), round(envelope, 3),
+                False, None, None, None, None, None, "no" if apart else "undecided",
+                "neither" if apart else "undecided", None, (why,), first, second)  # fmt: skip
 
 
 def _describe(blank: Pair, x: Samples, y: Samples, offset: int, inverted: bool | None, phased: bool) -> Pair:
@@ -180,10 +222,16 @@ def _describe(blank: Pair, x: Samples, y: Samples, offset: int, inverted: bool |
     elif forwards < _ALIEN_LINEAR and alien > _ALIEN_UNEXPLAINED:
         chain = "no"
         why.append(f"{alien:.0%} of the second's energy sounds where the first is silent")
+    if chain != "yes" and max(forwards, backwards) < _BLEED_LINEAR:
+        why.append("hardly anything of either follows from the other: bleed, or what a separator leaves, agrees so too")
     score, reasons = _dryness(blank.first, blank.second, wave_x, wave_y, x, y, min(forwards, backwards))
     dry: Which = "neither" if copy else "first" if score >= 1 else "second" if score <= -1 else "undecided"
     if copy:
-        why.append("the second is the first but for gain")
+        wide_x, wide_y = relate.width(x), relate.width(y)
+        other = "gain and polarity" if inverted else "gain"
+        why.append(f"the second is the first but for {other}" if abs(wide_x - wide_y) < _WIDER else
+                   f"in the middle the second is the first but for {other}, beside it not: they are "
+                   f"{wide_x:.2f} and {wide_y:.2f} wide")  # fmt: skip
     return dataclasses.replace(
         blank,
         offset_samples=offset,
@@ -227,12 +275,15 @@ def _dryness(
     return score, why
 
 
-def _side(name: str, samples: Samples, scorer: Scorer | None) -> Side:
+def _side(name: str, head: Head, scorer: Scorer | None) -> Side:
+    samples = head.samples
     mean, spread = relate.dynamics(fold(samples))
     side = Side(name, round(len(samples) / SAMPLE_RATE_HZ, 3), round(spread, 2), round(mean, 2),
                 round(relate.width(samples), 3))  # fmt: skip
     if scorer is None:
         return side
+    if head.rate_hz < MIN_RATE_HZ:  # as of the file itself: resampled it would be judged
+        return dataclasses.replace(side, origin="undecided")
     verdict = scorer.score((samples, SAMPLE_RATE_HZ))
     p_wet = None if verdict.p_processing is None else verdict.p_processing.get("wet")
     return dataclasses.replace(side, origin=verdict.origin, p_separated=verdict.p_separated, p_wet=p_wet)

@@ -6,6 +6,7 @@ same seconds, and clips of different songs; ``tests/pairs`` measures them there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
@@ -13,16 +14,20 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from provenance.audio import Samples
-from provenance.frontend import stft
-from provenance.pairs.align import Wave
+from provenance.audio import SAMPLE_RATE_HZ, Samples
+from provenance.frontend import N_FFT, power, stft
+from provenance.pairs.align import Wave, middle
 
 _Array: TypeAlias = npt.NDArray[np.float64]
 
 _FLOOR_DB = -50.0
 _FRAME = 1024
 _LONG = 8192
+_HOP = 512
 _BAND_BINS = 8
+_BLOCK = 512
+"""Frames transformed at once: a minute's worth of them would take 42 MB, several times over."""
+_WIDEST = 99.0
 _DECAY_DB_S = 40.0
 _ABOVE_DB = 12.0
 _ENVELOPE_HOP = 882
@@ -70,10 +75,16 @@ def linear_share(first: Wave, second: Wave) -> tuple[float, float]:
         Share of the second explained by the first, and of the first by the second, 0..1: the magnitude-squared
         coherence weighted by energy, less its bias from few frames.
     """
-    a, b = _long_stft(first), _long_stft(second)
-    power_a, power_b = (np.abs(a) ** 2).sum(axis=0), (np.abs(b) ** 2).sum(axis=0)
-    coherence = np.abs((np.conj(a) * b).sum(axis=0)) ** 2 / (power_a * power_b + 1e-20)
-    bias = min(0.9, 2.0 / len(a))
+    power_a, power_b = np.zeros((2, _LONG // 2 + 1))
+    cross = np.zeros(_LONG // 2 + 1, np.complex128)
+    n_frames = 0
+    for a, b in zip(_long_stft(first), _long_stft(second), strict=True):
+        power_a += power(a).sum(axis=0, dtype=np.float64)
+        power_b += power(b).sum(axis=0, dtype=np.float64)
+        cross += (np.conj(a) * b).sum(axis=0, dtype=np.complex128)
+        n_frames += len(a)
+    coherence = np.abs(cross) ** 2 / (power_a * power_b + 1e-20)
+    bias = min(0.9, 2.0 / n_frames)
     coherence = np.clip((coherence - bias) / (1 - bias), 0.0, 1.0)
     return (
         float((coherence * power_b).sum() / (power_b.sum() + 1e-20)),
@@ -96,7 +107,7 @@ def unexplained(first: Wave, second: Wave) -> float:
     reach = np.pad(level_a, ((0, 0), (1, 1)), constant_values=-200.0)
     reach = np.maximum(np.maximum(reach[:, :-2], reach[:, 2:]), level_a)
     reach[:-1] = np.maximum(reach[:-1], reach[1:])
-    fall = _DECAY_DB_S * 512 / 44_100
+    fall = _DECAY_DB_S * _HOP / SAMPLE_RATE_HZ
     for i in range(1, len(reach)):
         np.maximum(reach[i], reach[i - 1] - fall, out=reach[i])
     above = level_b - reach
@@ -117,19 +128,19 @@ def dynamics(wave: Wave) -> tuple[float, float]:
 
 
 def width(samples: Samples) -> float:
-    """Return the level of the side channel relative to the middle; 0 for mono.
+    """Return the level of the side channel relative to the middle; 0 for mono, 99 at most.
 
     Args:
         samples: float32, shape (n, 1 or 2).
     """
     if samples.shape[1] == 1:
         return 0.0
-    middle, side = samples.mean(axis=1), (samples[:, 0] - samples[:, 1]) / 2
-    return float(np.sqrt(np.mean(side**2) / (np.mean(middle**2) + 1e-12)))
+    mid, side = samples.mean(axis=1), (samples[:, 0] - samples[:, 1]) / 2
+    return min(_WIDEST, float(np.sqrt(np.mean(side**2) / (np.mean(mid**2) + 1e-12))))
 
 
 def difference_db(first: Samples, second: Samples) -> tuple[float, float]:
-    """Return how far the second is from a scaled copy of the first, and the scale.
+    """Return how far the second's middle is from a scaled copy of the first's, and the scale.
 
     Args:
         first, second: float32, aligned, shape (n, channels).
@@ -137,10 +148,10 @@ def difference_db(first: Samples, second: Samples) -> tuple[float, float]:
     Returns:
         Energy of the rest relative to the second in dB (-120 at least), and the gain in dB.
     """
-    a, b = first.mean(axis=1, dtype=np.float64), second.mean(axis=1, dtype=np.float64)
+    a, b = middle(first).astype(np.float64), middle(second).astype(np.float64)
     gain = float(np.dot(a, b) / (np.dot(a, a) + 1e-20))
     rest = float(np.sum((b - gain * a) ** 2) / (np.sum(b**2) + 1e-20))
-    return 10 * np.log10(max(rest, 1e-12)), 20 * float(np.log10(abs(gain) + 1e-12))
+    return 10 * float(np.log10(max(rest, 1e-12))), 20 * float(np.log10(abs(gain) + 1e-12))
 
 
 def _changes(wave: Wave) -> _Array:
@@ -153,13 +164,18 @@ def _changes(wave: Wave) -> _Array:
     return out
 
 
-def _long_stft(wave: Wave) -> npt.NDArray[np.complex64]:
+def _long_stft(wave: Wave) -> Iterator[npt.NDArray[np.complex64]]:
     frames = np.lib.stride_tricks.sliding_window_view(wave, _LONG)[:: _LONG // 4]
     window = np.hanning(_LONG + 1)[:-1].astype(np.float32)
-    return np.fft.rfft(frames * window, axis=1).astype(np.complex64, copy=False)
+    for first in range(0, len(frames), _BLOCK // 4):
+        some = frames[first : first + _BLOCK // 4] * window
+        yield np.fft.rfft(some, axis=1).astype(np.complex64, copy=False)
 
 
 def _bands(wave: Wave) -> _Array:
-    power = np.abs(stft(wave, 512)[:, :1024]).astype(np.float64) ** 2
-    out: _Array = power.reshape(len(power), -1, _BAND_BINS).sum(axis=2)
-    return out
+    parts = []
+    for first in range(0, (len(wave) - N_FFT) // _HOP + 1, _BLOCK):
+        some = stft(wave[first * _HOP : (first + _BLOCK - 1) * _HOP + N_FFT], _HOP)[:, : N_FFT // 2]
+        size = np.abs(some).astype(np.float64) ** 2
+        parts.append(size.reshape(len(size), -1, _BAND_BINS).sum(axis=2))
+    return np.concatenate(parts)

@@ -344,6 +344,48 @@ def test_info_prints_model_thresholds_licences_and_versions(model: dict[str, Pat
     assert bundle.reference in table.stdout
 
 
+def test_info_in_json_lines_is_one_line(model: dict[str, Path]) -> None:
+    """--format jsonl is one object on one line, as it is of ``score``."""
+    lines = run("info", "--format", "jsonl", "--model", model["studio"]).stdout.splitlines()
+    assert len(lines) == 1
+    assert json.loads(lines[0])["code licence"] == "Apache-2.0"
+
+
+READ_EARLY = (
+    "score a.wav a.wav --format table",
+    "score a.wav --format json",
+    "score a.wav a.wav --format jsonl --fail-on separated",
+    "score a.wav --format csv",
+    "info",
+    "--help",
+)
+
+
+@pytest.mark.parametrize("line", READ_EARLY)
+def test_a_reader_that_leaves_early_is_no_finding(line: str, model: dict[str, Path], folder: Path) -> None:
+    """Where nobody reads stdout any more the exit code is 141, as after SIGPIPE, and nothing is complained of."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    chosen = [] if line == "--help" else ["--model", str(model["separated"])]
+    try:
+        done = subprocess.run([*COMMAND, *line.split(), *chosen], stdout=writer, stderr=subprocess.PIPE, text=True,
+                              env=ENV, cwd=folder, timeout=120, check=False)  # fmt: skip
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("fmt", ["table", "json", "jsonl", "csv"])
+def test_a_full_disk_is_an_error(fmt: str, model: dict[str, Path], folder: Path) -> None:
+    """Where what was found cannot be written the exit code is 2, with a line that says so."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*COMMAND, "score", "a.wav", "--format", fmt, "--model", str(model["studio"])],
+                              stdout=full, stderr=subprocess.PIPE, text=True, env=ENV, cwd=folder, timeout=120,
+                              check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "stdout cannot be written: No space left on device\n")
+
+
 def test_the_version_is_printed_alone() -> None:
     """``--version`` is one line and needs no command."""
     done = run("--version")

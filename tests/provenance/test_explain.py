@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 import provenance
-from provenance import frontend
+from provenance import flat, frontend
 from provenance.audio import SAMPLE_RATE_HZ, Samples
 from provenance.explain import explain, page
 from provenance.explain.picture import outline, paint, to_png
@@ -163,6 +163,65 @@ def test_a_splice_is_found_to_a_second(scorer: provenance.Scorer, monkeypatch: p
     splices = list(module._splices(scorer, (wave, SAMPLE_RATE_HZ), changed))
     assert len(splices) == 1
     assert splices[0] == pytest.approx(cut_s, abs=1.0)
+
+
+def test_many_splices_are_found_in_one_reading(scorer: provenance.Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the timeline changes sides, the source is read once more for all of it, and each is placed."""
+    wave = noise(60 * SAMPLE_RATE_HZ)
+    verdict = scorer.score((wave, SAMPLE_RATE_HZ))
+    segments = tuple(type(s)(s.start_s, s.end_s, 0.99 if k // 3 % 2 else 0.01) for k, s in enumerate(verdict.segments))
+    changed = type(verdict)(**{**verdict.__dict__, "segments": segments})
+    from provenance import explain as module
+
+    n_read = 0
+    real = module._windows
+
+    def counted(source: module.Source) -> Iterable[object]:
+        nonlocal n_read
+        n_read += 1
+        return real(source)
+
+    monkeypatch.setattr(module, "_windows", counted)
+    monkeypatch.setattr(scorer, "logits", lambda windows: np.zeros(len(list(windows)), np.float32))
+    splices = list(module._splices(scorer, (wave, SAMPLE_RATE_HZ), changed))
+    ends = [s.end_s for k, s in enumerate(segments[:-1]) if k % 3 == 2]
+    assert len(splices) == len(ends) >= 4
+    assert np.abs(np.array(splices) - ends).max() <= 4.0
+    assert n_read == 1
+
+
+def test_marks_of_an_undecided_file_are_said_to_speak_for_a_side(scorer: provenance.Scorer) -> None:
+    """Without a verdict the colours speak for the likelier side, and the page says which."""
+    found = explain(scorer, (noise(), SAMPLE_RATE_HZ), 1)
+    assert f"orange speaks for {found.towards}, blue against it" in page.render(found, "a.wav")
+
+
+@pytest.mark.parametrize("options", [["--out", "stem.wav"], ["--out", "a.html", "--picture", "a.html"],
+                                     ["--out", "a.html", "--picture", "./stem.wav"]])  # fmt: skip
+def test_nothing_is_written_over_the_audio(tmp_path: Path, tiny_model: Path, options: list[str]) -> None:
+    """A page or a picture that would take the place of the audio, or of one another, is refused."""
+    soundfile.write(tmp_path / "stem.wav", noise(2 * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ)
+    before = (tmp_path / "stem.wav").read_bytes()
+    run = subprocess.run(
+        [*COMMAND, "explain", "stem.wav", "--windows", "0", "--model", str(tiny_model), *options],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert run.returncode == 2
+    assert (tmp_path / "stem.wav").read_bytes() == before
+    assert not (tmp_path / "a.html").exists()
+
+
+def test_a_name_that_is_no_utf8_has_its_page(tmp_path: Path, tiny_model: Path) -> None:
+    """A name in another coding, or with escapes in it, is written out, on the page and on stdout."""
+    for name in ("l\udce9.wav", "red\x1b[31m.wav"):
+        with (tmp_path / name).open("wb") as file:
+            soundfile.write(file, noise(2 * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ, format="WAV")
+        run = subprocess.run(
+            [*COMMAND, "explain", name, "--windows", "0", "--model", str(tiny_model)],
+            cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert (run.returncode, run.stdout) == (0, flat.printable(name) + ".html\n"), run.stderr
+        assert flat.printable(name) in (tmp_path / (name + ".html")).read_text(encoding="utf-8")
 
 
 def test_the_command_writes_page_and_picture(tmp_path: Path, tiny_model: Path, root: Path) -> None:

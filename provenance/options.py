@@ -1,0 +1,29 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import typer
+
+ORIGINS = ("separated", "undecided", "studio")
+
+
+def parse_findings(values: Iterable[str], known: Sequence[str]) -> set[str]:
+    """Return what ``--fail-on`` names: words set apart by commas, the option given once or more often.
+
+    Args:
+        values: as given.
+        known: the words there are.
+
+    Raises:
+        typer.BadParameter: another word.
+
+    >>> sorted(parse_findings(["separated, undecided", "studio"], ORIGINS))
+    ['separated', 'studio', 'undecided']
+    """
+    wanted = {part.strip() for value in values for part in value.split(",") if part.strip()}
+    unknown = sorted(wanted - set(known))
+    if unknown:
+        raise typer.BadParameter(f"found {', '.join(unknown)}; needed: {', '.join(known)}", param_hint="--fail-on")
+    return wanted
