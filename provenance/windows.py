@@ -60,7 +60,7 @@ def split(
             joined = held[0] if len(held) == 1 else np.concatenate(held)
             last, rest = joined[:size], joined[size:]
             if index >= due:
-                due = index + (stride if sounds(last) else 1)
+                due = index + (stride if stride > 1 and sounds(last) else 1)
                 yield Window(start / SAMPLE_RATE_HZ, last)
             index, start = index + 1, start + size
             held, n_held = [rest], len(rest)
