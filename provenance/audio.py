@@ -233,3 +233,18 @@ def _count(info: AudioInfo, block: Samples) -> None:
         counts.n_flat += int(np.count_nonzero((block[1:] == block[:-1]) & (np.abs(block[1:]) >= FULL_SCALE)))
     counts.n_frames += len(block)
     counts.peak = max(counts.peak, peak)
+
+
+def level(samples: Samples) -> float:
+    """Return the level of samples whose channels are freed of their means: a constant makes no sound.
+
+    Args:
+        samples: float32, shape (n, 1 or 2).
+    """
+    if not samples.size:
+        return 0.0
+    power = float(np.vdot(samples, samples)) / samples.size
+    of_mean = sum(float(channel.mean()) ** 2 for channel in samples.T) / samples.shape[1]
+    if of_mean > 0.01 * power:  # too much of it to be taken off a rounded sum
+        return float((samples - samples.mean(axis=0, dtype=np.float64)).std())
+    return float(np.sqrt(power - of_mean))

@@ -27,7 +27,7 @@ from provenance.errors import ModelError, UnreadableAudio
 from provenance.explain import command as explain_command
 from provenance.interrupts import noted_interrupts
 from provenance.mix import command as mix_command
-from provenance.options import ORIGINS, parse_findings
+from provenance.options import ORIGINS, RowFormat, Windows, parse_findings
 from provenance.pairs import command as pairs_command
 from provenance.table import COLUMNS, Row, show
 from provenance.verdict import Verdict
@@ -44,22 +44,6 @@ class Format(StrEnum):
     table = "table"
     json = "json"
     jsonl = "jsonl"
-
-
-class RowFormat(StrEnum):
-    """How verdicts are printed."""
-
-    table = "table"
-    json = "json"
-    jsonl = "jsonl"
-    csv = "csv"
-
-
-class Windows(StrEnum):
-    """How much of a file is looked at."""
-
-    full = "full"
-    sparse = "sparse"
 
 
 def _show_version(asked: bool) -> None:

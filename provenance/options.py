@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 
 import typer
 
 ORIGINS = ("separated", "undecided", "studio")
+
+
+class ReportFormat(StrEnum):
+    """How a report is printed."""
+
+    table = "table"
+    json = "json"
+
+
+class RowFormat(StrEnum):
+    """How rows are printed."""
+
+    table = "table"
+    json = "json"
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+class Windows(StrEnum):
+    """How much of a file is looked at."""
+
+    full = "full"
+    sparse = "sparse"
 
 
 def parse_findings(values: Iterable[str], known: Sequence[str]) -> set[str]:

@@ -86,10 +86,10 @@ class Scorer:
 
             judged = info.sample_rate_hz >= MIN_RATE_HZ
             stride = SPARSE_STRIDE if coverage == "sparse" else 1
-            for window in windows.split(counted(), stride, lambda samples: _rms(samples) >= SILENT_RMS):
+            for window in windows.split(counted(), stride, lambda samples: audio.level(samples) >= SILENT_RMS):
                 starts.append(window.start_s)
                 ends.append(window.end_s)
-                level = _rms(window.samples)
+                level = audio.level(window.samples)
                 levels.append(level)
                 wanted = judged and level >= SILENT_RMS
                 rows.append(batch.n if wanted else -1)
@@ -153,12 +153,3 @@ class _Batch:
             maps, onsets = (np.stack(of) if of else None for of in (self._maps, self._onsets))
             self._parts.append(self._model.run(np.stack(self._features), maps, onsets))
             self._features, self._maps, self._onsets = [], [], []
-
-
-def _rms(samples: audio.Samples) -> float:
-    """Level of a window whose channels are freed of their means."""
-    power = float(np.vdot(samples, samples)) / samples.size
-    of_mean = sum(float(channel.mean()) ** 2 for channel in samples.T) / samples.shape[1]
-    if of_mean > 0.01 * power:  # too much of it to be taken off a rounded sum
-        return float((samples - samples.mean(axis=0, dtype=np.float64)).std())
-    return float(np.sqrt(power - of_mean))

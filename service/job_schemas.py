@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from provenance.scorer import Coverage
 from service.job_records import Job, JobState
-from service.uploads import FORM
+from service.uploads import BINARY, FORM, describe_form
 
 EXAMPLE = {"manifest": "/data/vendor/manifest.csv", "coverage": "full", "webhook": "https://example.org/hook"}
 
@@ -38,18 +38,11 @@ BODY: dict[str, Any] = {
         "required": True,
         "description": "Audio files in a form, or a list of files that the server may read.",
         "content": {
-            FORM: {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "additionalProperties": False,
-                    "properties": {
-                        "file": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}},
-                        "coverage": {"type": "string", "enum": ["full", "sparse"], "default": "full"},
-                        "webhook": {"type": "string", "format": "uri"},
-                    },
-                }
-            },
+            FORM: describe_form(
+                {"type": "array", "minItems": 1, "items": BINARY},
+                coverage={"type": "string", "enum": ["full", "sparse"], "default": "full"},
+                webhook={"type": "string", "format": "uri"},
+            ),
             "application/json": {
                 "schema": JobRequest.model_json_schema(ref_template="#/components/schemas/{model}"),
                 "example": EXAMPLE,

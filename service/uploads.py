@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 from fastapi import Request
@@ -18,6 +19,7 @@ from service.problems import Problem
 FORM = "multipart/form-data"
 RAW_TYPES = ("application/octet-stream", "application/ogg", "video/mp4")
 """Content types of a raw body besides ``audio/*``."""
+BINARY = {"type": "string", "format": "binary"}
 _FLUSH_BYTES = 1 << 20
 _ONE_FILE = "one file in the field 'file'; a job takes several: POST /v1/jobs"
 _FILE_PART = "a file with its name (with curl: -F file=@NAME)"
@@ -29,6 +31,17 @@ _HINTS = {
     "files": "one field 'file' for each file",
 }
 """What is meant by names that are often sent, where that is not plain."""
+
+
+def describe_form(file: dict[str, Any], **others: dict[str, Any]) -> dict[str, Any]:
+    """Return what is sent as a form, for the OpenAPI document.
+
+    Args:
+        file: schema of the field ``file``, without which there is no form.
+        others: schemas of the other fields it may have, by name.
+    """
+    properties = {"file": file, **others}
+    return {"schema": {"type": "object", "required": ["file"], "additionalProperties": False, "properties": properties}}
 
 
 class Spool:

@@ -16,27 +16,20 @@ from service.errors import StartError
 from service.observe import Metrics
 from service.pool import Pool, QueueFull
 from service.problems import Problem, responses
-from service.uploads import FORM, Spool, check_query
+from service.uploads import BINARY, FORM, Spool, check_query, describe_form
 from service.worker import Outcome, Refused, Task
 
 router = APIRouter(prefix="/v1", tags=["verdicts"])
 
 STATUS_OF = {"not_audio": 415, "needs_extra": 415, "broken_extra": 415, "too_long": 413, "out_of_resources": 503}
 """HTTP status of a refusal by its code; any other is 422."""
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_BINARY = {"schema": BINARY}
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "One audio file: WAV, FLAC, OGG, Opus, MP3, AIFF or m4a.",
         "content": {
-            FORM: {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "additionalProperties": False,
-                    "properties": {"file": {"type": "string", "format": "binary"}},
-                }
-            },
+            FORM: describe_form(BINARY),
             "audio/wav": _BINARY,
             "audio/flac": _BINARY,
             "audio/mpeg": _BINARY,

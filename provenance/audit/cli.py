@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from provenance import extras, listing
 from provenance.errors import ProvenanceError
 from provenance.interrupts import noted_interrupts
+from provenance.options import ReportFormat, RowFormat, Windows
 
 EXIT_FINDING, EXIT_ERROR, EXIT_STOPPED = 1, 2, 130
 _SHARE_WORDS = {"separated": "separated", "wet": "stated wet", "undecided": "undecided"}
@@ -37,34 +38,11 @@ class _Group(TyperGroup):
 audit_app = typer.Typer(cls=_Group, add_completion=False, help="Audit a dataset: one defensible report.")
 
 
-class Format(StrEnum):
-    """How results are printed."""
-
-    table = "table"
-    json = "json"
-    jsonl = "jsonl"
-    csv = "csv"
-
-
-class Summary(StrEnum):
-    """How the sum of an audit is printed."""
-
-    table = "table"
-    json = "json"
-
-
 class EngineChoice(StrEnum):
     """What runs the shards."""
 
     local = "local"
     ray = "ray"
-
-
-class Windows(StrEnum):
-    """How much of a file is looked at."""
-
-    full = "full"
-    sparse = "sparse"
 
 
 @audit_app.command(
@@ -93,7 +71,7 @@ def run(
         typer.Option(help="Exit with 1 on a finding: a kind, a verdict, or separated>0.05 for the interval's low end."),
     ] = None,
     allow_unreadable: Annotated[bool, typer.Option(help="Unreadable files do not make the exit code 2.")] = False,
-    output: Annotated[Summary, typer.Option("--format", help="How the sum is printed.")] = Summary.table,
+    output: Annotated[ReportFormat, typer.Option("--format", help="How the sum is printed.")] = ReportFormat.table,
 ) -> None:
     """Score a dataset, sum it up, and write rows, summary.json and report.html."""
     with _errors():
@@ -119,7 +97,7 @@ def run(
                 effort=Effort(seconds=read_time(check)),
                 told=told,
             )
-        print(json.dumps(found, indent=1)) if output is Summary.json else _print(found, out)
+        print(json.dumps(found, indent=1)) if output is ReportFormat.json else _print(found, out)
         if found["files"]["passed"]:
             print(f"{source}: {listing.describe(found['files']['passed'])}", file=sys.stderr)
         if n_gone := found["files"]["n_gone"]:
@@ -143,7 +121,7 @@ def run(
 def query(
     folder: Annotated[Path, typer.Argument(help="Folder of an audit.")],
     sql: Annotated[str, typer.Argument(help="Over the tables stems and findings.")],
-    output: Annotated[Format, typer.Option("--format", help="table, json, jsonl or csv.")] = Format.table,
+    output: Annotated[RowFormat, typer.Option("--format", help="table, json, jsonl or csv.")] = RowFormat.table,
 ) -> None:
     """Ask the rows of an audit in SQL, through DuckDB."""
     with _errors():
@@ -151,12 +129,12 @@ def query(
 
         names, rows = store.query(folder, sql)
     records = [dict(zip(names, row, strict=True)) for row in rows]
-    if output is Format.json:
+    if output is RowFormat.json:
         print(json.dumps(records, indent=1, default=str))
-    elif output is Format.jsonl:
+    elif output is RowFormat.jsonl:
         for record in records:
             print(json.dumps(record, default=str))
-    elif output is Format.csv:
+    elif output is RowFormat.csv:
         import csv
 
         table = csv.writer(sys.stdout)

@@ -15,7 +15,6 @@ from provenance import audio, frontend, windows
 from provenance.audio import SAMPLE_RATE_HZ, Samples
 from provenance.decide import SILENT_RMS
 from provenance.explain.tiles import Marks, mark
-from provenance.pairs.heads import level
 from provenance.scorer import Scorer
 from provenance.verdict import Verdict
 
@@ -88,7 +87,7 @@ def explain(scorer: Scorer, source: Source, n_windows: int = MOST_WINDOWS) -> Ex
     canvas = np.zeros((n_columns, N_ROWS), np.float32)
     held: list[tuple[windows.Window, Marks, npt.NDArray[np.float32]]] = []
     for window in _windows(source):
-        if level(window.samples) < SILENT_RMS:
+        if audio.level(window.samples) < SILENT_RMS:
             continue
         power = _pooled(window.samples)
         at = (window.start_s + (np.arange(len(power)) + 0.5) * frontend.HOP / SAMPLE_RATE_HZ) / duration_s * n_columns
@@ -163,7 +162,7 @@ def _refine(scorer: Scorer, held: list[windows.Window], start_s: float, end_s: f
         piece = part.samples[skip : skip + len(joined) - max(first, 0)]
         joined[max(first, 0) : max(first, 0) + len(piece)] = piece
     n, step = int(_SPLICE_WINDOW_S * SAMPLE_RATE_HZ), int(SPLICE_STEP_S * SAMPLE_RATE_HZ)
-    starts = [k for k in range(0, len(joined) - n + 1, step) if level(joined[k : k + n]) >= SILENT_RMS]
+    starts = [k for k in range(0, len(joined) - n + 1, step) if audio.level(joined[k : k + n]) >= SILENT_RMS]
     if len(starts) < 4:
         return round((start_s + end_s) / 2, 2)
     logit = side * scorer.logits(joined[k : k + n] for k in starts).astype(np.float64)

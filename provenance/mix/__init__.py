@@ -20,7 +20,7 @@ from provenance.audio import SAMPLE_RATE_HZ, Samples
 from provenance.errors import UnreadableAudio
 from provenance.mix.align import Alignment, align
 from provenance.mix.measure import SIGNS, Likeness, Sums, together
-from provenance.pairs.heads import level, read_head
+from provenance.pairs.heads import read_head
 from provenance.verdict import Origin
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | tuple[npt.ArrayLike, int]"
@@ -141,12 +141,12 @@ def against(mix: Source, stems: Sequence[Source]) -> MixReport:
         ]
         for whole in mix_chunks:
             parts = [next(chunks, whole[:0])[: len(whole)] for chunks in stem_chunks]  # one that has ended is silent
-            if len(whole) < _LEAST or level(whole) < _SOUNDING_RMS:
+            if len(whole) < _LEAST or audio.level(whole) < _SOUNDING_RMS:
                 continue
             heard = {
                 k: part
                 for k, (part, a) in enumerate(zip(parts, alignments, strict=True))
-                if a.found and len(part) >= _LEAST and level(part) >= _SOUNDING_RMS
+                if a.found and len(part) >= _LEAST and audio.level(part) >= _SOUNDING_RMS
             }
             for k, part in heard.items():
                 sums[k][0].add(part, whole[: len(part)], sums[k][1])
@@ -253,7 +253,7 @@ def _align(stem: Source, mix: Source) -> Alignment:
         raise UnreadableAudio(
             audio.name_of(mix), "too_short", "less than a second where the stem sounds", "the whole mix"
         )
-    if level(other.samples) < _SOUNDING_RMS:
+    if audio.level(other.samples) < _SOUNDING_RMS:
         raise UnreadableAudio(audio.name_of(mix), "silent", "silence where the stem sounds", "the mix of the stem")
     return align(head.samples, other.samples)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -16,20 +15,13 @@ from rich.text import Text
 from provenance import flat
 from provenance.errors import UnreadableAudio
 from provenance.mix import MixReport, against
-from provenance.options import ORIGINS, parse_findings
-
-
-class Format(StrEnum):
-    """How the report is printed."""
-
-    table = "table"
-    json = "json"
+from provenance.options import ORIGINS, ReportFormat, parse_findings
 
 
 def command(
     mix: Annotated[str, typer.Argument(help="The mix the stems claim to come from.")],
     stems: Annotated[list[str], typer.Argument(help="One stem, or all stems of the song, each sound once.")],
-    output: Annotated[Format, typer.Option("--format", help="How to print the report.")] = Format.table,
+    output: Annotated[ReportFormat, typer.Option("--format", help="How to print the report.")] = ReportFormat.table,
     fail_on: Annotated[
         list[str] | None, typer.Option(help=f"Exit with 1 if a stem is one of: {', '.join(ORIGINS)}.")
     ] = None,
@@ -47,7 +39,7 @@ def command(
     except UnreadableAudio as error:
         print(flat.printable(str(error)), file=sys.stderr)
         raise typer.Exit(2) from None
-    if output is Format.json:
+    if output is ReportFormat.json:
         print(json.dumps(dataclasses.asdict(report), indent=2))
     else:
         _print(report)

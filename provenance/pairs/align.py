@@ -78,7 +78,6 @@ def align(first: Wave, second: Wave) -> Alignment:
         return Alignment(0, 0.0, 0.0, False, 0.0)
     lags = np.concatenate([found[len(found) - len(first) + 1 :], found[: len(second)]])
     del found
-    inverted = bool(lags[int(np.abs(lags).argmax())] < 0)
     inverted = bool(-lags.min() > lags.max())
     height = np.abs(lags, out=lags)
     best = int(height.argmax())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -14,21 +13,15 @@ from rich.text import Text
 
 from provenance import flat
 from provenance.errors import ModelError, UnreadableAudio
+from provenance.options import ReportFormat
 from provenance.pairs.compare import Pair, compare
 from provenance.scorer import Scorer
-
-
-class Format(StrEnum):
-    """How the result is printed."""
-
-    table = "table"
-    json = "json"
 
 
 def command(
     first: Annotated[str, typer.Argument(help="An audio file, such as the dry one.")],
     second: Annotated[str, typer.Argument(help="Another, such as the wet one.")],
-    output: Annotated[Format, typer.Option("--format", help="table or json.")] = Format.table,
+    output: Annotated[ReportFormat, typer.Option("--format", help="table or json.")] = ReportFormat.table,
     model: Annotated[str | None, typer.Option(help="Folder or name of a model.")] = None,
     signals_only: Annotated[bool, typer.Option(help="Go by the signals alone, without a model.")] = False,
 ) -> None:
@@ -43,7 +36,7 @@ def command(
     except (UnreadableAudio, ModelError) as error:
         print(flat.printable(str(error)), file=sys.stderr)
         raise typer.Exit(2) from None
-    if output is Format.json:
+    if output is ReportFormat.json:
         print(json.dumps(found.to_dict(), indent=2))
     else:
         _print(found)

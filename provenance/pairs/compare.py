@@ -14,7 +14,7 @@ from provenance.decide import MIN_RATE_HZ, SILENT_RMS
 from provenance.errors import UnreadableAudio
 from provenance.pairs import relate
 from provenance.pairs.align import align, fold, overlap
-from provenance.pairs.heads import Head, level, read_head
+from provenance.pairs.heads import Head, read_head
 from provenance.scorer import Scorer
 
 MAX_S = 60.0
@@ -166,7 +166,7 @@ def compare_samples(a: Samples, b: Samples, first: Side, second: Side) -> Pair:
         a, b: float32, shape (n, 1 or 2), at least 1.5 s. Of silence nothing is said.
         first, second: what is known of each.
     """
-    silent = [name for name, samples in (("first", a), ("second", b)) if level(samples) < SILENT_RMS]
+    silent = [name for name, samples in (("first", a), ("second", b)) if audio.level(samples) < SILENT_RMS]
     if silent:
         why = f"the {' and the '.join(silent)} {'are' if len(silent) > 1 else 'is'} silent"
         return _blank("undecided", 0.0, 0.0, 0.0, 0.0, why, first, second)

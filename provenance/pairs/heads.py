@@ -45,7 +45,7 @@ def read_head(source: Source, most_s: float, least_rms: float, start_samples: in
     start = start_samples
     with audio.open_audio(source) as (info, blocks):
         for block in blocks:
-            if start is None and level(block) >= least_rms:
+            if start is None and audio.level(block) >= least_rms:
                 start = position
             skip = len(block) if start is None else max(0, start - position)
             position += len(block)
@@ -56,12 +56,3 @@ def read_head(source: Source, most_s: float, least_rms: float, start_samples: in
                 break
     joined = np.concatenate(held)[:want] if held else np.zeros((0, info.n_channels), np.float32)
     return Head(joined, start or 0, n > want, info.sample_rate_hz)
-
-
-def level(samples: Samples) -> float:
-    """Return the level of samples whose channels are freed of their means: a constant makes no sound.
-
-    Args:
-        samples: float32, shape (n, 1 or 2).
-    """
-    return float(np.sqrt(samples.var(axis=0, dtype=np.float64).mean())) if samples.size else 0.0
