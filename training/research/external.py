@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import soundfile
 import typer
@@ -126,17 +127,20 @@ def judge(entries: list[Entry], folder: Path, scorer: provenance.Scorer) -> pd.D
     for entry in tqdm(entries, desc="files", disable=not sys.stderr.isatty()):
         try:
             data = mirrors.read(folder, entry.repository, entry.commit, entry.path)
-            samples, rate_hz = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
-            if entry.duration_s:
-                start = int(entry.offset_s * rate_hz)
-                samples = samples[start : start + int(entry.duration_s * rate_hz)]
-            verdict = scorer.score((samples, rate_hz))
+            verdict = scorer.score(_passage(data, entry) if entry.duration_s else data)
         except (MissingFileError, UnreadableAudio, soundfile.LibsndfileError) as error:
             print(f"left out: {error}", file=sys.stderr)
             continue
         called = verdict.origin if verdict.status == "ok" else verdict.status
         rows.append(vars(entry) | {"called": called, "p_separated": verdict.p_separated})
     return pd.DataFrame(rows)
+
+
+def _passage(data: bytes, entry: Entry) -> tuple[npt.NDArray[np.float32], int]:
+    """Samples of the passage, (n, channels), and their rate in Hz."""
+    samples, rate_hz = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
+    start = int(entry.offset_s * rate_hz)
+    return samples[start : start + int(entry.duration_s * rate_hz)], rate_hz
 
 
 def page(found: pd.DataFrame, model: str, listed: Path = LIST) -> str:
