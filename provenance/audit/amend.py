@@ -14,6 +14,7 @@ from pyarrow import parquet
 from provenance.audit import journal
 from provenance.audit.items import Item, Shard
 from provenance.audit.rows import SCHEMA, claimed
+from provenance.audit.shard import count_rows
 
 Amend = Callable[[Item], Item | None]
 """Returns an item as the source has it by now, or None where it is gone."""
@@ -36,10 +37,10 @@ def amend(out: Path, shard: Shard, now: Amend) -> list[Item] | None:
     left = [item for item in found if item is not None]
     part = out / "parts" / f"{shard.name}.parquet"
     journal.clear(out, shard.name)  # its positions and claims are those of the shard as it was
-    rows = parquet.read_table(part) if part.exists() else None
-    if rows is None or not left or len(rows) != len(found):  # else it is scored again
+    if not left or count_rows(part) != len(found):  # then it is scored again
         part.unlink(missing_ok=True)
         return left
+    rows = parquet.read_table(part)
     scratch = part.with_suffix(".part")
     rows = _with_claims(rows.filter(pa.array([item is not None for item in found])), left)
     parquet.write_table(rows, scratch, compression="zstd")

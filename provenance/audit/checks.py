@@ -33,6 +33,16 @@ class Effort:
     pairs: int = 200
     seconds: float = 60.0
 
+    @classmethod
+    def lasting(cls, seconds: float) -> Effort:
+        """Return the effort of so much time: more of it looks at as much more, less of it at no less.
+
+        Args:
+            seconds: for each of the three.
+        """
+        times = max(1.0, seconds / cls.seconds)
+        return cls(round(cls.same_takes * times), round(cls.songs * times), round(cls.pairs * times), seconds)
+
 
 def run(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]:
     """Run the checks, add what they find to the findings, and return what was looked at and found.
@@ -65,7 +75,7 @@ def _same_takes(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]
         if kind in _SURE:
             worse = a if a["origin"] == "separated" else b
             other = b if worse is a else a
-            offset_s = 0.0 if pair.offset_s is None else pair.offset_s
+            offset_s = round(pair.offset_s or 0.0, 3) + 0.0  # no -0.000
             findings.add(db, worse["path"], kind, _SURE[kind], worse["duration_s"], other["path"],
                          f"{candidate.votes} landmarks in common, offset {offset_s:+.3f} s")  # fmt: skip
         if len(examples) < 50:

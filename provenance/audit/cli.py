@@ -14,13 +14,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 
-from provenance import extras, listing
+from provenance import extras, flat, listing
 from provenance.errors import ProvenanceError
 from provenance.interrupts import noted_interrupts
 from provenance.options import ReportFormat, RowFormat, Windows
 
+_LONGEST_S = 365 * 86_400.0
 EXIT_FINDING, EXIT_ERROR, EXIT_STOPPED = 1, 2, 130
 _SHARE_WORDS = {"separated": "separated", "wet": "stated wet", "undecided": "undecided"}
 
@@ -58,14 +60,16 @@ def run(
     windows: Annotated[Windows, typer.Option(help="Look at all of a file, or at one window of four.")] = Windows.full,
     column: Annotated[list[str] | None, typer.Option(help="FIELD=NAME for a column, such as song=track.")] = None,
     sample: Annotated[int | None, typer.Option(min=1, help="Score so many files, drawn at random.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the random order.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the random order; one the vendor does not know.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Score the first so many files.")] = None,
     budget: Annotated[str | None, typer.Option(help="Stop after so long, such as 30m; files in random order.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes or tasks; one a core by default.")] = None,
     engine: Annotated[EngineChoice, typer.Option(help="Local processes, or Ray tasks.")] = EngineChoice.local,
     address: Annotated[str | None, typer.Option(help="Of a Ray cluster.")] = None,
     file_timeout: Annotated[str, typer.Option(help="A file that takes longer is given up.")] = "10m",
-    check: Annotated[str, typer.Option(help="How long each check over several files may read audio.")] = "60s",
+    check: Annotated[
+        str, typer.Option(help="How long each check over several files may read audio; longer compares more.")
+    ] = "60s",
     fail_on: Annotated[
         list[str] | None,
         typer.Option(help="Exit with 1 on a finding: a kind, a verdict, or separated>0.05 for the interval's low end."),
@@ -75,14 +79,14 @@ def run(
 ) -> None:
     """Score a dataset, sum it up, and write rows, summary.json and report.html."""
     with _errors():
-        from provenance.audit import gate
+        from provenance.audit import gate, progress
         from provenance.audit.api import audit
         from provenance.audit.checks import Effort
         from provenance.audit.run import Choice
 
         conditions = gate.read(fail_on or [])
         choice = Choice(sample, limit, None if budget is None else read_time(budget), seed)
-        with noted_interrupts() as interrupts, _progress(interrupts) as told:
+        with noted_interrupts() as interrupts, progress.show(interrupts) as told:
             found = audit(
                 source,
                 out,
@@ -93,8 +97,8 @@ def run(
                 engine=engine.value,
                 workers=workers,
                 address=address,
-                file_timeout_s=read_time(file_timeout),
-                effort=Effort(seconds=read_time(check)),
+                file_timeout_s=_read_timeout(file_timeout),
+                effort=Effort.lasting(read_time(check)),
                 told=told,
             )
         print(json.dumps(found, indent=1)) if output is ReportFormat.json else _print(found, out)
@@ -128,7 +132,8 @@ def query(
         from provenance.audit import store
 
         names, rows = store.query(folder, sql)
-    records = [dict(zip(names, row, strict=True)) for row in rows]
+    plain = ([None if value != value else value for value in row] for row in rows)  # of NaN JSON has no word
+    records = [dict(zip(names, row, strict=True)) for row in plain]
     if output is RowFormat.json:
         print(json.dumps(records, indent=1, default=str))
     elif output is RowFormat.jsonl:
@@ -168,7 +173,9 @@ def export(
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder of an audit.")],
     model: Annotated[str | None, typer.Option(help="Folder or name of the model it was scored with.")] = None,
-    check: Annotated[str, typer.Option(help="How long each check over several files may read audio.")] = "60s",
+    check: Annotated[
+        str, typer.Option(help="How long each check over several files may read audio; longer compares more.")
+    ] = "60s",
 ) -> None:
     """Sum up again what is scored so far, and write the report."""
     with _errors():
@@ -176,7 +183,7 @@ def report(
         from provenance.audit import summary
         from provenance.audit.checks import Effort
 
-        found = summary.summarise(folder, model, Effort(seconds=read_time(check)))
+        found = summary.summarise(folder, model, Effort.lasting(read_time(check)))
         page.write(folder, found)
     _print(found, folder)
 
@@ -197,6 +204,14 @@ def read_time(text: str) -> float:
     return hours * 3600 + minutes * 60 + seconds
 
 
+def _read_timeout(text: str) -> float:
+    seconds = read_time(text)
+    if not 0 < seconds < _LONGEST_S:
+        found = f"found {text!r}; needed: more than 0 s, less than a year"
+        raise typer.BadParameter(found, param_hint="--file-timeout")
+    return seconds
+
+
 def _columns(values: list[str]) -> dict[str, str]:
     out = {}
     for value in values:
@@ -212,7 +227,7 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except ProvenanceError as error:
-        print(error, file=sys.stderr)
+        print("\n".join(map(flat.printable, str(error).splitlines())), file=sys.stderr)
         raise typer.Exit(EXIT_ERROR) from None
     except ImportError as error:
         print(extras.describe(error, "the audit", "audit", "ray"), file=sys.stderr)
@@ -224,42 +239,12 @@ def _errors() -> Iterator[None]:
     except KeyboardInterrupt:
         print("stopped; what is scored is kept: run the same command again to go on", file=sys.stderr)
         raise typer.Exit(EXIT_STOPPED) from None
-
-
-@contextmanager
-def _progress(interrupts: list[int]) -> Iterator[Any]:
-    """Show a bar with rate and time left on a terminal, and nothing elsewhere; stop where a Ctrl-C was noted."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("scoring"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    ) as bar:
-        task = bar.add_task("scoring", total=None, rate="")
-
-        def told(progress: Any) -> None:
-            speed = bar.tasks[0].speed
-            bar.update(task, total=progress.n_planned, completed=progress.n_done,
-                       rate="" if speed is None else f"{speed:.1f} files/s")  # fmt: skip
-            if interrupts:
-                raise KeyboardInterrupt
-
-        yield told
+    except Exception as error:
+        duckdb = sys.modules.get("duckdb")  # imported by what asked it, or not at all
+        if duckdb is None or not isinstance(error, duckdb.Error):
+            raise
+        print(f"{str(error).splitlines()[0]}; needed: a folder that can be written", file=sys.stderr)
+        raise typer.Exit(EXIT_ERROR) from None
 
 
 def _print(found: dict[str, Any], out: Path) -> None:
@@ -304,7 +289,7 @@ def _print_rows(names: list[str], rows: list[tuple[Any, ...]]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     table = Table()
     for name in names:
-        table.add_column(name, overflow="fold")
+        table.add_column(Text(flat.printable(name)), overflow="fold")
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
+        table.add_row(*("" if value is None else Text(flat.printable(str(value))) for value in row))
     console.print(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,8 @@ from provenance.audit.errors import AuditError
 from provenance.audit.items import Claims, Item, choose_columns, read_claims
 from provenance.errors import UnreadableAudio
 
+INSIDE = r"(?is)^(.+?\.(?:tar|parquet|arrow))#(.+)$"
+"""Pattern of the name of a member or cell: of its container, and within it."""
 MAX_BYTES = 2**31
 """A member, object or cell above this is not read into memory."""
 
@@ -47,6 +50,8 @@ def list_members(where: str, given: Mapping[str, str], passed: Counter[str] | No
                 if not member.isfile():
                     continue
                 name = PurePosixPath(member.name)
+                if name.name.startswith("."):  # macOS puts a ._a.wav beside each a.wav
+                    continue
                 key = str(name.parent / name.name.split(".")[0])
                 if key != sample:
                     yield from _members(where, audio, claims, changed)
@@ -162,6 +167,27 @@ def _scalars(where: str, audio: str) -> Iterator[tuple[int, int, dict[str, Any]]
                     i += 1
 
 
+def find_inside(place: str) -> Item | None:
+    """Return what a manifest names as ``CONTAINER#NAME``, as an export of an audit does; None where it is no such name.
+
+    Args:
+        place: a path or a URI, with the container's.
+
+    Raises:
+        AuditError: the container is not what its ending says.
+    """
+    found = re.match(INSIDE, place)
+    if found is None or stores.size_of(place) is not None or (stores.size_of(found[1]) or -1) < 0:
+        return None
+    return _contents(found[1]).get(place)
+
+
+@lru_cache(maxsize=2)
+def _contents(where: str) -> dict[str, Item]:
+    items = list_members(where, {}) if where.lower().endswith(".tar") else list_cells(where, {})
+    return {item.path: item for item in items}
+
+
 def fetch(item: Item) -> Source:
     """Return what the scorer reads for an item: its path, or its bytes under its name.
 
@@ -181,7 +207,7 @@ def fetch(item: Item) -> Source:
         elif item.kind == "member":
             data = stores.read_bytes(item.where, item.start, item.length)
         else:
-            data = stores.read_bytes(item.where)
+            data = stores.read_bytes(item.where, most=MAX_BYTES)  # of one that a manifest names no size is known
     except FileNotFoundError as error:
         raise UnreadableAudio(item.path, "not_found", "no such file or object", "a readable audio file") from error
     except (OSError, AuditError, pa.ArrowException) as error:
@@ -206,7 +232,7 @@ def _read_cell(item: Item) -> bytes:
     if not cell or not cell.get("path"):
         raise UnreadableAudio(item.path, "empty_file", "a cell with neither bytes nor a path", "encoded audio")
     base = item.where.rsplit("/", 1)[0]
-    return stores.read_bytes(stores.join(base, cell["path"]))
+    return stores.read_bytes(stores.join(base, cell["path"]), most=MAX_BYTES)
 
 
 @lru_cache(maxsize=1)

@@ -8,13 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyarrow import parquet
-
-from provenance.audit import journal, plan, rows
+from provenance.audit import again, journal, plan, rows
 from provenance.audit.engine import Engine, Event
 from provenance.audit.errors import AuditError
 from provenance.audit.items import Shard
-from provenance.audit.shard import part_path
+from provenance.audit.shard import count_rows, part_path
 
 LONE_TRIES = 3
 """A file is blamed when so many processes that did nothing else have died on it."""
@@ -76,11 +74,11 @@ class _Run:
 
     def sweep(self) -> None:
         """Run every missing shard once; those that died run on without their suspects."""
-        again: deque[Shard] = deque()
+        waiting: deque[Shard] = deque()
         missing = self._missing()
         while True:
             while len(self._flying) < self._engine.n_slots:
-                shard = again.popleft() if again else self._next(missing)
+                shard = waiting.popleft() if waiting else self._next(missing)
                 if shard is None:
                     break
                 self._submit(shard)
@@ -92,7 +90,7 @@ class _Run:
                     continue
                 if event.kind == "died":
                     self._note_death(shard, event)
-                    again.append(shard)
+                    waiting.append(shard)
                 elif event.report is not None and not event.report.written:
                     self._suspected[shard.number] = shard
             self._tell()
@@ -139,18 +137,27 @@ class _Run:
     def _missing(self) -> Iterator[Shard]:
         for shard in plan.read_shards(self._out):
             part = part_path(self._out, shard.name)
-            if part.exists() and parquet.read_metadata(part).num_rows == len(shard.items):
-                self.progress.n_done += len(shard.items)
-            else:
-                part.unlink(missing_ok=True)  # of a call that was killed while it took out rows
+            if count_rows(part) != len(shard.items) or again.is_again(part):
                 yield shard
+            else:
+                self.progress.n_done += len(shard.items)
+
+    def _open(self, shard: Shard) -> None:
+        """Take away the part of a shard that is to be scored: its good rows go back into a journal."""
+        part = part_path(self._out, shard.name)
+        if count_rows(part) == len(shard.items):
+            again.reopen(part, self._out, shard)
+        part.unlink(missing_ok=True)  # damaged, or of a call that was killed while it took out rows
 
     def _next(self, missing: Iterator[Shard]) -> Shard | None:
         if self._until is not None and time.monotonic() >= self._until:
             self.progress.stopped = self.progress.stopped or next(missing, None) is not None
             self._until = float("-inf")
             return None
-        return next(missing, None)
+        shard = next(missing, None)
+        if shard is not None:
+            self._open(shard)
+        return shard
 
     def _submit(self, shard: Shard, only: int | None = None) -> None:
         self._flying[shard.number] = shard

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from provenance import flat
-from provenance.audit import mixes, plan, store
+from provenance.audit import containers, mixes, plan, store
 from provenance.audit.errors import AuditError
 from provenance.audit.rows import SCHEMA
 
@@ -109,13 +109,14 @@ def _opened(out: Path, file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def _select(names: Iterable[str], source: str, use: str | None, folder: Path) -> str:
     """Return the query of an export into a folder: paths of files that are not absolute start there, as manifests'."""
     back = os.path.relpath(os.path.realpath("."), os.path.realpath(folder))
-    prefix = "" if back == "." else store.quoted(Path(back))[:-1] + "/' || "
+    prefix = "''" if back == "." else store.quoted(Path(back))[:-1] + "/'"
     columns = ", ".join(name for name in names if name in (*_MADE, *SCHEMA.names))
     suits = f"and suitable_for['{use}'] = 'yes'" if use else ""
     return f"""
         with listed as (
-            select case when kind = 'file' and not starts_with(source, '/') then {prefix}source
-                    when kind in ('file', 'object') then source else files.path end as path,
+            select case when starts_with(source, '/') or contains(source, '://') then '' else {prefix} end || source
+                    || if(kind in ('member', 'cell'), '#' || regexp_extract(files.path, '{containers.INSIDE}', 2), '')
+                    as path,
                 files.path as listed_as, kinds as findings,
                 coalesce(status = 'ok' and verdict_status = 'ok' and origin = 'studio' {suits}, false)
                     and kinds is null and coalesce(claimed_origin, '') <> 'separated'
@@ -142,6 +143,21 @@ def _read(cursor: duckdb.DuckDBPyConnection) -> Iterator[list[dict[str, Any]]]:
 
 
 def _write(file: Path, schema: pa.Schema, batches: Iterable[list[dict[str, Any]]]) -> int:
+    """Write a manifest that is there whole or not at all: half of one would pass for the whole."""
+    scratch = file.with_name(f".{os.getpid()}.{file.name}")
+    try:
+        n = _write_rows(scratch, schema, batches)
+        if file.exists():
+            scratch.chmod(file.stat().st_mode & 0o777)
+        os.replace(scratch, os.path.realpath(file))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(file)) from error
+    finally:
+        scratch.unlink(missing_ok=True)
+    return n
+
+
+def _write_rows(file: Path, schema: pa.Schema, batches: Iterable[list[dict[str, Any]]]) -> int:
     n = 0
     if file.suffix == ".parquet":
         with parquet.ParquetWriter(file, schema, compression="zstd") as writer:

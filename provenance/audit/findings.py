@@ -10,6 +10,7 @@ import numpy as np
 
 from provenance.audit import store
 from provenance.audit.prevalence import Estimate
+from provenance.audit.rates import WetWindows
 from provenance.decide import CALIBRATED_SHARE
 
 KINDS: dict[str, tuple[float, str]] = {
@@ -46,12 +47,13 @@ SURE_PARTS = 0.5
 """Of what is undecided for it on files that no model had seen six were true stems and eight extractions."""
 
 
-def begin(db: duckdb.DuckDBPyConnection, prevalence: Estimate | None) -> None:
+def begin(db: duckdb.DuckDBPyConnection, prevalence: Estimate | None, wet: WetWindows | None = None) -> None:
     """Make the table of findings and fill it with what single files show.
 
     Args:
         db: rows of an audit, with the view ``judged``.
         prevalence: of separated stems in this set, to which they are carried over; None leaves them.
+        wet: how often dry windows are taken for wet ones, which bounds how sure a claim of dry is refuted; or None.
     """
     db.execute("""
         create or replace temp table found (path varchar, kind varchar, sure double, cost_s double, other varchar,
@@ -63,7 +65,8 @@ def begin(db: duckdb.DuckDBPyConnection, prevalence: Estimate | None) -> None:
         insert into found
         with called as (select *, least(greatest(p_separated, 0.001), 0.999) as p from judged)
         select path, case when claimed_origin = 'studio' then 'separated_sold_as_studio' else 'separated' end,
-            {sure}, duration_s, null, 'p_separated ' || round(p_separated, 3)
+            {sure}, duration_s, null,
+                'p_separated ' || if(p_separated > 0.999, 'over 0.999', round(p_separated, 3)::varchar)
                 || case when sdr_db is null then '' else ', ceiling about ' || round(sdr_db)::int || ' dB SDR' end
         from called where origin = 'separated' and coalesce(claimed_origin, '') <> 'separated'
         union all
@@ -71,7 +74,8 @@ def begin(db: duckdb.DuckDBPyConnection, prevalence: Estimate | None) -> None:
             'eight seconds in a row on either side of the lines'
         from judged where list_contains(reasons, 'parts_disagree')
         union all
-        select path, 'wet_sold_as_dry', coalesce(p_wet, 0) + coalesce(p_hybrid, 0), duration_s * 0.5, null,
+        select path, 'wet_sold_as_dry', least(coalesce(p_wet, 0) + coalesce(p_hybrid, 0), {_surest_wet(wet):.6f}),
+            duration_s * 0.5, null,
             'claimed dry, called ' || processing
         from judged where claimed_processing = 'dry' and processing in ('wet', 'hybrid')
         union all
@@ -138,6 +142,13 @@ def finish(db: duckdb.DuckDBPyConnection, file: Path) -> dict[str, Any]:
     for row in by_kind:
         row["what"] = KINDS[row["kind"]][1]
     return {"total": sum(row["n"] for row in by_kind), "by_kind": by_kind, "first": first}
+
+
+def _surest_wet(wet: WetWindows | None) -> float:
+    """Return how probable wet is of what is called so, where as many are dry as wet and errors are the evaluation's."""
+    if wet is None or wet.dry_stated_wet is None or wet.sensitivity.value <= 0:
+        return 1.0
+    return wet.sensitivity.value / (wet.sensitivity.value + wet.dry_stated_wet)
 
 
 def _prior_shift(prevalence: Estimate | None) -> float:

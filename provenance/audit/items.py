@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from provenance import flat
 
 SHARD_SIZE = 64
 """Files in a unit of work: small enough to lose without regret, large enough that its part costs nothing."""
@@ -72,6 +74,16 @@ class Item:
     claims: Claims = Claims()
     changed: int = 0
 
+    def seen_from(self, folder: str) -> Item:
+        """Return it with a relative place as it is seen from a folder, for a process that stands in another.
+
+        Args:
+            folder: in which the audit was called; '' leaves it.
+        """
+        if not folder or self.kind == "object" or "://" in self.where:
+            return self
+        return replace(self, where=os.path.join(folder, self.where))
+
     @property
     def key(self) -> bytes:
         """Eight bytes that stand for place, size and date: the same file under two spellings has one."""
@@ -113,7 +125,11 @@ class Item:
 
 
 def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a pair of surrogates, which JSON can spell and no file system
+        data = text.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(data, digest_size=8).digest()
 
 
 @dataclass(frozen=True)
@@ -193,16 +209,17 @@ def read_claims(row: Mapping[str, Any], columns: Mapping[str, str]) -> Claims:
     """
     known = {field: _word(field, row.get(columns[field])) if field in columns else None for field in FIELDS[1:]}
     used = set(columns.values())
-    rest = {
-        name: value
-        for name, value in row.items()
-        if name not in used and value not in (None, "") and isinstance(value, (str, int, float, bool))
-    }
-    return Claims(**known, extra=json.dumps(rest, sort_keys=True) if rest else None)
+    rest = {name: value for name, value in row.items() if name not in used and not _is_empty(value)}
+    return Claims(**known, extra=json.dumps(rest, sort_keys=True, default=str) if rest else None)
+
+
+def _is_empty(value: Any) -> bool:
+    """Whether a cell says nothing that text can hold: nothing, no number, or bytes."""
+    return value is None or isinstance(value, bytes) or value == "" or value != value
 
 
 def _word(field: str, value: Any) -> str | None:
-    text = "" if value is None else str(value).strip()
+    text = "" if value is None else flat.to_utf8(str(value)).strip()
     if text.lower() in ("", "nan", "none", "null", "unknown", "n/a"):
         return None
     return _WORDS.get(field, {}).get(text.lower(), text)

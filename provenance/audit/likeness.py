@@ -12,10 +12,11 @@ import duckdb
 
 from provenance import audio
 from provenance.audio import Samples
-from provenance.audit import containers, mixes, store
+from provenance.audit import containers, mixes, store, stores
 from provenance.audit.items import SHARD_SIZE, Item
 from provenance.errors import UnreadableAudio
-from provenance.pairs.compare import MIN_OVERLAP_S, Pair, Side, compare_samples
+from provenance.pairs.compare import MIN_OVERLAP_S, Pair, Side, compare_samples, place, weigh_origins
+from provenance.pairs.heads import Head, read_head
 
 MIN_VOTES = 8
 """Landmarks in common at one offset: clips of different songs of the corpus had at most five."""
@@ -33,6 +34,8 @@ _ALL_ALIKE = 0.7
 MOST_VERSIONS = 3
 """A pair id that more files have is no pair: dry, hybrid and wet are versions of one recording."""
 READ_S = 30.0
+SOUNDING_RMS = 1e-3
+"""Level from which a stretch sounds: above the floor that separators leave in pauses."""
 
 
 @dataclass(frozen=True)
@@ -165,16 +168,31 @@ def compare_rows(first: dict[str, Any], second: dict[str, Any]) -> Pair | None:
     Args:
         first, second: rows with where the audio lies and what the verdict was.
     """
-    sounds = [read_row(row) for row in (first, second)]
-    a, b = sounds
-    if a is None or b is None or min(len(a), len(b)) < MIN_OVERLAP_S * audio.SAMPLE_RATE_HZ:
+    a, b = (read_sounding(row, READ_S) for row in (first, second))
+    if a is None or b is None or min(len(a.samples), len(b.samples)) < MIN_OVERLAP_S * audio.SAMPLE_RATE_HZ:
         return None
     sides = [
-        Side(row["path"], len(s) / audio.SAMPLE_RATE_HZ, None, None, None, row.get("origin"), row.get("p_separated"),
-             row.get("p_wet"))
-        for row, s in zip((first, second), (a, b), strict=True)
+        Side(row["path"], len(head.samples) / audio.SAMPLE_RATE_HZ, None, None, None, row.get("origin"),
+             row.get("p_separated"), row.get("p_wet"))
+        for row, head in zip((first, second), (a, b), strict=True)
     ]  # fmt: skip
-    return compare_samples(a, b, sides[0], sides[1])
+    return weigh_origins(place(compare_samples(a.samples, b.samples, sides[0], sides[1]), a, b, READ_S))
+
+
+def read_sounding(row: dict[str, Any], max_s: float, start_samples: int | None = None) -> Head | None:
+    """Read the audio of a row once more, from where it begins to sound; None where that fails.
+
+    Args:
+        row: as for :func:`read_row`.
+        max_s: so much of it.
+        start_samples: where to begin, at 44.1 kHz; None is where it begins to sound, or 0 of what is quiet throughout.
+    """
+    try:
+        source = containers.fetch(_item(row))
+        head = read_head(source, max_s, SOUNDING_RMS, start_samples)
+        return head if len(head.samples) or start_samples is not None else read_head(source, max_s, 0.0)
+    except UnreadableAudio:
+        return None
 
 
 def read_row(row: dict[str, Any], max_s: float = READ_S) -> Samples | None:
@@ -184,12 +202,16 @@ def read_row(row: dict[str, Any], max_s: float = READ_S) -> Samples | None:
         row: with ``path``, ``kind``, ``source``, ``source_start``, ``source_length``, ``n_bytes``.
         max_s: so much of it.
     """
-    n_bytes = -1 if row.get("n_bytes") is None else row["n_bytes"]
-    item = Item(row["path"], row["kind"], row["source"], row["source_start"], row["source_length"], n_bytes)
     try:
-        return audio.read(containers.fetch(item), max_s)[1]
+        return audio.read(containers.fetch(_item(row)), max_s)[1]
     except UnreadableAudio:
         return None
+
+
+def _item(row: dict[str, Any]) -> Item:
+    n_bytes = -1 if row.get("n_bytes") is None else row["n_bytes"]
+    where = stores.find_spelt(row["source"])
+    return Item(row["path"], row["kind"], where, row["source_start"], row["source_length"], n_bytes)
 
 
 def relation(candidate: Candidate, pair: Pair | None) -> str:

@@ -33,7 +33,7 @@ def list_limits(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
 def _of_detector(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
     found = evaluation.separated
     if found is None:
-        return ["The model brings no evaluation: shares are what it called, errors and all."]
+        return ["No evaluation of the model is at hand: shares are what it called, errors and all."]
     out = [
         f"A single call is evidence, not proof: of extractions the model had never met, {found.sensitivity.value:.0%} "
         f"were called separated, and {found.false_alarms.value:.1%} of studio stems were too ({found.source}). The "
@@ -48,8 +48,15 @@ def _of_detector(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
         )
     if not summary["prevalence"]["separated"].get("fits", True):
         out.append(
-            "Fewer or more stems were called separated than any share would explain with the model's error rates: this "
-            "set is unlike what they were measured on, and the interval is not to be relied on."
+            "More stems were called separated than any share would explain with the model's error rates: this set is "
+            "unlike what they were measured on, and the interval is not to be relied on."
+        )
+    alarms = (summary["acceptance"] or {}).get("alarms")
+    if alarms and alarms["called"] < alarms["low"]:
+        out.append(
+            f"Fewer were called separated ({alarms['called']:,}) than the false alarms on so many studio stems would "
+            f"be: about {alarms['expected']:,.0f}. They are rarer in this set than where they were measured, and so "
+            "may calls of true extractions be; the bound is one without false alarms."
         )
     share = summary["prevalence"]["undecided"]["value"]
     if share is not None and evaluation.undecided is not None and share > max(evaluation.undecided) + 0.1:
@@ -122,7 +129,8 @@ def _of_checks(summary: dict[str, Any]) -> list[str]:
     found, out = summary["checks"], []
     unchecked = found["same_takes"]["relations"].get("unchecked", 0)
     if unchecked:
-        out.append(f"{unchecked:,} candidates for the same performance were not compared on their audio.")
+        out.append(f"{unchecked:,} candidates for the same performance were not compared on their audio; "
+                   "--check gives it longer.")  # fmt: skip
     if found["same_takes"]["more_candidates"]:
         out.append("There are more candidates for the same performance than the report looks at.")
     songs, pairs = found["shared_phase"], found["claimed_pairs"]
@@ -149,11 +157,12 @@ def _of_checks(summary: dict[str, Any]) -> list[str]:
         out.append(f"No {summary['clustered_by']} has several stems: nothing was searched for shared phase.")
     if songs["n_songs_checked"]:
         out.append(
-            "Shared phase is searched for from the beginning of each file: stems that do not begin together, or were "
-            "shifted against each other, show none."
+            "Shared phase is searched for in the seconds in which the last stem of a song comes in, files laid over "
+            "each other from their beginnings: stems that were shifted against each other show none."
         )
     if pairs["n_claimed"] > pairs["n_checked"] + pairs["counts"].get("unread", 0):
         out.append(
-            f"{pairs['n_checked']:,} of {pairs['n_claimed']:,} claimed pairs were compared, chosen by their hash."
+            f"{pairs['n_checked']:,} of {pairs['n_claimed']:,} claimed pairs were compared, chosen by their hash; "
+            "--check gives it longer."
         )
     return out

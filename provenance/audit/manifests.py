@@ -7,16 +7,17 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from provenance.audit import stores
+from provenance.audit import containers, stores
 from provenance.audit.errors import AuditError
 from provenance.audit.items import Item, Kind, choose_columns, read_claims
 
 
 def list_rows(where: str, given: Mapping[str, str]) -> Iterator[Item]:
-    """Yield the items a manifest names; relative names start at its folder.
+    """Yield the items a manifest names; relative names start at its folder, ``CONTAINER#NAME`` is looked up.
 
     Args:
         where: path or URI of a CSV, TSV, Parquet or JSON Lines file.
@@ -29,12 +30,21 @@ def list_rows(where: str, given: Mapping[str, str]) -> Iterator[Item]:
     columns: dict[str, str] = {}
     n = 0
     for n, row in enumerate(read_rows(where), start=1):
+        if None in row:
+            found = f"row {n} has more cells than the header"
+            raise AuditError(f"{where}: {found}; needed: quotes around a cell that holds what parts the cells")
         if not columns or any(name not in row for name in columns.values()):
             columns = _columns(where, list(row), given)
+        if not any(value not in (None, "") for value in row.values()):  # as spreadsheets leave below a table
+            continue
         path = row.get(columns["path"])
         if not isinstance(path, str) or not path.strip():
             raise AuditError(f"{where}: row {n} has no path in column {columns['path']!r}; needed: one in every row")
-        place = stores.join(base, path.strip())
+        place = stores.find_spelt(stores.join(base, path.strip()))
+        inside = containers.find_inside(place) if "#" in place else None
+        if inside is not None:
+            yield replace(inside, path=path.strip(), claims=read_claims(row, columns))
+            continue
         kind: Kind = "object" if stores.is_remote(place) else "file"
         n_bytes, changed = stores.facts_of(place)
         yield Item(path.strip(), kind, place, n_bytes=n_bytes, claims=read_claims(row, columns), changed=changed)

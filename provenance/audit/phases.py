@@ -22,9 +22,9 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from provenance.audio import Samples
+from provenance.audio import SAMPLE_RATE_HZ, Samples
 from provenance.audit import likeness, mixes, store
-from provenance.audit.likeness import read_row
+from provenance.audit.likeness import read_sounding
 from provenance.frontend import stft
 from provenance.pairs import relate
 from provenance.pairs.align import fold
@@ -38,6 +38,8 @@ _FLOOR = 1e-3
 _ALIKE, _UNLIKE = 4.0, 10.0
 _READ_S = 15.0
 _MOST_STEMS = 6
+_LATEST_S = 120.0
+"""A stem that comes in later than this is not waited for."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def find_shared(db: duckdb.DuckDBPyConnection, most: int, until: float) -> Searc
 
     Mixes are left out, and so are versions of one take: files of a claimed pair, stems of one name where a song has
     several names, and files one of which is mostly a linear function of the other. Of a song the six likeliest
-    extractions are compared, from their beginnings, whatever their lengths.
+    extractions are compared, whatever their lengths, from where the last of them comes in.
 
     Args:
         db: rows of an audit, with the view ``judged`` that names the song of each.
@@ -145,7 +147,7 @@ def find_shared(db: duckdb.DuckDBPyConnection, most: int, until: float) -> Searc
         if time.monotonic() > until:
             break
         stems = song["stems"]
-        sounds = [read_row(row, _READ_S) for row in stems]
+        sounds = _read_together(stems)
         if sum(sound is not None for sound in sounds) < 2:
             n_unread += 1
             continue
@@ -164,3 +166,14 @@ def find_shared(db: duckdb.DuckDBPyConnection, most: int, until: float) -> Searc
                 first, second = sorted((stems[i], stems[j]), key=lambda row: str(row["path"]))
                 found.append(SharedPhase(song["song_key"], first, second, shared, leftover))
     return Search(found, total, n_checked, n_unread)
+
+
+def _read_together(stems: list[dict[str, Any]]) -> list[Samples | None]:
+    """Read the same seconds of each stem, from where the last of them comes in; None of what cannot be read."""
+    heads = [read_sounding(row, 0.1) for row in stems]
+    starts = [head.start_samples for head in heads if head is not None]
+    start = max((s for s in starts if s <= _LATEST_S * SAMPLE_RATE_HZ), default=0)
+    read = [
+        None if head is None else read_sounding(row, _READ_S, start) for row, head in zip(stems, heads, strict=True)
+    ]
+    return [None if head is None else head.samples for head in read]

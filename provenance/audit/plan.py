@@ -27,6 +27,8 @@ from provenance.audit.items import FEWEST_SHARDS, SHARD_SIZE, Item, Shard
 
 FORMAT = 1
 _PLAN, _SPOOL, _LOCK = "plan.jsonl", "plan.spool", "lock"
+MARKS = frozenset({_LOCK, "parts", "journal"})
+"""What the folder of an audit holds from its first moment on; it is no part of a source that it lies in."""
 
 
 @dataclass(frozen=True)

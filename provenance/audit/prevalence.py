@@ -3,10 +3,15 @@
 The share that is called separated, q, mixes two things: q = prevalence · sensitivity + (1 - prevalence) · false alarms.
 Solving for the prevalence is the estimate of W. J. Rogan and B. Gladen, "Estimating prevalence from the results of a
 screening test", Am. J. Epidemiol. 107 (1978). The interval holds every prevalence that the observed share does not
-contradict: the score test of each candidate, with the variance that candidate implies, so that it behaves near 0 and 1
-where a symmetric interval does not. The rates' own uncertainty is part of that variance; the dependence of stems of one
-song enters as a design effect with degrees of freedom, after E. L. Korn and B. I.
-Graubard, Survey Methodology 24 (1998).
+contradict: of each candidate the probability of as many calls, and of as few, with the variance it implies. Counts
+are taken for binomial ones or scaled Poisson ones of that variance (E. B. Wilson and M. M. Hilferty, PNAS 17 (1931)),
+for few calls are not normal ones. The rates' own uncertainty is part of the variance; the dependence of
+stems of one song enters as a design effect with degrees of freedom, after E. L. Korn and B. I. Graubard, Survey
+Methodology 24 (1998).
+
+No set is vouched for because the detector kept quiet: as few calls as false alarms alone would seldom leave exclude
+what they would exclude without any false alarm. The probability of as few calls is divided by that of a set without any
+separated stem: A. L. Read, "Presentation of search results: the CLs technique", J. Phys. G 28 (2002).
 """
 
 from __future__ import annotations
@@ -20,6 +25,8 @@ import numpy.typing as npt
 
 LEVEL = 0.95
 _GRID = 2001
+_NO_CHANCE = 1e-3
+"""Variance of a count beside its mean below which its tails are taken for normal ones: nothing is left to chance."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,7 @@ def sample_from(called: npt.ArrayLike, songs: npt.ArrayLike, fraction: float = 0
     Returns:
         The share, with the effective number of the linearised variance between songs. That variance is as uncertain
         as the number of songs that hold the rarer answer, a Poisson variable: two degrees of freedom each, after
-        Satterthwaite.
+        Satterthwaite; where each file is on its own nothing has to be found out.
     """
     k, m = np.asarray(called, np.float64), np.asarray(songs, np.float64)
     n, groups = m.sum(), len(m)
@@ -120,7 +127,7 @@ def sample_from(called: npt.ArrayLike, songs: npt.ArrayLike, fraction: float = 0
         between = groups / (groups - 1) * float(((k - share * m) ** 2).sum()) / n**2
         design = float(np.clip(between / (share * (1 - share) / n), 1.0, max(1.0, alike)))
         telling = min(int((k > 0).sum()), int((k < m).sum()))
-        degrees = min(groups - 1.0, 2.0 * telling)
+        degrees = groups - 1.0 if alike == 1 else min(groups - 1.0, 2.0 * telling)
     else:
         design, degrees = alike, groups - 1.0
     return Sample(share, int(n), groups, n / design, degrees, fraction)
@@ -143,17 +150,17 @@ def estimate(sample: Sample, sensitivity: Rate, false_alarms: Rate, level: float
         return Estimate(float("nan"), 0.0, 1.0, fits=False)
     value = float(np.clip((sample.share - false_alarms.value) / power, 0.0, 1.0))
     grid = np.linspace(0.0, 1.0, _GRID)
-    difference, chance, rates = _terms(grid, sample, sensitivity, false_alarms)
-    score = difference / np.sqrt(chance + rates)
+    expected, chance, rates = _terms(grid, sample, sensitivity, false_alarms)
     here = round(value * (_GRID - 1))
     # Satterthwaite: the rates are known from an evaluation that is large beside the sample
     degrees = sample.degrees * float((chance[here] + rates[here]) / chance[here]) ** 2
-    inside = np.flatnonzero(np.abs(score) <= t_quantile(0.5 + level / 2, degrees))
-    if not len(inside):
-        nearest = float(grid[np.abs(score).argmin()])
-        return Estimate(value, min(value, nearest), max(value, nearest), fits=False)
+    as_few, as_many = (t_probability(z, degrees) for z in _scores(sample, expected, chance + rates))
+    tail = (1 - level) / 2
+    possible = np.flatnonzero(as_many > tail)
+    if not len(possible):
+        return Estimate(value, min(value, 1.0), 1.0, fits=False)
+    low, high = grid[possible[0]], grid[np.flatnonzero(as_few >= tail * as_few[0])[-1]]
     step = 1 / (_GRID - 1)
-    low, high = grid[inside[0]], grid[inside[-1]]
     return Estimate(
         value,
         float(max(0.0, low - step / 2)) if low > 0 else 0.0,
@@ -216,10 +223,62 @@ def t_quantile(p: float, degrees: float) -> float:
     )
 
 
+def t_probability(x: npt.NDArray[np.float64], degrees: float) -> npt.NDArray[np.float64]:
+    """Return the distribution function of Student's t, by summing its density from the lower end.
+
+    Args:
+        x: any shape; below -8 it is taken for -8.
+        degrees: of freedom, at least 1; more than 300 are taken for 300.
+
+    >>> t_probability(np.array([-2.2281, 0.0, 12.7062]), 10).round(4).tolist()
+    [0.025, 0.5, 1.0]
+    """
+    v = min(max(1.0, degrees), 300.0)
+    angles = np.linspace(-np.pi / 2, np.pi / 2, 20_001)
+    density = np.cos(angles[:-1] + np.diff(angles) / 2) ** (v - 1)
+    summed = np.concatenate([[0.0], np.cumsum(density)])
+    found: npt.NDArray[np.float64] = np.interp(np.arctan(np.maximum(x, -8.0) / np.sqrt(v)), angles, summed) / summed[-1]
+    return found
+
+
+def _scores(
+    sample: Sample, expected: npt.NDArray[np.float64], variance: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return standard scores of the probability of as few calls, and of as many, for each expected share."""
+    unit = np.maximum(sample.n_effective * variance / np.maximum(expected, 1e-9), 1e-9)
+    plain = (sample.share - expected) / np.sqrt(variance)
+    seen, mean = sample.share * sample.n_effective, expected * sample.n_effective
+    sure = unit < _NO_CHANCE
+    return (
+        np.where(sure, plain, _score(seen, mean, unit)),
+        np.where(sure, -plain, -_score(seen - np.maximum(unit, 1.0), mean, unit)),
+    )
+
+
+def _score(
+    most: float | npt.NDArray[np.float64], mean: npt.NDArray[np.float64], unit: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return the standard score of a count of at most so many, binomial or a scaled Poisson by mean and variance.
+
+    Source: B. H. Camp, Approximation to the point binomial, Ann. Math. Stat. 22 (1951); of Poisson counts it is that of
+    Wilson and Hilferty.
+    """
+    scale = np.maximum(unit, 1.0)
+    k, m, v = most / scale, mean / scale, np.minimum(unit, 1 - 1e-6)
+    n = m / (1 - v)
+    inside = np.maximum(n - k, 1e-9)
+    more = np.maximum(k + 1, 1e-9)
+    ratio = np.cbrt(more * v / (inside * (1 - v)))
+    score = ((1 - 1 / (9 * more)) * ratio - (1 - 1 / (9 * inside))) / np.sqrt(
+        ratio**2 / (9 * more) + 1 / (9 * inside)
+    )  # fmt: skip
+    return np.where(k + 1 <= 1e-9, -np.inf, np.where(k >= n, np.inf, score))
+
+
 def _terms(
     prevalence: npt.NDArray[np.float64], sample: Sample, sensitivity: Rate, false_alarms: Rate
 ) -> tuple[npt.NDArray[np.float64], ...]:
-    """Return how far the observed share lies above what each prevalence implies, and its variance in two parts.
+    """Return the share of calls that each prevalence implies, and its variance in two parts.
 
     The first part is chance in the sample, the second the uncertainty of the detector's own rates.
     """
@@ -229,7 +288,7 @@ def _terms(
     errors = prevalence * se * (1 - se) + (1 - prevalence) * fa * (1 - fa)
     chance = ((1 - sample.fraction) * drawn + errors) / sample.n_effective + 1e-12
     rates = prevalence**2 * sensitivity.variance + (1 - prevalence) ** 2 * false_alarms.variance
-    return sample.share - expected, chance, rates
+    return expected, chance, rates
 
 
 def _z(level: float) -> float:

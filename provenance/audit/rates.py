@@ -63,17 +63,19 @@ class Evaluation:
     figures: dict[str, Any]
 
 
-def read_evaluation(folder: Path | None) -> Evaluation:
+def read_evaluation(folder: Path | None, copy: Path | None = None) -> Evaluation:
     """Read the evaluation beside a model.
 
     Args:
-        folder: of the model, or None.
+        folder: of the model, or None where it is not at hand.
+        copy: of its ``evaluation.json``, which then speaks; or None.
 
     Returns:
-        What it says; empty where there is no ``evaluation.json`` or a figure is missing from it.
+        What it says; empty where there is no such file or a figure is missing from it.
     """
+    file = copy if folder is None else folder / "evaluation.json"
     try:
-        figures = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["figures"] if folder else {}
+        figures = json.loads(file.read_text(encoding="utf-8"))["figures"] if file else {}
     except (OSError, ValueError, KeyError):
         figures = {}
     unseen = figures.get("unseen", {})

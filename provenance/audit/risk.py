@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from provenance.audit.prevalence import Sample, upper_limit
+from provenance.audit.prevalence import Rate, Sample, upper_limit
 from provenance.audit.rates import Detector
 
 UNBOUNDED = 0.995
@@ -30,7 +30,8 @@ def acceptance(sample: Sample, detector: Detector, n_set: int) -> dict[str, Any]
     Returns:
         ``at_most`` (a share of separated stems not exceeded, at 95 %, one-sided), and for each of five contaminations
         the ``buyers_risk``: the probability that a set with so many separated stems shows as few calls as were seen.
-        ``sellers_risk`` is the probability that a set without any shows as many. ``bound`` says ``at_most`` in words.
+        ``sellers_risk`` is the probability that a set without any shows as many. ``bound`` says ``at_most`` in words;
+        ``alarms`` are those of :func:`expected_alarms` if nothing is separated.
     """
     rng = np.random.default_rng(0)
     se, fa = (
@@ -40,7 +41,7 @@ def acceptance(sample: Sample, detector: Detector, n_set: int) -> dict[str, Any]
     n = max(1, round(sample.n_effective))
     seen = sample.share * n  # of as many files as these are worth: no whole number, and neither side gains by it
     drawn = {}
-    for p in (0.0, *LIMITS):
+    for p in LIMITS:
         held = _extractions(p, n, sample.fraction, rng)
         drawn[p] = rng.binomial(held, se) + rng.binomial(n - held, fa)
     at_most = round(upper_limit(sample, detector.sensitivity, detector.false_alarms), 4)
@@ -53,7 +54,8 @@ def acceptance(sample: Sample, detector: Detector, n_set: int) -> dict[str, Any]
         "bound": _bound(at_most, sample, detector, n_set),
         "level": 0.95,
         "buyers_risk": {f"{p:g}": round(float((drawn[p] <= math.floor(seen + _EXACT)).mean()), 4) for p in LIMITS},
-        "sellers_risk": round(float((drawn[0.0] >= math.ceil(seen - _EXACT)).mean()), 4),
+        "sellers_risk": round(_chance_of_as_many(seen, n, detector.false_alarms), 4),
+        "alarms": expected_alarms(sample.n, sample, detector),
     }
 
 
@@ -62,7 +64,8 @@ def _extractions(share: float, n: int, fraction: float, rng: np.random.Generator
     if fraction * _MANY < n:  # as good as drawn from a set without end
         return rng.binomial(n, share, _N_DRAWS)
     whole = max(n, round(n / fraction))
-    return rng.hypergeometric(round(share * whole), whole - round(share * whole), n, _N_DRAWS)
+    held = np.floor(share * whole + rng.random(_N_DRAWS)).astype(np.int64)  # of few files a share is no whole number
+    return rng.hypergeometric(held, whole - held, n)
 
 
 def _bound(at_most: float, sample: Sample, detector: Detector, n_set: int) -> str:
@@ -71,14 +74,15 @@ def _bound(at_most: float, sample: Sample, detector: Detector, n_set: int) -> st
             return "As many were called separated as would be if all of them were: nothing bounds the share from above."
         return "These are too few files to bound the share of separated stems from above."
     which = "judged" if n_set == sample.n else "judged or not yet opened"
-    return f"With 95 % confidence no more than {at_most:.1%} of the {n_set:,} files {which} are separated."
+    rounded_up = math.ceil(round(1000 * at_most, 6)) / 10
+    return f"With 95 % confidence no more than {rounded_up:.1f}% of the {n_set:,} files {which} are separated."
 
 
 def expected_alarms(n: int, sample: Sample, detector: Detector) -> dict[str, Any]:
     """Return how many of stems that are all true would be called separated by mistake.
 
     Args:
-        n: stems claimed to be studio.
+        n: stems, such as those claimed to be studio.
         sample: of them, for how much they are worth.
         detector: error rates.
 
@@ -95,8 +99,19 @@ def expected_alarms(n: int, sample: Sample, detector: Detector) -> dict[str, Any
     return {
         "n": n,
         "called": round(sample.share * sample.n),
-        "expected": round(n * rate.value, 1),
+        "expected": round(n * rate.value, 1 if n * rate.value >= 1 else 2),
         "low": round(n * float(low), 1),
         "high": round(n * float(high), 1),
-        "chance": round(float((shares >= sample.share).mean()), 4),
+        "chance": round(_chance_of_as_many(sample.share * worth, worth, rate), 4),
     }
+
+
+def _chance_of_as_many(seen: float, n: int, rate: Rate) -> float:
+    """Return how probable as many calls of ``n`` true stems are, whose rate is uncertain: a beta-binomial count."""
+    least = math.ceil(seen - _EXACT)
+    a, b = rate.value * rate.n + 1, (1 - rate.value) * rate.n + 1
+    none = math.lgamma(n + b) - math.lgamma(b) + math.lgamma(a + b) - math.lgamma(n + a + b)
+    x = np.arange(max(0, least - 1))
+    steps = np.log((n - x) / (x + 1)) + np.log((x + a) / (n - x - 1 + b))
+    fewer = np.exp(none + np.concatenate([[0.0], np.cumsum(steps)])).sum() if least > 0 else 0.0
+    return float(np.clip(1 - fewer, 0.0, 1.0))

@@ -76,6 +76,7 @@ def score_source(
     """
     began = time.monotonic()
     choice = choice or Choice()
+    source = _as_before(source, out)
     chosen = bundle.load(model) if loader is None else None
     settings = plan.Settings(
         source=source,
@@ -87,7 +88,7 @@ def score_source(
         seed=choice.seed,
     )
     options = Options(str(out.resolve()), str(chosen.folder.resolve()) if chosen else model, coverage,
-                      file_timeout_s=file_timeout_s)  # fmt: skip
+                      file_timeout_s=file_timeout_s, base=os.getcwd())  # fmt: skip
     if loader is not None:
         options = Options(**{**options.__dict__, "loader": loader})
     with plan.locked(out):
@@ -104,9 +105,23 @@ def score_source(
             runner.close()
 
 
+def _as_before(source: str, out: Path) -> str:
+    """Return a source as an earlier call of the audit spelt it, be it with a slash behind it or from the root."""
+    try:
+        before = plan.read_settings(out).source
+    except AuditError:
+        return source
+    return before if os.path.abspath(before) == os.path.abspath(source) else source
+
+
 def _engine(name: EngineName, options: Options, workers: int | None, address: str | None, n_shards: int) -> Engine:
     if name == "ray":
         from provenance.audit.cluster import RayEngine
 
         return RayEngine(options, workers, address)
-    return LocalEngine(options, max(1, min(workers or os.cpu_count() or 1, n_shards)))
+    return LocalEngine(options, max(1, min(workers or _count_cores(), n_shards)))
+
+
+def _count_cores() -> int:
+    """How many cores this process may use, where the system says it: in a container fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
+import pyarrow as pa
 from pyarrow import parquet
 
 from provenance.audio import Samples, Source
@@ -46,6 +47,7 @@ class Options:
         max_s: refuse audio longer than this.
         file_timeout_s: a file that takes longer ends its process, and counts as a death.
         loader: ``module:function`` that returns the scorer for a model.
+        base: folder in which the audit was called, where relative places start; '' is that of each process.
     """
 
     out: str
@@ -54,6 +56,7 @@ class Options:
     max_s: float | None = None
     file_timeout_s: float = MAX_FILE_S
     loader: str = DEFAULT_LOADER
+    base: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def score_shard(
     """
     out = Path(options.out)
     part = part_path(out, shard.name)
-    if part.exists():
+    if count_rows(part) == len(shard.items):
         journal.clear(out, shard.name)
         return Report(shard.number, True)
     state = journal.read(out, shard.name)
@@ -138,6 +141,18 @@ def score_shard(
     return Report(shard.number, True, n_error)
 
 
+def count_rows(part: Path) -> int:
+    """Return how many rows a part has; -1 where it is none, or damaged as by a loss of power.
+
+    Args:
+        part: its path.
+    """
+    try:
+        return int(parquet.read_metadata(part).num_rows)
+    except (OSError, pa.ArrowException):
+        return -1
+
+
 def write_part(part: Path, found: list[dict[str, Any]], shard: int) -> None:
     """Write a part so that it is there whole or not at all.
 
@@ -158,7 +173,8 @@ def write_part(part: Path, found: list[dict[str, Any]], shard: int) -> None:
 def _score(scorer: Scores, item: Item, options: Options) -> dict[str, Any]:
     meter = Meter()
     try:
-        verdict = scorer.score(containers.fetch(item), options.coverage, options.max_s, meter.see)
+        source = containers.fetch(item.seen_from(options.base))
+        verdict = scorer.score(source, options.coverage, options.max_s, meter.see)
         return rows.ok_row(item, verdict, meter.finish())
     except Exception as error:  # one file must not end a batch; the row says what happened
         return rows.error_row(item, error)

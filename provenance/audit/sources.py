@@ -10,12 +10,14 @@ from pathlib import Path
 
 from provenance import listing
 from provenance.audio import EXTENSIONS
-from provenance.audit import containers, manifests, stores
+from provenance.audit import containers, manifests, plan, stores
 from provenance.audit.errors import AuditError
 from provenance.audit.items import Item
 
 _MANIFESTS = (".csv", ".tsv", ".jsonl", ".ndjson")
 _TABLES = (".parquet", ".arrow")
+_ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
+_NO_MANIFESTS = (".json", ".txt", ".xls", ".xlsx", ".ods", ".yaml", ".yml", ".xml")
 _NEEDED = "a folder, a glob, a manifest (.csv, .parquet, .jsonl), a .tar, an s3:// prefix or an audio dataset"
 
 
@@ -70,8 +72,13 @@ def _list_glob(pattern: str, given: dict[str, str], passed: Counter[str]) -> Ite
 def _list_file(
     where: str, facts: tuple[int, int], given: dict[str, str], passed: Counter[str], alone: bool
 ) -> Iterator[Item]:
-    """List one file: audio itself, or what a manifest, tar or dataset names. Of several, what is neither is counted."""
+    """List one file: audio itself, or what a manifest, tar or dataset names. Of several, what is neither is counted.
+
+    Hidden ones are no part of a delivery: macOS leaves ``._a.wav`` beside each file it copies.
+    """
     ending = Path(where).suffix.lower()
+    if not alone and Path(where).name.startswith("."):
+        return
     if ending == ".tar":
         yield from containers.list_members(where, given, passed)
     elif ending in _MANIFESTS and alone:
@@ -80,6 +87,10 @@ def _list_file(
         yield from containers.list_cells(where, given)
     elif ending == ".parquet" and alone:
         yield from manifests.list_rows(where, given)
+    elif alone and ending in (*_ARCHIVES, *_NO_MANIFESTS):
+        tables = "a manifest as .csv, .tsv, .jsonl (an object a line) or .parquet"
+        needed = "it unpacked, or an uncompressed .tar" if ending in _ARCHIVES else tables
+        raise AuditError(f"{where}: found the ending {ending!r}; needed: {needed}")
     elif ending in EXTENSIONS or (alone and ending not in _TABLES):
         n_bytes, changed = facts
         yield Item(where, "object" if stores.is_remote(where) else "file", where, n_bytes=n_bytes, changed=changed)
@@ -101,7 +112,8 @@ def _list_folder(folder: str, given: dict[str, str], passed: Counter[str]) -> It
 def _walk(folder: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tuple[str, tuple[int, int]]]:
     """Yield path, and size and date, of the files below a folder in order, holding one branch of it at a time.
 
-    A link to a folder that it lies in is passed over; ``above`` holds device and number of those.
+    A link to a folder that it lies in is passed over, and so is the folder of an audit; ``above`` holds device and
+    number of those.
     """
     try:
         here = os.stat(folder)
@@ -109,7 +121,7 @@ def _walk(folder: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tupl
             inside = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise AuditError(f"{folder}: {error.strerror}; needed: a folder that can be listed") from error
-    if (here.st_dev, here.st_ino) in above:
+    if (here.st_dev, here.st_ino) in above or {entry.name for entry in inside} >= plan.MARKS:
         return
     above = (*above, (here.st_dev, here.st_ino))
     for entry in inside:

@@ -22,7 +22,7 @@ def connect(out: Path) -> duckdb.DuckDBPyConnection:
         out: folder of the audit.
 
     Raises:
-        AuditError: it holds no rows.
+        AuditError: it holds no rows, or some that are damaged.
     """
     plan.read_settings(out)
     if next((out / "parts").glob("*.parquet"), None) is None:
@@ -30,9 +30,12 @@ def connect(out: Path) -> duckdb.DuckDBPyConnection:
     db = duckdb.connect(config={"memory_limit": MEMORY, "threads": 2, "temp_directory": str(out / ".duckdb")})
     db.execute("set preserve_insertion_order = false")
     parts = quoted(literal(out / "parts") / "*.parquet")
-    db.execute(f"create view stems as select * from read_parquet({parts})")
-    if (out / FINDINGS).exists():
-        db.execute(f"create view findings as select * from read_parquet({quoted(literal(out / FINDINGS))})")
+    try:
+        db.execute(f"create view stems as select * from read_parquet({parts})")
+        if (out / FINDINGS).exists():
+            db.execute(f"create view findings as select * from read_parquet({quoted(literal(out / FINDINGS))})")
+    except duckdb.Error as error:
+        raise _damaged(error) from error
     return db
 
 
@@ -43,8 +46,14 @@ def fetch(db: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> list[dict[st
         db: of :func:`connect`.
         sql: a query.
         values: of its parameters.
+
+    Raises:
+        AuditError: a part is damaged.
     """
-    cursor = db.execute(sql, list(values))
+    try:
+        cursor = db.execute(sql, list(values))
+    except duckdb.InvalidInputException as error:
+        raise _damaged(error) from error
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -68,6 +77,10 @@ def query(out: Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
             return [column[0] for column in cursor.description], cursor.fetchall()
         except duckdb.Error as error:
             raise AuditError(f"{error}") from error
+
+
+def _damaged(error: duckdb.Error) -> AuditError:
+    return AuditError(f"{str(error).splitlines()[0]}; needed: run the audit again, which scores what is damaged anew")
 
 
 def quoted(path: Path) -> str:

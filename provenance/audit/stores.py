@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -83,9 +84,25 @@ def facts_of(where: str) -> tuple[int, int]:
         return -1, 0
     try:
         found = os.stat(where)
-    except OSError:
+    except (OSError, ValueError):  # a name that no file can have
         return -1, 0
     return found.st_size, found.st_mtime_ns
+
+
+def find_spelt(where: str) -> str:
+    """Return the file that a path means, where there is none of just that name.
+
+    Args:
+        where: a path or a URI; its folders may be parted by backslashes, as Windows has them, and bytes of it that are
+            no UTF-8 be written out, as rows and exports do.
+
+    Returns:
+        The first spelling of which there is a file, or ``where``.
+    """
+    if "\\" not in where or is_remote(where):
+        return where
+    bare = re.sub(r"\\udc([89a-f][0-9a-f])", lambda found: chr(0xDC00 + int(found[1], 16)), where)
+    return next((path for path in (where, bare, where.replace("\\", "/")) if facts_of(path)[0] >= 0), where)
 
 
 def changed(where: str) -> int:
@@ -116,7 +133,11 @@ def walk(where: str) -> Iterator[tuple[str, tuple[int, int]]]:
         except OSError as error:
             raise AuditError(f"{scheme}://{folder}: {error}; needed: a prefix that can be listed") from error
         infos.sort(key=lambda info: info.path)
-        waiting.extend(info.path for info in reversed(infos) if info.type == fs.FileType.Directory)
+        waiting.extend(
+            info.path
+            for info in reversed(infos)
+            if info.type == fs.FileType.Directory and not info.base_name.startswith(".")
+        )
         for info in infos:
             if info.type == fs.FileType.File:
                 yield f"{scheme}://{info.path}", (int(info.size), info.mtime_ns or 0)
@@ -138,16 +159,22 @@ def open_file(where: str) -> Any:
         raise AuditError(f"{where}: {error}; needed: a file that can be read") from error
 
 
-def read_bytes(where: str, start: int = 0, length: int | None = None) -> bytes:
+def read_bytes(where: str, start: int = 0, length: int | None = None, most: int | None = None) -> bytes:
     """Read a file or object, or a range of it.
 
     Args:
         where: a path or a URI.
         start: first byte.
         length: bytes, or None for all that follow.
+        most: bytes that the whole may have, or None.
+
+    Raises:
+        AuditError: it has more.
     """
     store, path = locate(where)
     with store.open_input_file(path) as file:
+        if most is not None and file.size() > most:
+            raise AuditError(f"{where}: {file.size()} bytes; needed: at most {most}")
         file.seek(start)
         data: bytes = file.read() if length is None else file.read(length)
     return data

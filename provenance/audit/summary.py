@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,11 @@ SUMMARY, SUMMARY_VERSION = "summary.json", "2"
 """The version is raised when a field comes to mean something else or goes; fields are added without."""
 _GROUPS = {"stem": 12, "singer": 12, "codec": 8}
 _SEPARATED, _UNDECIDED = "origin = 'separated'", "origin = 'undecided'"
+_OK = "status = 'ok' and verdict_status = 'ok'"
 _WET, _UNSTATED = "processing = 'wet'", "coalesce(processing, 'undecided') = 'undecided'"
 MODEL_FILES = {"README.md": "model-card.md", "evaluation.json": "model-evaluation.json"}
 """What is copied from the model's folder into the audit's, under which name."""
+_EVALUATION = MODEL_FILES["evaluation.json"]
 
 
 def summarise(out: Path, model: str | None = None, effort: checks.Effort | None = None) -> dict[str, Any]:
@@ -35,7 +36,8 @@ def summarise(out: Path, model: str | None = None, effort: checks.Effort | None 
 
     Args:
         out: folder of the audit.
-        model: folder or name of the model, for its evaluation; None is the default one.
+        model: folder or name of the model, for its evaluation; None is the default one. Where it is not the one that
+            the files were scored with, the evaluation that an earlier call copied into the folder speaks.
         effort: of the checks over several files.
 
     Returns:
@@ -46,13 +48,13 @@ def summarise(out: Path, model: str | None = None, effort: checks.Effort | None 
     """
     settings, counts = plan.read_settings(out), plan.read_counts(out)
     folder = _model_folder(model, settings.model)
-    evaluation = read_evaluation(folder)
+    evaluation = read_evaluation(folder, out / _EVALUATION)
     with store.connect(out) as db:
         cluster = _judge(db)
         files = _count_files(db, counts)
         fraction = _fraction(settings, counts, files)
         shares = _prevalence(db, "true", evaluation, fraction)
-        findings.begin(db, _corrected(shares["separated"]))
+        findings.begin(db, _corrected(shares["separated"]), evaluation.wet)
         checked = checks.run(db, effort or checks.Effort())
         summary: dict[str, Any] = {
             "version": SUMMARY_VERSION,
@@ -101,18 +103,18 @@ def _copy_model_files(folder: Path | None, out: Path) -> list[str]:
     for name, copy in MODEL_FILES.items():
         if folder is not None and (folder / name).is_file():
             scratch = out / f".{copy}.{os.getpid()}"
-            shutil.copyfile(folder / name, scratch)
+            scratch.write_bytes((folder / name).read_bytes())
             os.replace(scratch, out / copy)
     return [copy for copy in MODEL_FILES.values() if (out / copy).is_file()]
 
 
 def _judge(db: duckdb.DuckDBPyConnection) -> str:
     """Make the view ``judged``: files with a verdict, and what groups them. Songs where claimed, else small folders."""
-    ok = "status = 'ok' and verdict_status = 'ok'"
-    folder = "regexp_replace(path, '[/#][^/#]*$', '')"
+    inside = "regexp_matches(path, '(?i)[.](tar|parquet|arrow)#[^/]*$')"
+    folder = f"regexp_replace(path, if({inside}, '#[^/]*$', '/[^/]*$'), '')"
     facts = store.fetch(
         db,
-        f"select count(*) as n, count(song) as named, count(distinct {folder}) as folders from stems where {ok}",
+        f"select count(*) as n, count(song) as named, count(distinct {folder}) as folders from stems where {_OK}",
     )[0]
     if facts["named"] * 2 >= facts["n"] > 0:
         key, named, words = "coalesce(lower(song), path)", "song is not null", "claimed song"
@@ -120,7 +122,7 @@ def _judge(db: duckdb.DuckDBPyConnection) -> str:
         key, named, words = folder, "true", "folder"
     else:
         key, named, words = "path", "false", "file"
-    db.execute(f"create view judged as select *, {key} as song_key, {named} as song_named from stems where {ok}")
+    db.execute(f"create view judged as select *, {key} as song_key, {named} as song_named from stems where {_OK}")
     return words
 
 
@@ -263,12 +265,13 @@ def _claims(db: duckdb.DuckDBPyConnection, evaluation: Evaluation, fraction: flo
             db,
             f"""
             select claimed_{name} as claimed, {
-                ", ".join(f"count(*) filter (status = 'ok' and {column} = '{v}') as {v}" for v in order)
+                ", ".join(f"count(*) filter ({_OK} and {column} = '{v}') as {v}" for v in order)
             },
+                count(*) filter (status = 'ok' and verdict_status <> 'ok') as refused,
                 count(*) filter (status <> 'ok') as unread, count(*) as n
             from stems where claimed_{name} is not null group by 1 order by n desc, claimed limit 12""",
         )
-        out[name] = {"columns": [*order, "unread"], "rows": rows}
+        out[name] = {"columns": [*order, "refused", "unread"], "rows": rows}
     studio = sample(db, _SEPARATED, "claimed_origin = 'studio'", fraction)
     out["studio"] = None
     if studio is not None:

@@ -124,7 +124,7 @@ def compare(first: Source, second: Source, scorer: Scorer | None = None) -> Pair
     """
     a, b = (_read(source) for source in (first, second))
     sides = [_side(audio.name_of(s), head, scorer) for s, head in zip((first, second), (a, b), strict=True)]
-    return _weigh_origins(_place(compare_samples(a.samples, b.samples, sides[0], sides[1]), a, b))
+    return weigh_origins(place(compare_samples(a.samples, b.samples, sides[0], sides[1]), a, b))
 
 
 def _read(source: Source) -> Head:
@@ -137,23 +137,33 @@ def _read(source: Source) -> Head:
     return head
 
 
-def _weigh_origins(pair: Pair) -> Pair:
-    """Say nothing on dry and wet where one of them is an extraction, as a verdict says nothing on one."""
+def weigh_origins(pair: Pair) -> Pair:
+    """Say nothing on dry and wet where one of them is an extraction, as a verdict says nothing on one.
+
+    Args:
+        pair: with the origins of its sides.
+    """
     if pair.dry not in ("first", "second") or "separated" not in (pair.first.origin, pair.second.origin):
         return pair
     said = "an extraction among them: its holes and smear pass for dry and wet, of which nothing is told"
     return dataclasses.replace(pair, dry="undecided", why=(*pair.why, said))
 
 
-def _place(pair: Pair, a: Head, b: Head) -> Pair:
-    """Count the offset from the beginnings of the files, and say what was not looked at."""
+def place(pair: Pair, a: Head, b: Head, most_s: float = MAX_S) -> Pair:
+    """Count the offset from the beginnings of the files, and say what was not looked at.
+
+    Args:
+        pair: of the two stretches.
+        a, b: where they lie in their files.
+        most_s: so much of each was read.
+    """
     later = b.start_samples - a.start_samples
     if pair.offset_samples is not None and later:
         at = pair.offset_samples + later
         pair = dataclasses.replace(pair, offset_samples=at, offset_s=round(at / SAMPLE_RATE_HZ, 5))
     if not (a.goes_on or b.goes_on):
         return pair
-    said = f"of what is longer only {MAX_S:g} s were compared, from where it begins to sound"
+    said = f"of what is longer only {most_s:g} s were compared, from where it begins to sound"
     if pair.same_performance == "no" and a.goes_on != b.goes_on:  # the shorter may be a later part of the longer
         pair = dataclasses.replace(pair, same_performance="undecided", chain="undecided", dry="undecided")
     return dataclasses.replace(pair, why=(*pair.why, said))

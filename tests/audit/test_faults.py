@@ -13,10 +13,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from provenance.audit.run import score_source
+from provenance.audit.run import Choice, score_source
 from tests.audit import make
 from tests.audit.drive import LOADER
 from tests.service.server import alive
@@ -118,6 +119,34 @@ def test_a_killed_driver_is_resumed_by_running_again(tmp_path: Path, root: Path)
     assert all((out / "parts" / name).stat().st_mtime_ns == stamp for name, stamp in kept.items())
     score_source(str(tmp_path / "in"), tmp_path / "once", workers=1, loader=LOADER)
     assert rows(tmp_path / "once") == found
+
+
+def test_what_could_not_be_reached_is_tried_again_and_nothing_else(tmp_path: Path) -> None:
+    """A file that was away and is back gets its verdict from the same command; other rows stay, damaged files too."""
+    names = [f"{i:02d}.wav" for i in range(40)]
+    make.files(tmp_path, names)
+    (tmp_path / "40.wav").write_bytes(b"RIFF")
+    (tmp_path / "m.csv").write_text("path\n" + "".join(f"{name}\n" for name in [*names, "40.wav"]))
+    out = tmp_path / "out"
+    score_source(str(tmp_path / "m.csv"), out, workers=1, loader=LOADER)
+    part = out / "parts" / "0000000.parquet"
+    whole = parquet.read_table(part)
+    assert whole["path"].to_pylist() == ["00.wav", "01.wav"]
+    for name, values in (("error_code", [None, "not_readable"]), ("rms_db", [-1.0, None])):
+        at = whole.schema.get_field_index(name)
+        whole = whole.set_column(at, whole.schema.field(at), pa.array(values, whole.schema.field(at).type))
+    parquet.write_table(whole, part)
+    kept = {p.name: p.stat().st_mtime_ns for p in (out / "parts").iterdir() if p != part}
+    stopped = score_source(str(tmp_path / "m.csv"), out, workers=1, loader=LOADER, choice=Choice(budget_s=0.0))
+    assert stopped.stopped
+    assert len(rows(out)) == 41, "no row is taken out before its time"
+    assert score_source(str(tmp_path / "m.csv"), out, workers=1, loader=LOADER).n_done == 41
+    found = rows(out)
+    assert {row["path"]: row["error_code"] for row in found if row["error_code"]} == {"40.wav": "not_audio"}
+    assert found[0]["rms_db"] == -1.0, "what stood beside it was not scored anew"
+    assert found[1]["rms_db"] is not None
+    assert {p.name: p.stat().st_mtime_ns for p in (out / "parts").iterdir() if p != part} == kept
+    assert not list((out / "journal").glob("*.jsonl"))
 
 
 def test_workers_that_cannot_start_end_the_audit_with_a_reason(tmp_path: Path) -> None:

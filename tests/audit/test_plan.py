@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -12,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from provenance.audit import plan, store, summary
+from provenance.audit import plan, run, store, summary
 from provenance.audit.errors import AuditError
 from provenance.audit.items import SHARD_SIZE, Claims, Item
 from provenance.audit.run import Choice, score_source
+from provenance.audit.shard import Options
 from provenance.audit.sources import list_items
 from tests.audit import make
 from tests.audit.drive import LOADER
@@ -233,6 +235,54 @@ def test_a_whole_sample_is_random_whatever_came_in_between(tmp_path: Path) -> No
         assert (found["choice"]["kind"], found["choice"]["n_taken"], found["choice"]["n_set"]) == (
             "random sample", n, n_files,
         )  # fmt: skip
+
+
+def test_a_source_spelt_otherwise_is_the_same(tmp_path: Path) -> None:
+    """A slash that the shell put behind a folder, or the path from the root, goes on with the audit there is."""
+    make.files(tmp_path / "in", ["a.wav", "b.wav"])
+    with tarfile.open(tmp_path / "in" / "c.tar", "w") as tar:
+        tar.add(tmp_path / "in" / "a.wav", "c.wav")
+    with contextlib.chdir(tmp_path):
+        for source in ("in", "in/", "./in", str(tmp_path / "in")):
+            score_source(source, Path("out"), workers=1, loader=LOADER)
+            counts = plan.read_counts(Path("out"))
+            assert (counts.n_planned, counts.n_gone, counts.n_restated) == (3, 0, 0), source
+        with pytest.raises(AuditError, match="holds an audit with source in; found other"):
+            score_source("other", Path("out"), workers=1, loader=LOADER)
+
+
+def test_an_audit_within_its_own_source_is_no_part_of_it(tmp_path: Path) -> None:
+    """Rows and reports of an audit whose folder lies in the source are neither listed nor counted as passed over."""
+    make.files(tmp_path, ["a.wav"])
+    for _ in range(2):
+        score_source(str(tmp_path), tmp_path / "audits" / "out", workers=1, loader=LOADER)
+        counts = plan.read_counts(tmp_path / "audits" / "out")
+        assert (counts.n_listed, counts.passed) == (1, {})
+
+
+def test_a_damaged_part_is_scored_again(tmp_path: Path) -> None:
+    """What a loss of power left of a part is no traceback: the report says what to do, and a rerun does it."""
+    make.files(tmp_path / "in", ["a.wav", "b.wav"])
+    out = tmp_path / "out"
+    call = functools.partial(score_source, str(tmp_path / "in"), out, workers=1, loader=LOADER)
+    call()
+    part = next((out / "parts").iterdir())
+    part.write_bytes(part.read_bytes()[:100])
+    with pytest.raises(AuditError, match="needed: run the audit again"):
+        summary.summarise(out)
+    (tmp_path / "in" / "b.wav").unlink()
+    assert call().n_done == 1
+    assert summary.summarise(out)["files"]["n_rows"] == 1
+
+
+def test_as_many_workers_as_cores_may_be_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A process that is held to one core of many starts one worker."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0}, raising=False)
+    (tmp_path / "journal").mkdir()
+    engine = run._engine("local", Options(str(tmp_path)), None, None, 100)
+    assert engine.n_slots == 1
+    engine.close()
 
 
 def test_one_driver_at_a_time(tmp_path: Path) -> None:

@@ -17,11 +17,13 @@ import pyarrow as pa
 import pytest
 import soundfile
 from pyarrow import parquet
+from typer.testing import CliRunner
 
 import provenance
 from provenance import flat, listing
-from provenance.audit import answer, checks, export, gate, phases, report, store, summary
+from provenance.audit import answer, checks, export, findings, gate, likeness, phases, progress, report, store, summary
 from provenance.audit import cli as audit_cli
+from provenance.audit.driver import Progress
 from provenance.audit.errors import AuditError
 from provenance.audit.run import score_source
 from provenance.audit.sources import list_items
@@ -238,6 +240,25 @@ def test_no_wording_and_no_cut_hides_a_shared_phase(by: str, tmp_path: Path) -> 
     assert hit
     refuted = sum("pair_not_one_performance" in kinds_of(out, name) for name in waves)
     assert refuted >= 2 if by == "pairs" else refuted == 0, "each is held against the first"
+
+
+def test_what_is_silent_at_first_is_compared_where_it_sounds(tmp_path: Path) -> None:
+    """Stems that come in late share their phase no less, and a copy of one that waits half a minute is a copy."""
+    first, second = (4 * wave for wave in _masked(make.take(91), make.take(92)))
+    take = make.take(5, channels=1)
+    waves = {"x.wav": (20, first), "y.wav": (20, second), "once.wav": (35, take), "again.wav": (36, 0.5 * take)}
+    for name, (wait_s, wave) in waves.items():
+        silence = np.zeros((wait_s * 44_100, *wave.shape[1:]), np.float32)
+        soundfile.write(tmp_path / name, np.concatenate([silence, wave]), 44_100)
+    rows = "x.wav,one,vocals\ny.wav,one,bass\nonce.wav,two,vocals\nagain.wav,three,vocals\n"
+    (tmp_path / "manifest.csv").write_text("path,song,stem\n" + rows)
+    out = tmp_path / "out"
+    score_source(str(tmp_path / "manifest.csv"), out, workers=1, loader=LOADER)
+    found = summary.summarise(out)
+    assert any("shared_phase" in kinds_of(out, name) for name in ("x.wav", "y.wav"))
+    assert found["checks"]["same_takes"]["relations"] == {"copy": 1}
+    (example,) = found["checks"]["same_takes"]["examples"]
+    assert abs(example["offset_samples"]) == 44_100, "counted from the beginnings of the files"
 
 
 def test_a_stem_sold_twice_within_a_song_is_a_copy(tmp_path: Path) -> None:
@@ -639,6 +660,159 @@ def test_card_and_evaluation_lie_where_the_report_says(audited: tuple[Path, dict
         assert (tmp_path / copy).read_bytes() == (bundle.folder / name).read_bytes()
     assert audited[1]["model_files"] == []
     assert "model-card.md" not in (audited[0] / "report.html").read_text()
+
+
+def test_an_audit_of_another_model_keeps_its_evaluation(tmp_path: Path) -> None:
+    """Summed up without the model's name, shares are corrected by the evaluation that was copied beside them."""
+    bundle = provenance.load().bundle
+    mine = tmp_path / "mine"
+    shutil.copytree(bundle.folder, mine)
+    config = json.loads((mine / "config.json").read_text())
+    (mine / "config.json").write_text(json.dumps(config | {"name": "mine"}))
+    out = tmp_path / "out"
+    rowsets.write(out, 128, provenance.load(mine).bundle.reference)
+    first = summary.summarise(out, str(mine), checks.Effort(seconds=0))
+    assert first["prevalence"]["separated"]["corrected"]
+    again = summary.summarise(out, None, checks.Effort(seconds=0))
+    assert all(again[name] == first[name] for name in ("prevalence", "rates", "acceptance", "cannot_tell"))
+    (out / "model-evaluation.json").unlink()
+    bare = summary.summarise(out, None, checks.Effort(seconds=0))
+    assert bare["cannot_tell"][0].startswith("No evaluation of the model is at hand")
+
+
+def test_a_claim_of_dry_is_refuted_no_surer_than_the_model_knows(tmp_path: Path) -> None:
+    """Where half of dry takes were stated wet in the evaluation, one that is called wet is wet two times in three."""
+    rowsets.write(tmp_path, 128, provenance.load().bundle.reference)
+    found = summary.summarise(tmp_path, effort=checks.Effort(seconds=0))
+    wet = found["rates"]["wet"]
+    surest = wet["sensitivity"]["value"] / (wet["sensitivity"]["value"] + wet["dry_stated_wet"])
+    kinds = {row["kind"]: row for row in found["findings"]["by_kind"]}
+    row = kinds["wet_sold_as_dry"]
+    assert row["expected"] / row["n"] == pytest.approx(min(0.9, surest), abs=1e-5)
+    seen = [row["what"] for row in found["findings"]["first"] if row["kind"] == "separated_sold_as_studio"]
+    assert not any("p_separated 1.0" in what for what in seen)
+
+
+def test_what_is_nearly_certain_is_not_said_to_be_certain(tmp_path: Path) -> None:
+    """A probability of 0.9997 is printed as over 0.999, not as 1."""
+    db = duckdb.connect()
+    db.execute("""create table judged as select 'a.wav' as path, null as claimed_origin, 'separated' as origin,
+        0.9997 as p_separated, 5.0 as duration_s, null as sdr_db, []::varchar[] as reasons, null as claimed_processing,
+        'undecided' as processing, null::double as p_wet, null::double as p_hybrid, null::double as p_dry,
+        0 as clipped, 'ok' as status, 'ok' as verdict_status, null as error_found""")
+    db.execute("create view stems as select * from judged")
+    findings.begin(db, None)
+    assert db.execute("select what from found").fetchall() == [("p_separated over 0.999",)]
+
+
+def test_what_was_read_and_not_judged_is_called_nothing(tmp_path: Path) -> None:
+    """A silent file is none of those found undecided: each row of the claims has it as not judged."""
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / "silent.wav", np.zeros(88_200), 44_100)
+    (tmp_path / "m.csv").write_text("path,claimed_origin,wetness\nin/silent.wav,studio,dry\n")
+    score_source(str(tmp_path / "m.csv"), tmp_path / "out", workers=1)
+    found = summary.summarise(tmp_path / "out")
+    for name in ("origin", "processing"):
+        (row,) = found["claims"][name]["rows"]
+        assert (row["undecided"], row["refused"], row["unread"], row["n"]) == (0, 1, 0, 1)
+    assert ">not judged</th>" in report.write(tmp_path / "out", found).read_text()
+
+
+def test_an_extraction_is_no_dry_version(tmp_path: Path) -> None:
+    """As ``pairs`` does, an audit says nothing on dry and wet of two files one of which is called separated."""
+    dry = 0.5 * make.take(70, channels=1)
+    for name, wave in (("dry.wav", dry), ("wet.wav", _reverb(dry))):
+        soundfile.write(tmp_path / name, wave, 44_100)
+    told = {}
+    for origin in ("studio", "separated"):
+        sides = [
+            {"path": str(tmp_path / name), "kind": "file", "source": str(tmp_path / name), "source_start": 0,
+             "source_length": 0, "n_bytes": None, "mix": False, "song": None, "stem": None, "origin": of}
+            for name, of in (("dry.wav", origin), ("wet.wav", "undecided"))
+        ]  # fmt: skip
+        pair = likeness.compare_rows(*sides)
+        assert pair is not None
+        told[origin] = (pair.same_performance, pair.dry, likeness.relation(likeness.Candidate(*sides, 9), pair))
+    assert told["studio"] == ("yes", "first", "processed_version")
+    assert told["separated"] == ("yes", "undecided", "same_take")
+
+
+def test_a_sharp_in_a_name_makes_no_folder(tmp_path: Path) -> None:
+    """``C#/`` of a tar parts a container from a member; ``F#m 1.wav`` of a folder is one file of it."""
+    make.files(tmp_path / "in", [f"{key}#m {i}.wav" for key in "ABCDEF" for i in range(3)])
+    score_source(str(tmp_path / "in"), tmp_path / "out", workers=1, loader=LOADER)
+    assert summary.summarise(tmp_path / "out")["clustered_by"] == "file"
+
+
+def test_more_time_for_checks_is_more_to_check() -> None:
+    """Ten minutes look at ten times as many songs, pairs and candidates as one; a second at no fewer, if it can."""
+    usual, more = checks.Effort(), checks.Effort.lasting(600)
+    assert (more.same_takes, more.songs, more.pairs) == (10 * usual.same_takes, 10 * usual.songs, 10 * usual.pairs)
+    assert checks.Effort.lasting(1) == checks.Effort(seconds=1)
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_an_export_that_fails_leaves_no_half_of_a_manifest(
+    audited: tuple[Path, dict[str, Any]], tmp_path: Path, ending: str
+) -> None:
+    """On a full disk what was exported before stays as it was, and nothing else is left."""
+    file = tmp_path / f"all.{ending}"
+    file.write_text("before")
+    code = (
+        "import resource, sys\nfrom pathlib import Path\nimport signal\nfrom provenance.audit import export\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+        "export.export_all(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+    )
+    line = [sys.executable, "-c", code, str(audited[0]), str(file)]
+    assert b"OSError" in subprocess.run(line, capture_output=True, check=False).stderr
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(file.name, "before")]
+
+
+def test_a_query_prints_names_as_they_are(tmp_path: Path) -> None:
+    """Brackets are no markup, control characters steer no terminal, and what is no number is null in JSON."""
+    rowsets.write(tmp_path, 64, provenance.load().bundle.reference)
+    sql = "select '[/b].wav' as name, 'x' || chr(27) || '[31m' as red, 'nan'::double as n"
+    done = cli("audit", "query", str(tmp_path), sql, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "[/b].wav" in done.stdout
+    assert "\x1b" not in done.stdout
+    done = cli("audit", "query", str(tmp_path), sql, "--format", "jsonl", cwd=tmp_path)
+    assert json.loads(done.stdout, parse_constant=pytest.fail)["n"] is None
+
+
+def test_a_disk_that_is_full_for_duckdb_is_no_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What DuckDB cannot write ends with 2 and a line, not with a traceback and 1, which is a finding."""
+    rowsets.write(tmp_path, 64, provenance.load().bundle.reference)
+
+    def fail(*_: object) -> None:
+        raise duckdb.IOException("IO Error: Could not write to file: No space left on device")
+
+    monkeypatch.setattr(findings, "finish", fail)
+    done = CliRunner().invoke(audit_cli.audit_app, ["report", str(tmp_path), "--check", "1s"])
+    assert done.exit_code == 2
+    assert "No space left on device; needed: a folder that can be written" in done.stderr
+
+
+def test_a_run_without_a_terminal_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A job of days that writes to a log has a line a minute there; a short one has none."""
+    for every_s, lines in ((60.0, 0), (0.0, 2)):
+        monkeypatch.setattr(progress, "EVERY_S", every_s)
+        with progress.show([]) as told:
+            told(Progress(1_000_000, 64_000))
+            told(Progress(1_000_000, 128_000))
+        assert capsys.readouterr().err.splitlines()[-1:] == ["scored 128,000 of 1,000,000 files"] * (lines > 0)
+
+
+def test_a_file_is_given_some_time(tmp_path: Path) -> None:
+    """No time at all is a wrong call, not a shard that fails."""
+    done = CliRunner().invoke(
+        audit_cli.audit_app, ["run", str(tmp_path), "--out", str(tmp_path / "o"), "--file-timeout", "0"]
+    )
+    assert done.exit_code == 2
+    assert "more than 0 s" in done.stderr
 
 
 def cli(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import datetime
+import decimal
 import io
 import json
 import os
@@ -18,14 +21,17 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import soundfile
 from pyarrow import fs, parquet
 
 from provenance import audio
-from provenance.audit import containers, stores
+from provenance.audit import containers, export, stores, summary
 from provenance.audit.errors import AuditError
-from provenance.audit.items import Item
+from provenance.audit.items import Item, Shard
 from provenance.audit.run import score_source
+from provenance.audit.shard import Options, score_shard
 from provenance.audit.sources import list_items
+from provenance.errors import UnreadableAudio
 from tests.audit import make
 from tests.audit.drive import LOADER
 from tests.audit.test_faults import rows
@@ -100,6 +106,131 @@ def test_a_source_without_audio_says_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "in" / "song.wma").touch()
     with pytest.raises(AuditError, match=r"found no audio \(1 file passed over, .*: \.wma 1\); needed: at least one"):
         score_source(str(tmp_path / "in"), tmp_path / "out", workers=1, loader=LOADER)
+
+
+def test_what_is_no_source_says_what_would_be_one(tmp_path: Path) -> None:
+    """A JSON array, a spreadsheet and a packed archive are no single audio file that cannot be read."""
+    for name, needed in (("m.json", r"\.jsonl \(an object a line\)"), ("M.XLSX", r"\.parquet"),
+                         ("s.tar.gz", "unpacked"), ("s.zip", r"an uncompressed \.tar")):  # fmt: skip
+        (tmp_path / name).write_bytes(b"[]")
+        with pytest.raises(AuditError, match=f"found the ending .*; needed: .*{needed}"):
+            list(list_items(str(tmp_path / name)))
+    (tmp_path / "take.dat").write_bytes(b"RIFF")
+    assert len(list(list_items(str(tmp_path / "take.dat")))) == 1, "audio may be called anything"
+
+
+def test_hidden_files_are_no_part_of_a_delivery(folder: Path, tmp_path: Path) -> None:
+    """What macOS leaves beside each file, ``._a.wav``, is none of a folder's or a tar's, and parts no sample."""
+    for name in ("a/._one.wav", "__MACOSX/._two.wav", ".hidden.wav"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"Mac OS X")
+    assert [Path(item.path).name for item in list_items(str(folder))] == ["one.wav", "two.wav"]
+    file = tmp_path / "mac.tar"
+    claims = json.dumps({"song": "S"}).encode()
+    with tarfile.open(file, "w") as tar:
+        for name, data in (("./._one.wav", b"Mac"), ("./one.wav", (folder / "a" / "one.wav").read_bytes()),
+                           ("./._one.json", b"Mac"), ("./one.json", claims)):  # fmt: skip
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    (item,) = list_items(str(file))
+    assert (item.path, item.claims.song) == (f"{file}#./one.wav", "S")
+
+
+def test_an_export_of_containers_is_a_manifest_too(folder: Path, tmp_path: Path) -> None:
+    """Members of tars and cells of datasets are found by the name an export gives them, with what is claimed there."""
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    with tarfile.open(tmp_path / "in" / "s#1.tar", "w") as tar:
+        for name in ("a/one.wav", "b/two.wav"):
+            tar.add(folder / name, f"take #{Path(name).name}")
+    cell = {"bytes": (folder / "a" / "one.wav").read_bytes(), "path": "one.wav"}
+    parquet.write_table(pa.table({"audio": [cell], "song": ["S"]}), tmp_path / "in" / "deep" / "p.parquet")
+    with contextlib.chdir(tmp_path):
+        score_source("in", Path("out"), workers=1, loader=LOADER)
+        summary.summarise(Path("out"))
+        assert export.export_all(Path("out"), Path("in/deep/all.csv")) == 3
+        for _ in range(2):
+            score_source("in/deep/all.csv", Path("again"), workers=1, loader=LOADER)
+        found = rows(Path("again"))
+        assert [(row["kind"], row["status"], row["song"]) for row in found] == [
+            ("cell", "ok", "S"), ("member", "ok", None), ("member", "ok", None),
+        ]  # fmt: skip
+        assert sorted(row["rms_db"] for row in found) == sorted(row["rms_db"] for row in rows(Path("out")))
+        summary.summarise(Path("again"))
+        assert export.export_all(Path("again"), Path("once.csv")) == 3
+        assert all(Path(item.where).is_file() and item.kind != "file" for item in list_items("once.csv"))
+    (tmp_path / "none.csv").write_text("path\nin/s#1.tar#nothing.wav\n")
+    assert next(iter(list_items(str(tmp_path / "none.csv")))).kind == "file", "what is not in it is not found"
+
+
+def test_a_row_with_a_cell_too_many_is_refused(tmp_path: Path) -> None:
+    """An unquoted comma in a title would shift the claims behind it into other columns."""
+    (tmp_path / "m.csv").write_text("path,song,claimed_origin\nx.wav,One,studio\na.wav,Hello, World,studio\n")
+    with pytest.raises(AuditError, match="row 2 has more cells than the header; needed: quotes"):
+        list(list_items(str(tmp_path / "m.csv")))
+
+
+def test_a_manifest_of_a_spreadsheet_on_windows_is_read(folder: Path) -> None:
+    """Backslashes part folders where there is such a file, and rows of nothing but separators are no rows."""
+    (folder / "m.csv").write_text("path;song\r\na\\one.wav;S\r\nb\\none.wav;S\r\n;\r\n;\r\n", newline="")
+    found = list(list_items(str(folder / "m.csv")))
+    assert [(item.path, item.n_bytes > 0) for item in found] == [("a\\one.wav", True), ("b\\none.wav", False)]
+    assert samples_of(found[0])
+    (folder / "b\\two.wav").write_bytes((folder / "a" / "one.wav").read_bytes())
+    (folder / "m.csv").write_text("path\nb\\two.wav\n")
+    assert next(iter(list_items(str(folder / "m.csv")))).where == str(folder / "b\\two.wav"), "a name that is one"
+    (folder / "m.csv").write_text("path;song\n;S\n")
+    with pytest.raises(AuditError, match="row 1 has no path"):
+        list(list_items(str(folder / "m.csv")))
+
+
+def test_a_name_that_is_no_utf8_is_found_again(folder: Path, tmp_path: Path) -> None:
+    """Checks over several files, and an export that is audited, read a file whose name came from another code page."""
+    odd = os.fsencode(folder / "a") + b"/caf\xe9.wav"
+    soundfile.write(folder / "a" / "copy.wav", make.take(3), 44_100)
+    Path(os.fsdecode(odd)).write_bytes((folder / "a" / "copy.wav").read_bytes())
+    out = tmp_path / "out"
+    score_source(str(folder / "a"), out, workers=1, loader=LOADER)
+    assert summary.summarise(out)["checks"]["same_takes"]["relations"] == {"copy": 1}
+    export.export_all(out, folder / "all.csv")
+    score_source(str(folder / "all.csv"), tmp_path / "again", workers=1, loader=LOADER)
+    assert {row["status"] for row in rows(tmp_path / "again")} == {"ok"}
+    assert any("udce9" in row["source"] for row in rows(tmp_path / "again"))
+
+
+def test_text_that_no_file_can_hold_costs_one_row(tmp_path: Path) -> None:
+    """A zero in a name and half a surrogate pair are spelt out or not found; the rest is scored."""
+    make.files(tmp_path, ["a.wav", "b.wav"])
+    lines = [{"path": "a.wav", "song": "\ud800"}, {"path": "b.wav"}, {"path": "c\0.wav"}, {"path": "d\ud800.wav"}]
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    score_source(str(tmp_path / "m.jsonl"), tmp_path / "out", workers=1, loader=LOADER)
+    found = rows(tmp_path / "out")
+    assert [row["status"] for row in found] == ["ok", "ok", "error", "error"]
+    assert found[0]["song"] == "\\ud800"
+
+
+def test_other_columns_are_kept_whatever_their_type(tmp_path: Path) -> None:
+    """Dates, decimals and lists of a Parquet manifest come out again as JSON; what is no number does not."""
+    columns = {"path": ["a.wav"], "day": [datetime.date(2024, 1, 2)], "price": [decimal.Decimal("1.50")],
+               "tags": [["x", "y"]], "bpm": [float("nan")], "take": [3], "blob": [b"\0"]}  # fmt: skip
+    parquet.write_table(pa.table(columns), tmp_path / "m.parquet")
+    (item,) = list_items(str(tmp_path / "m.parquet"))
+    assert json.loads(item.claims.extra or "") == {"day": "2024-01-02", "price": "1.50", "tags": ["x", "y"], "take": 3}
+
+
+def test_a_relative_source_is_found_by_a_process_that_stands_elsewhere(folder: Path, tmp_path: Path) -> None:
+    """Nodes of a cluster work where it was started: files and members are seen from where the audit was called."""
+    with tarfile.open(tmp_path / "b.tar", "w") as tar:
+        tar.add(folder / "b" / "two.wav", "two.wav")
+    (tmp_path / "elsewhere").mkdir()
+    with contextlib.chdir(tmp_path):
+        shard = Shard(0, (*list_items("vendor/a"), *list_items("b.tar")))
+    options = Options(str(tmp_path / "out"), loader=LOADER, base=str(tmp_path))
+    with contextlib.chdir(tmp_path / "elsewhere"):
+        for name in ("parts", "journal"):
+            (tmp_path / "out" / name).mkdir(parents=True)
+        assert score_shard(shard, options).n_error == 0
+    assert {row["source"] for row in rows(tmp_path / "out")} == {"vendor/a/one.wav", "b.tar"}
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
@@ -226,6 +357,21 @@ def put(store: fs.S3FileSystem, key: str, body: bytes) -> None:
     """Put an object into the bucket."""
     with store.open_output_stream(f"vendor/{key}") as file:
         file.write(body)
+
+
+def test_an_object_that_no_memory_holds_is_refused(
+    s3: fs.S3FileSystem, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an object that a manifest names the size is looked at before it is read; hidden prefixes are no delivery."""
+    put(s3, "set/one.wav", (folder / "a" / "one.wav").read_bytes())
+    put(s3, "set/.cache/two.wav", (folder / "b" / "two.wav").read_bytes())
+    put(s3, "set/m.csv", b"path\none.wav\n")
+    (item,) = list_items("s3://vendor/set/m.csv")
+    assert [item.path for item in list_items("s3://vendor/set")] == ["s3://vendor/set/one.wav"]
+    assert samples_of(item)
+    monkeypatch.setattr(containers, "MAX_BYTES", 1000)
+    with pytest.raises(UnreadableAudio, match="needed: at most 1000"):
+        containers.fetch(item)
 
 
 def test_s3_is_audited_like_a_folder(s3: fs.S3FileSystem, folder: Path, tmp_path: Path) -> None:
