@@ -24,6 +24,10 @@ class UnreadableAudio(ProvenanceError):  # noqa: N818 - the name says what is wr
         self.needed = needed
         super().__init__(f"{path}: {found}; needed: {needed}")
 
+    def __reduce__(self) -> tuple[type[UnreadableAudio], tuple[str, str, str, str]]:
+        """Let it cross from one process to another whole."""
+        return type(self), (self.path, self.code, self.found, self.needed)
+
 
 class ModelError(ProvenanceError):
     """A model folder that is incomplete, altered, or made for another front end."""

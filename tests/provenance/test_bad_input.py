@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -295,3 +297,12 @@ def test_random_damage_never_gives_a_traceback(fmt: str, scorer: provenance.Scor
             found[at : at + n] = rng.bytes(n) if rng.random() < 0.7 else b""
         with contextlib.suppress(UnreadableAudio):
             assert scorer.score(bytes(found), max_s=30).status
+
+
+def test_another_process_gets_the_error_whole(tmp_path: Path) -> None:
+    """A pool of processes that scores files hands the error to whoever asked."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        future = pool.submit(provenance.score, str(tmp_path / "none.wav"))
+        with pytest.raises(UnreadableAudio, match="no such file") as caught:
+            future.result()
+    assert (caught.value.code, caught.value.path) == ("not_found", str(tmp_path / "none.wav"))
