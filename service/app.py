@@ -23,6 +23,7 @@ from service.jobs import Jobs
 from service.observe import Metrics, Observed
 from service.pool import Pool
 from service.settings import Settings
+from service.stalled import Unstalled
 from service.uploads import Spool
 from service.worker import Limits
 
@@ -101,7 +102,7 @@ def create_app(settings: Settings, host: str = "127.0.0.1", stopping: threading.
             expose_headers=["X-Request-ID", "Retry-After", "Location", "Server-Timing"],
         )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts_for(host), www_redirect=False)
-    return Observed(problems.ProblemsOnly(app, words), metrics)
+    return Observed(problems.ProblemsOnly(Unstalled(app, settings.stall_s), words), metrics)
 
 
 class _owned:  # noqa: N801  (used as a function)
@@ -112,8 +113,12 @@ class _owned:  # noqa: N801  (used as a function)
         self._file: IO[str] | None = None
 
     def __enter__(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._file = (self._folder / "lock").open("w")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = (self._folder / "lock").open("w")
+        except OSError as error:
+            found = f"found no folder to write in ({error.strerror})"
+            raise StartError(f"{self._folder}: {found}; needed: another folder in STEM_STATE_DIR") from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

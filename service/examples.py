@@ -23,12 +23,13 @@ VERDICT: dict[str, Any] = {
     ],
     "evidence": [
         {
-            "cue": "bandwidth",
-            "value": 16020.0,
-            "unit": "Hz",
-            "suggests": "usual in separated stems, rare in studio ones; the band ends early",
-            "studio_range": [7773.0, 22050.0],
-            "separated_range": [7817.0, 22050.0],
+            "cue": "brick_wall",
+            "value": 52.1,
+            "unit": "dB",
+            "suggests": "usual in separated stems, rare in studio ones; a brick wall: a codec's low-pass, "
+            "a lower sample rate once, or the edge of a network's range",
+            "studio_range": [2.535, 46.38],
+            "separated_range": [4.981, 59.84],
         }
     ],
     "suitable_for": [

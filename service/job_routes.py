@@ -26,13 +26,14 @@ from service.job_schemas import BODY, BodyOfJob, BodyOfJobs, JobRequest, body_of
 from service.jobs import Jobs
 from service.problems import Problem, responses
 from service.settings import Settings
-from service.uploads import FORM, check_fields, check_query, form_of, media_type, save
+from service.uploads import FORM, check_coding, check_fields, check_query, form_of, media_type, save
 
 _ID = re.compile(r"^[0-9a-f]{32}$")
 _CURSOR = "^[0-9]{1,12}[.][0-9]{1,9}-[0-9a-f]{32}$"
 """When the last job listed was made, in Unix seconds, and its id."""
 _JSON_BYTES = 16_000_000
 _LOOK_S = 0.3
+_VARIES = {"Vary": "Accept"}
 _FIELDS = ("file", "coverage", "webhook")
 """Of a job's form."""
 
@@ -65,7 +66,7 @@ def router(settings: Settings) -> APIRouter:
             "description": "Accepted; Location is the job's address.",
             "headers": {"Location": {"description": "address of the job", "schema": {"type": "string"}}},
         },
-        **responses(400, 401, 403, 413, 415, 422, 429, 503),
+        **responses(400, 401, 403, 408, 413, 415, 422, 429, 503),
     }
     seen, changed = responses(401, 403, 404, 422, 429), responses(401, 403, 404, 409, 422, 429)
     routes.post("", status_code=202, summary="Score many stems", openapi_extra=BODY, responses=made)(make_job)
@@ -119,6 +120,7 @@ async def make_job(request: Request, response: Response, caller: Caller) -> Body
         raise Problem(503, "not_ready", "found a queue that takes no jobs now", {"Retry-After": "5"})
     if sum((await asyncio.to_thread(jobs.store.count_unfinished)).values()) >= settings.max_jobs:
         raise _full(settings)  # said again when the job is made, but here it spares the upload
+    check_coding(request)
     job_id = uuid.uuid4().hex
     kind = media_type(request)
     if kind == FORM:
@@ -192,11 +194,12 @@ async def get_results(
     jobs: Jobs = request.app.state.jobs
     rows = jobs.store.results(job.id)
     if form == "jsonl" or (form is None and results.PARQUET_TYPE not in request.headers.get("accept", "")):
-        return StreamingResponse(results.jsonl(rows), media_type=results.JSONL_TYPE)
+        return StreamingResponse(results.jsonl(rows), media_type=results.JSONL_TYPE, headers=_VARIES)
     file: Path = request.app.state.spool.folder / uuid.uuid4().hex
     await asyncio.to_thread(results.write_parquet, rows, file)
     gone = BackgroundTask(file.unlink, missing_ok=True)
-    return FileResponse(file, media_type=results.PARQUET_TYPE, filename=f"{job.id}.parquet", background=gone)
+    name = f"{job.id}.parquet"
+    return FileResponse(file, headers=_VARIES, media_type=results.PARQUET_TYPE, filename=name, background=gone)
 
 
 async def cancel_job(request: Request, job: Found) -> BodyOfJob:
@@ -270,7 +273,7 @@ def _named(asked: JobRequest, settings: Settings) -> list[tuple[str, str]]:
     roots = tuple(str(root) for root in settings.manifest_roots)
     if asked.manifest is not None:
         return manifests.read(asked.manifest, roots, settings.max_job_files)
-    return manifests.checked(list(asked.paths or ()), Path("/"), roots, settings.max_job_files)
+    return manifests.checked(list(asked.paths or ()), None, roots, settings.max_job_files)
 
 
 async def _keep_uploads(form: FormData, folder: Path, settings: Settings, submit: Any) -> None:

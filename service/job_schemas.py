@@ -22,9 +22,10 @@ class JobRequest(BaseModel):
     manifest: str | None = Field(
         default=None,
         max_length=4096,
-        description="CSV, JSON Lines or Parquet file on the server with a column 'path', below an allowed folder",
+        description="absolute path of a CSV, JSON Lines or Parquet file on the server with a column 'path', below an "
+        "allowed folder; paths in it that are not absolute start at its own",
     )
-    paths: list[str] | None = Field(default=None, description="paths on the server, below an allowed folder")
+    paths: list[str] | None = Field(default=None, description="absolute paths on the server, below an allowed folder")
     coverage: Coverage = Field(default="full", description="all of each file, or one window of four")
     webhook: str | None = Field(
         default=None,

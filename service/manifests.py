@@ -39,6 +39,8 @@ def read(manifest: str, roots: tuple[str, ...], limit: int) -> list[tuple[str, s
         raise Problem(422, "manifests_off", "found a manifest; needed: a service with STEM_MANIFEST_ROOTS")
     if "\0" in manifest:
         raise Problem(422, "bad_manifest", "found a path with a NUL character; needed: the path of a file")
+    if not os.path.isabs(manifest):
+        raise Problem(422, "bad_manifest", f"found the manifest {manifest[:200]!r}; needed: its absolute path")
     try:
         with open_file(Task(manifest, roots=roots)) as file:
             if os.fstat(file.fileno()).st_size > MAX_BYTES:
@@ -54,12 +56,12 @@ def read(manifest: str, roots: tuple[str, ...], limit: int) -> list[tuple[str, s
     return checked(names, Path(manifest).parent, roots, limit)
 
 
-def checked(names: list[str], folder: Path, roots: tuple[str, ...], limit: int) -> list[tuple[str, str]]:
+def checked(names: list[str], folder: Path | None, roots: tuple[str, ...], limit: int) -> list[tuple[str, str]]:
     """Return names with their paths, if there are neither none nor too many.
 
     Args:
         names: as listed.
-        folder: where names that are not absolute start.
+        folder: where names that are not absolute start; None refuses them.
         roots: folders below which files may lie.
         limit: most names.
 
@@ -72,7 +74,10 @@ def checked(names: list[str], folder: Path, roots: tuple[str, ...], limit: int) 
         raise Problem(422, "n_files", f"found {len(names)} files named; needed: 1 to {limit}")
     if any("\0" in name or not name for name in names):
         raise Problem(422, "bad_path", "found an empty path or one with a NUL character; needed: paths of files")
-    return [(name, str(folder / name)) for name in names]
+    if folder is None and (vague := [name for name in names if not os.path.isabs(name)]):
+        needed = "absolute ones, or a manifest, at whose folder such paths start"
+        raise Problem(422, "bad_path", f"found {len(vague)} paths such as {vague[0][:200]!r}; needed: {needed}")
+    return [(name, str((folder or Path("/")) / name)) for name in names]
 
 
 def _names(file: BinaryIO, suffix: str) -> Iterator[str]:
@@ -80,7 +85,7 @@ def _names(file: BinaryIO, suffix: str) -> Iterator[str]:
         import pyarrow.parquet
 
         table = pyarrow.parquet.read_table(file, columns=[COLUMN])
-        yield from (str(name) for name in table.column(COLUMN).to_pylist())
+        yield from (_text(name) for name in table.column(COLUMN).to_pylist())
         return
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     if suffix == ".csv":

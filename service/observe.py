@@ -19,7 +19,8 @@ from service.pool import Pool
 from service.problems import Problem, problem_response
 
 _ID = re.compile(r"^[\w.-]{1,64}$")
-_SECURITY_HEADERS = {
+_HEADERS = {
+    "Cache-Control": "no-store",  # verdicts and jobs are their caller's, and change; the page says otherwise of itself
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-site",
@@ -89,7 +90,7 @@ class Observed:
                 status = message["status"]
                 headers = MutableHeaders(raw=message.setdefault("headers", []))
                 headers["X-Request-ID"] = request_id
-                for name, value in _SECURITY_HEADERS.items():
+                for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 

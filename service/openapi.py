@@ -46,6 +46,9 @@ def _completed(document: dict[str, Any], keyed: bool) -> dict[str, Any]:
         for path in document["paths"].values():
             for operation in path.values():
                 operation.pop("security", None)
+    events = document["paths"]["/v1/jobs/{job_id}/events"]["get"]["responses"]["200"]
+    events["description"] = "Events `progress` and at last one `ended`; the data of each is the job."
+    events["content"] = {"text/event-stream": {"schema": {"type": "string"}}}  # the framework's is of OpenAPI 3.2
     scored = document["paths"]["/v1/verdicts"]["post"]["responses"]["200"]["content"]["application/json"]
     scored["example"] = VERDICT  # set here because the framework drops the nulls of an example
     return document

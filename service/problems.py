@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import reprlib
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -22,6 +23,12 @@ from service.errors import lacking
 
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger("service.problems")
+_SHOWN = 200
+"""Characters of what was sent that an error says again."""
+_FOREIGN_HOST = "Invalid host header"
+"""As the framework says it."""
+_NEEDED = {"cursor": "'next' of the list that this one follows"}
+"""What is needed, where a pattern says it to programs only."""
 _METHODS = ("GET", "HEAD", "POST", "DELETE")
 """Of all routes."""
 
@@ -31,6 +38,7 @@ _WHAT_TO_DO = {
     403: "Call from an allowed origin, or from a program.",
     404: "Check the address; see /openapi.json for what there is.",
     405: "Use a method named in the Allow header.",
+    408: "Send the body without a pause, over a connection that holds.",
     409: "See in 'detail' what state the job is in.",
     413: "Send a smaller body, or one file per request.",
     415: "Send WAV, FLAC, OGG, Opus, MP3, AIFF or m4a, with its content type or as a form's file.",
@@ -42,6 +50,7 @@ _WHAT_TO_DO = {
 
 _WHAT_TO_DO_ABOUT = {
     "ended": "Nothing is left to cancel: fetch the results, or delete the job.",
+    "foreign_host": "Call it by its own name, or ask who runs the service to set STEM_ALLOWED_HOSTS.",
     "not_ended": "Cancel the job or follow its events, and delete it when it has ended.",
     "manifests_off": "Upload the files, or ask who runs the service to set STEM_MANIFEST_ROOTS.",
     "webhooks_off": "Leave the webhook out and follow the job's events, or ask who runs the service to set "
@@ -141,8 +150,12 @@ def install(app: FastAPI, words: Mapping[int, str]) -> None:
 
     async def on_problem(request: Request, error: Exception) -> Response:
         problem = _as_problem(error, words)
+        path = request.url.path[:_SHOWN]
         if problem.status == 405:  # the framework names the methods of one route only
-            problem.headers["Allow"] = ", ".join(_allowed(request))
+            problem.headers["Allow"] = allowed = ", ".join(_allowed(request))
+            problem.detail = f"found the method {request.method} for {path!r}; needed: {allowed}"
+        elif problem.status == 404 and problem.detail == _title(404):
+            problem.detail = f"found nothing at {path!r}; needed: an address of /openapi.json"
         return problem_response(problem, request_id_of(request.scope))
 
     for kind in (Problem, HTTPException, RequestValidationError, ClientDisconnect, Exception):
@@ -192,6 +205,10 @@ class ProblemsOnly:
                 kept = {k: v for k, v in MutableHeaders(raw=start["headers"]).items() if not k.startswith("content-")}
                 said = self._words.get(status) or message.get("body", b"").decode("utf-8", "replace")[:200]
                 problem = Problem(status, _code(status), said or _title(status), kept)
+                if said == _FOREIGN_HOST:
+                    host = Headers(scope=scope).get("host", "")[:_SHOWN]
+                    found = f"found the Host header {host!r}; needed: a name that is answered here"
+                    problem = Problem(400, "foreign_host", found, kept)
                 await problem_response(problem, request_id_of(scope))(scope, receive, send)
 
         await self._app(scope, receive, sent)
@@ -210,7 +227,7 @@ def _as_problem(error: Exception, words: Mapping[int, str]) -> Problem:
         detail = words.get(error.status_code, str(error.detail))
         return Problem(error.status_code, _code(error.status_code), detail, error.headers)
     if isinstance(error, RequestValidationError):
-        faults = [{"where": [str(p) for p in e["loc"]], "fault": str(e["msg"])} for e in error.errors()]
+        faults = [{"where": [str(p) for p in e["loc"]], "fault": fault_of(e)} for e in error.errors()]
         detail = "; ".join(f"{'.'.join(f['where'])}: {f['fault']}" for f in faults)[:500]
         return Problem(422, "invalid_request", detail, errors=faults)
     if _is_database(error):
@@ -225,6 +242,19 @@ def _as_problem(error: Exception, words: Mapping[int, str]) -> Problem:
         return Problem(503, "out_of_resources", detail, {"Retry-After": "5"})
     _log.error("request failed", exc_info=error)
     return Problem(500, "internal", "an error of the service, written to its log")
+
+
+def fault_of(error: Mapping[str, Any]) -> str:
+    """Return what was found and what is needed, of an error of pydantic's.
+
+    Args:
+        error: with its ``loc``, ``type``, ``msg`` and, where there is one, ``input``.
+    """
+    needed = _NEEDED.get(str(error["loc"][-1]), str(error["msg"]).removeprefix("Input should be "))
+    found = error.get("input")
+    if "needed: " in needed or not isinstance(found, str | int | float) or error["type"] == "json_invalid":
+        return str(error["msg"])
+    return f"found {reprlib.repr(found)}; needed: {needed}"
 
 
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}

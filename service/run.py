@@ -13,16 +13,18 @@ import threading
 from types import FrameType
 
 
-def main(host: str = "127.0.0.1", port: int = 8000) -> None:
+def main(host: str = "127.0.0.1", port: int | str = 8000) -> None:
     """Serve until asked to stop.
 
     Args:
         host: name or address to listen on.
-        port: TCP port.
+        port: TCP port, 0 to 65535; 0 is any that is free.
 
     Raises:
         SystemExit: with status 2 and a message where the service cannot start.
     """
+    if not str(port).isascii() or not str(port).isdigit() or int(port) > 65_535:  # a larger one would be cut to 16 bits
+        sys.exit(_said(f"found port {port!r}; needed: a number from 0 to 65535"))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the workers are the parallelism
     import logging.config
 
@@ -34,7 +36,8 @@ def main(host: str = "127.0.0.1", port: int = 8000) -> None:
     from service.app import create_app
     from service.errors import StartError
     from service.observe import log_config
-    from service.settings import Settings, check_exposure, misspelt
+    from service.problems import fault_of
+    from service.settings import Settings, check_exposure, missing, misspelt
 
     stopping = threading.Event()
 
@@ -49,7 +52,7 @@ def main(host: str = "127.0.0.1", port: int = 8000) -> None:
     try:
         settings = Settings()
         logging.config.dictConfig(log_config(settings.log_level))
-        for words in misspelt(os.environ):
+        for words in (*misspelt(os.environ), *missing(settings)):
             logging.getLogger("service").warning(words)
         check_exposure(settings, host)
         bundle.load(settings.model)  # said here, in one line, rather than by every worker
@@ -57,12 +60,12 @@ def main(host: str = "127.0.0.1", port: int = 8000) -> None:
     except (StartError, ModelError) as error:
         sys.exit(_said(str(error)))
     except ValidationError as error:
-        faults = "; ".join(f"STEM_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        faults = "; ".join(f"STEM_{'.'.join(map(str, e['loc'])).upper()}: {fault_of(e)}" for e in error.errors())
         sys.exit(_said(f"found settings that cannot be used ({faults})"))
     config = uvicorn.Config(
         app,
         host=host,
-        port=port,
+        port=int(port),
         log_config=log_config(settings.log_level),
         access_log=False,
         server_header=False,
@@ -90,4 +93,4 @@ def _said(message: str) -> int:
 
 
 if __name__ == "__main__":
-    main(os.environ.pop("STEM_HOST", "127.0.0.1"), int(os.environ.pop("STEM_PORT", "8000")))
+    main(os.environ.pop("STEM_HOST", "127.0.0.1"), os.environ.pop("STEM_PORT", "8000"))

@@ -47,6 +47,7 @@ class Settings(BaseSettings):
 
     max_body_mb: float = Field(default=256.0, gt=0, description="size of one upload")
     max_job_body_mb: float = Field(default=2048.0, gt=0, description="size of all uploads of one job")
+    stall_s: float = Field(default=60.0, gt=0, description="time that an upload may stand still")
     max_job_files: int = Field(default=10_000, ge=1, description="files that a job's list or manifest may name")
     max_job_uploads: int = Field(default=250, ge=1, description="files uploaded for one job")
     max_jobs: int = Field(default=100, ge=1, description="jobs that have not ended; one more gets 503")
@@ -173,6 +174,19 @@ def misspelt(variables: Iterable[str]) -> list[str]:
             hint = _INSTEAD.get(name.upper(), f"nearest: {near[0]}")
             said.append(f"found the variable {name}, which is no setting; {hint}")
     return said
+
+
+def missing(settings: Settings) -> list[str]:
+    """Return what to say of folders whose files jobs may name and that are not there.
+
+    Args:
+        settings: of the service.
+    """
+    return [
+        f"found no folder {root}, which STEM_MANIFEST_ROOTS names; needed: one that is there"
+        for root in settings.manifest_roots
+        if not root.is_dir()
+    ]
 
 
 def main() -> None:

@@ -96,8 +96,11 @@ async def form_of(request: Request, max_files: int, needed: str) -> AsyncIterato
             raise Problem(400, "bad_request", detail) from error
         most = {"Too many files": f"{max_files} files", "Too many fields": f"{MOST_FIELDS} text fields"}
         found = most.get(str(error.detail).split(".")[0])
-        if found is None:
+        if found is None and error.status_code != 400:  # too large a body, say
             raise
+        if found is None:
+            detail = f"found a form that cannot be read ({error.detail.strip('.')}); needed: {FORM} with its boundary"
+            raise Problem(400, "bad_request", detail) from error
         raise Problem(400, "bad_request", f"found a form with more than {found}; needed: {needed}") from error
     try:
         yield form
@@ -193,6 +196,7 @@ def media_type(request: Request) -> str:
 
 async def _receive(request: Request, path: Path) -> None:
     kind = media_type(request)
+    check_coding(request)
     if kind == FORM:
         async with form_of(request, 2, _ONE_FILE) as form:
             check_fields(form, ("file",), {"coverage": "'coverage' is a query parameter here"})
@@ -209,6 +213,22 @@ async def _receive(request: Request, path: Path) -> None:
         found = f"content type {kind!r}" if kind else "no content type"
         needed = f"audio/*, {', '.join(RAW_TYPES)} or {FORM}"
         raise Problem(415, "unsupported_media_type", f"found {found}; needed: {needed}")
+
+
+def check_coding(request: Request) -> None:
+    """Refuse a body that was packed on its way.
+
+    Args:
+        request: any request.
+
+    Raises:
+        Problem: 415 for a content coding.
+    """
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("", "identity"):
+        found = f"a body with Content-Encoding {coding[:100]!r}"
+        detail = f"found {found}; needed: the file as it is, without a content coding"
+        raise Problem(415, "unsupported_media_type", detail, {"Accept-Encoding": "identity"})
 
 
 async def _stream(request: Request, path: Path) -> None:

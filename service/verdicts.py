@@ -50,7 +50,7 @@ _BODY: dict[str, Any] = {
             "description": "The verdict.",
             "headers": {"Server-Timing": {"description": "the scorer's own time", "schema": {"type": "string"}}},
         },
-        **responses(400, 401, 403, 413, 415, 422, 429, 503),
+        **responses(400, 401, 403, 408, 413, 415, 422, 429, 503),
     },
 )
 async def give_verdict(

@@ -36,4 +36,4 @@ def measure(clip: Clip) -> Cue:
 def _note(value: float) -> str:
     if value > 6:
         return "sounds begin sharply and end slowly, as struck and sung ones do"
-    return "sounds end as sharply as they begin: gated, reversed or smeared" if value < 1 else "soft beginnings"
+    return "sounds end as sharply as they begin: held, gated, reversed or smeared" if value < 1 else "soft beginnings"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from provenance.evidence import brick_wall
 from provenance.evidence.conclude import conclude
 from provenance.evidence.view import Array, Clip, Reading, View, bin_of, hz_of
 from provenance.verdict import Cue
@@ -15,14 +16,19 @@ _EDGE_DB = 10.0
 _WIDTH = 8
 _LEAK = 48
 KNOWN = (
-    (7_800, 8_200, "8 kHz is where audio at 16 kHz ends, speech networks among it"),
-    (10_800, 11_200, "11 kHz is where Spleeter's published models end, and audio at 22.05 kHz"),
-    (14_400, 15_000, "14.7 kHz is where MDX-Net models with 2048 of 6144 bins end"),
-    (15_500, 16_300, "16 kHz is where Open-Unmix and wider Spleeter models end, and MP3 at low rates"),
-    (17_300, 17_900, "17.6 kHz is where MDX-Net models with 3072 of 7680 bins end"),
-    (18_300, 20_300, "18.5 to 20 kHz is where MP3 at 190 to 320 kbit/s ends"),
+    (7_300, 8_200, "8 kHz is where audio at 16 kHz ends, speech networks among it, and MP3 at 48 kbit/s"),
+    (9_900, 10_700, "10 kHz is where MP3 at 56 kbit/s ends"),
+    (10_700, 11_250, "11 kHz is where audio at 22.05 kHz ends, MP3 at 64 kbit/s, and Spleeter's published models"),
+    (13_300, 14_000, "13.5 kHz is where MP3 at 80 kbit/s ends"),
+    (14_400, 15_000, "14.7 kHz is where MDX-Net models with 2048 of 6144 bins end, and near 15 kHz FM radio"),
+    (15_000, 15_700, "15 to 15.6 kHz is where FM radio ends, and MP3 at 96 to 112 kbit/s"),
+    (15_700, 16_300, "16 kHz is where audio at 32 kHz ends, MP3 at low rates, Open-Unmix and wider Spleeter models"),
+    (16_500, 17_250, "17 kHz is where MP3 at 128 kbit/s ends"),
+    (17_250, 17_900, "17.5 kHz is where MP3 at 160 kbit/s ends, and MDX-Net models with 3072 of 7680 bins"),
+    (18_300, 20_700, "18.5 to 20.5 kHz is where MP3 at 160 to 320 kbit/s ends"),
 )
-"""Cut-offs in Hz, low to high, and what is known to make them; see docs/artefacts.md for the sources."""
+"""Cut-offs in Hz, low to high, and all that is known to make them: one that true stems have too is never a separator's
+alone. See docs/artefacts.md for the sources."""
 
 
 def look(view: View) -> Reading:
@@ -59,11 +65,15 @@ def measure(clip: Clip) -> Cue:
     Args:
         clip: the readings.
     """
-    return conclude(NAME, UNIT, clip, _note)
+    drops = [r for r in clip.readings.get(brick_wall.NAME, ()) if not isinstance(r, str)]
+    has_edge = not drops or float(np.median(drops)) >= brick_wall.NO_WALL_DB
+    return conclude(NAME, UNIT, clip, lambda value: _note(value, has_edge))
 
 
-def _note(value: float) -> str:
+def _note(value: float, has_edge: bool) -> str:
     known = [what for low, high, what in KNOWN if low <= value <= high]
     if value > KNOWN[-1][1]:
         return "the whole band is in use"
-    return known[0] if known else "no separator or codec is known for ending here"
+    if not has_edge:
+        return "it ends by itself, without an edge"
+    return known[0] if known else "no separator or codec ends here by default"

@@ -9,6 +9,8 @@ from provenance.evidence.view import Clip, Reading, View, bin_of
 from provenance.verdict import Cue
 
 NAME, UNIT = "brick_wall", "dB"
+NO_WALL_DB = 12.0
+"""A drop below this is none: sounds end so by themselves."""
 _WIDTH = 8
 _GAP = 2
 
@@ -38,4 +40,4 @@ def measure(clip: Clip) -> Cue:
 def _note(value: float) -> str:
     if value >= 25:
         return "a brick wall: a codec's low-pass, a lower sample rate once, or the edge of a network's range"
-    return "no brick wall" if value < 12 else "a steep edge, such as a low-pass filter"
+    return "no brick wall" if value < NO_WALL_DB else "a steep edge, such as a low-pass filter"

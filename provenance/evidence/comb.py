@@ -36,5 +36,5 @@ def measure(clip: Clip) -> Cue:
 
 def _note(value: float) -> str:
     if value > 6:
-        return "a steady line where transposed convolutions of a network put theirs"
+        return "a steady line where transposed convolutions of a network put theirs, a converter's tone or a held note"
     return "no line at the places of strided upsampling"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import TypeAlias
 
 import numpy as np
 
@@ -15,6 +16,14 @@ from provenance.evidence.view import Clip
 from provenance.verdict import Cue
 
 KEYS = ("studio", "separated", "studio_middle", "separated_middle")
+MORE = 1.25
+"""How much denser one class lies at a value, before it is called more usual there than the other."""
+CLEARLY = 2.5
+"""How many times as much of one class lies beyond an end of the other's range, before that is called usual of it."""
+_Quantiles: TypeAlias = tuple[float, float, float, float]
+_SHARES = (0.05, 0.25, 0.75, 0.95)
+"""Of a class, up to each of its quantiles."""
+_EDGE_SHARE = _SHARES[0]
 
 
 @dataclass(frozen=True)
@@ -66,16 +75,42 @@ def conclude(name: str, unit: str, clip: Clip, note: Callable[[float], str]) -> 
 def _place(value: float, known: Ranges | None) -> str:
     if known is None:
         return "no reference ranges"
-    in_studio, in_separated = _within(value, known.studio), _within(value, known.separated)
+    studio, separated = (_ends(known.studio, known.studio_middle), _ends(known.separated, known.separated_middle))
+    in_studio, in_separated = (ends[0] <= value <= ends[-1] for ends in (studio, separated))
     if in_studio != in_separated:
+        home, away = (studio, separated) if in_studio else (separated, studio)
+        if _share_outside(home, away, value) < CLEARLY * _EDGE_SHARE:
+            return "near the end of both ranges"
         return f"usual in {'studio stems, rare in separated' if in_studio else 'separated stems, rare in studio'} ones"
     if not in_studio:
         return "rare in both"
-    mid_studio, mid_separated = _within(value, known.studio_middle), _within(value, known.separated_middle)
-    if mid_studio == mid_separated:
-        return "usual in both"
-    return f"more usual in {'studio stems than in separated' if mid_studio else 'separated stems than in studio'} ones"
+    of_studio, of_separated = _density(value, studio), _density(value, separated)
+    if _is_middle(value, studio) and not _is_middle(value, separated) and of_studio >= MORE * of_separated:
+        return "more usual in studio stems than in separated ones"
+    if _is_middle(value, separated) and not _is_middle(value, studio) and of_separated >= MORE * of_studio:
+        return "more usual in separated stems than in studio ones"
+    return "usual in both"
 
 
-def _within(value: float, ends: tuple[float, float]) -> bool:
-    return ends[0] <= value <= ends[1]
+def _ends(outer: tuple[float, float], middle: tuple[float, float]) -> _Quantiles:
+    return outer[0], middle[0], middle[1], outer[1]
+
+
+def _is_middle(value: float, ends: _Quantiles) -> bool:
+    return ends[1] <= value <= ends[2]
+
+
+def _density(value: float, ends: _Quantiles) -> float:
+    """Return how many stems there are for each unit of a value, had each part between quantiles an even filling."""
+    found = 0.0
+    for low, high, share in zip(ends[:-1], ends[1:], np.diff(_SHARES), strict=True):
+        if low <= value <= high:
+            found = max(found, float(share) / (high - low) if high > low else np.inf)
+    return found
+
+
+def _share_outside(home: _Quantiles, away: _Quantiles, value: float) -> float:
+    """Return the share of the home class on that side of the other's range where the value lies."""
+    if value > away[-1]:
+        return 1 - float(np.interp(away[-1], home, _SHARES))
+    return float(np.interp(away[0], home, _SHARES))

@@ -37,5 +37,5 @@ def measure(clip: Clip) -> Cue:
 
 def _note(value: float) -> str:
     if value > 5:
-        return "edited or gated to nothing between phrases, which separators do not do on their own"
+        return "nothing at all in places: edited, gated or padded, before or after a separation"
     return "no editing to nothing inside the windows"

@@ -28,4 +28,4 @@ def measure(clip: Clip) -> Cue:
 
 
 def _note(value: float) -> str:
-    return "a dip that never fills: a band edge" if value > 6 else "no lasting dip"
+    return "a dip that never fills: a band edge, or a filter" if value > 6 else "no lasting dip"

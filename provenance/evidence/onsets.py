@@ -36,4 +36,6 @@ def measure(clip: Clip) -> Cue:
 def _note(value: float) -> str:
     if value > 18:
         return "sounds begin at once, out of near silence"
-    return "every sound is heard before it begins" if value < 12 else "some of a sound is there before it begins"
+    if value < 12:
+        return "much of a sound is there before it begins: smeared, or a soft beginning"
+    return "some of a sound is there before it begins"

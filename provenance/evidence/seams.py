@@ -46,4 +46,6 @@ def measure(clip: Clip) -> Cue:
 
 
 def _note(value: float) -> str:
-    return "all bands step at once and stay there: a join or a cut" if value > 1 else "no step that all bands share"
+    if value > 1:
+        return "all bands step at once and stay there: a join, a cut or an onset"
+    return "no step that all bands share"

@@ -10,6 +10,8 @@ from provenance.verdict import Cue
 
 NAME, UNIT = "peaks_above_20_khz", "%"
 HEIGHT_DB = 10.0
+NOISE_PERCENT = 0.8
+"""White and brown noise stay below this share, however short the window."""
 
 
 def look(view: View) -> Reading:
@@ -34,6 +36,6 @@ def measure(clip: Clip) -> Cue:
 
 
 def _note(value: float) -> str:
-    if value > 0.2:
-        return "lines or bursts in an empty band: upsampling images, a mask's musical noise or a converter's tones"
-    return "no more than noise shows there"
+    if value > 3:
+        return "lines or bursts stand out: upsampling images, a mask's or codec's musical noise, a converter's tones"
+    return "a little stands out" if value > NOISE_PERCENT else "no more stands out than in noise"

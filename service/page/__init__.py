@@ -12,7 +12,8 @@ from service.problems import Problem
 router = APIRouter(include_in_schema=False)
 
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
-_NAMES = ("page.css", "page.js", "aiff.js", "dom.js", "sound.js", "spectrum.js", "verdict.js")
+_SCRIPTS = ("page", "aiff", "dom", "pick", "send", "sound", "spectrum", "table", "verdict")
+_NAMES = ("page.css", *(f"{name}.js" for name in _SCRIPTS))
 
 
 def _file(name: str, media_type: str) -> Response:
@@ -28,6 +29,7 @@ async def give_page() -> Response:
 
 
 @router.get("/page/{name}")
+@router.head("/page/{name}")
 async def give_part(name: str) -> Response:
     """Return its style or one of its scripts.
 

@@ -1,111 +1,46 @@
 // The page: send files, show verdicts. Everything shown comes from the service or is computed here from the file.
-import { $, el, number, percent, plain } from "./dom.js";
-import { draw, isMarked, open, tell } from "./sound.js";
-import { cards, inWords, notes } from "./verdict.js";
+import { $, el, plain } from "./dom.js";
+import { dropped } from "./pick.js";
+import { add, canSendAgain, canStop, items, keyGiven, onChange, sendAgain, stop } from "./send.js";
+import { draw, isDrawn, isMarked, open, tell } from "./sound.js";
+import { arrange, csv, fill, jsonl, point, progress } from "./table.js";
+import { advice, cards, caution, inWords, notes } from "./verdict.js";
 
-const LANES = 2; // files sent at once
-const HEADS = [
-  ["name", "File"], ["origin", "Origin"], ["p_separated", "p(separated)"], ["confidence", "Confidence"],
-  ["sdr", "SDR ceiling, dB"], ["processing", "Processing"], ["duration", "Length, s"], ["state", "State"],
-];
-const items = [];
-const sort = { by: null, down: false };
-let shown = null, running = 0;
+const ARRANGE_MS = 150; // what ends in that time is put in order at once
+const DOING = { held: "Waiting, as the service asks", stopped: "Stopped. Nothing was scored" };
+let shown = null, due = null, said = ""; // the file in sight, when the table is set, what was last said of all files
 
-// Sending
-function add(files) {
-  for (const file of files) items.push({ file, state: "waiting", progress: 0, verdict: null, problem: null });
+// Files
+function take(files) {
+  add(files);
+  arranged();
   if (shown === null && items.length) show(items[0]);
-  advance();
 }
-function advance() {
-  for (const item of items) {
-    if (running >= LANES) break;
-    if (item.state === "waiting") send(item);
-  }
-  const done = items.filter((i) => i.state === "done" || i.state === "error").length;
-  $("status").textContent = !items.length ? "" : done < items.length ? `Scored ${done} of ${items.length}…` : items.length > 1 ? `Scored all ${done} files.` : items[0].verdict ? "Scored." : "";
-  table();
+function arranged() {
+  clearTimeout(due);
+  due = null;
+  arrange(choose);
+  if (progress() !== said) $("status").textContent = said = progress(); // else what was said besides stays
+  $("stop").hidden = !canStop();
+  $("again").hidden = canStop() || !canSendAgain();
 }
-function send(item) {
-  running += 1;
-  item.state = "sending";
-  const form = new FormData();
-  form.append("file", item.file, item.file.name);
-  const request = new XMLHttpRequest();
-  request.open("POST", "v1/verdicts");
-  if ($("key").value) request.setRequestHeader("Authorization", `Bearer ${$("key").value.trim()}`);
-  request.upload.onprogress = (e) => { item.progress = e.loaded / e.total; if (e.loaded === e.total) item.state = "scoring"; refresh(item); };
-  request.onloadend = () => {
-    running -= 1;
-    let body = null;
-    try { body = JSON.parse(request.responseText); } catch { /* said below */ }
-    const wait = Number(request.getResponseHeader("Retry-After"));
-    if ([429, 503].includes(request.status) && wait) {
-      item.state = "held";
-      setTimeout(() => { item.state = "waiting"; advance(); }, wait * 1000);
-    } else if (request.status === 200 && body) {
-      Object.assign(item, { state: "done", verdict: body });
-    } else {
-      Object.assign(item, { state: "error", problem: body || { detail: request.status ? `status ${request.status}` : "the service cannot be reached" } });
-      if (request.status === 401) { $("key-box").open = true; $("key").focus(); }
-    }
-    refresh(item);
-    advance();
-  };
-  request.send(form);
-  refresh(item);
-}
-function refresh(item) { if (item === shown) detail(); table(); }
-
-// The table
-function cells(item) {
-  const v = item.verdict;
-  return {
-    name: item.file.name, origin: v?.origin ?? "", p_separated: v?.p_separated ?? null, confidence: v?.confidence ?? null,
-    sdr: v?.sdr_ceiling_db?.estimate ?? null, processing: v?.processing ?? "", duration: v?.audio.duration_s ?? null,
-    state: item.problem ? item.problem.detail : item.state,
-  };
-}
-function ordered() {
-  const rows = items.map((item) => ({ item, cell: cells(item) }));
-  if (!sort.by) return rows;
-  const value = (r) => r.cell[sort.by];
-  return rows.sort((a, b) => {
-    const [x, y] = [value(a), value(b)];
-    if (x === null || x === "") return 1;
-    if (y === null || y === "") return -1;
-    return (typeof x === "number" ? x - y : x.localeCompare(y)) * (sort.down ? -1 : 1);
-  });
-}
-function table() {
-  $("list").hidden = items.length < 2;
-  if (items.length < 2) return;
-  const focused = document.activeElement?.dataset?.id;
-  $("heads").replaceChildren(...HEADS.map(([key, text]) => el("th", { scope: "col", "aria-sort": sort.by !== key ? "none" : sort.down ? "descending" : "ascending" },
-    el("button", { type: "button", "data-id": `head-${key}`, onclick: () => { sort.down = sort.by === key && !sort.down; sort.by = key; table(); } },
-      text + (sort.by !== key ? "" : sort.down ? " ▼" : " ▲")))));
-  $("rows").replaceChildren(...ordered().map(({ item, cell }) => el("tr", item === shown ? { "aria-current": "true" } : {},
-    el("td", {}, el("button", { type: "button", "data-id": `row-${items.indexOf(item)}`, onclick: () => show(item) }, cell.name)),
-    el("td", { class: cell.origin }, cell.origin),
-    el("td", { class: "number" }, number(cell.p_separated)), el("td", { class: "number" }, number(cell.confidence)),
-    el("td", { class: "number" }, number(cell.sdr, 1)), el("td", {}, cell.processing), el("td", { class: "number" }, number(cell.duration, 1)),
-    el("td", { class: "state" }, item.state === "sending" ? el("progress", { value: item.progress, max: 1, "aria-label": "sent" }) : cell.state))));
-  if (focused) document.querySelector(`[data-id="${focused}"]`)?.focus();
+onChange((item) => {
+  if (item) fill(item);
+  if (item && item === shown) detail();
+  if (item?.problem?.status === 401 && !$("key-box").open) { $("key-box").open = true; $("key").focus(); }
+  if (items.length < 2) arranged();
+  else due ??= setTimeout(arranged, ARRANGE_MS);
+});
+function choose(item) {
+  show(item);
+  const { top } = $("detail").getBoundingClientRect();
+  if (top < 0 || top > innerHeight / 2) $("detail").scrollIntoView();
 }
 function save(name, type, text) {
   const link = el("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
-function csv() {
-  const quote = (x) => { // a cell that a spreadsheet would run as a formula is made text
-    const text = x === null ? "" : typeof x === "number" ? String(x) : /^[=+\-@\t\r]/.test(x) ? `'${x}` : String(x);
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  return [HEADS.map(([key]) => key), ...ordered().map(({ cell }) => HEADS.map(([key]) => quote(cell[key])))].map((r) => r.join(",") + "\r\n").join("");
-}
-const jsonl = () => ordered().map(({ item }) => JSON.stringify({ path: item.file.name, ...(item.verdict ?? { status: "error", error: item.problem }) }) + "\n").join("");
 
 // One verdict
 function show(item) {
@@ -113,17 +48,20 @@ function show(item) {
   $("detail").hidden = false;
   open(item.file);
   detail();
-  table();
+  point(item);
 }
 function detail() {
-  const { file, verdict: v, problem, state, progress } = shown;
-  $("name").textContent = file.name;
+  const { name, verdict: v, problem, state, progress: sent } = shown;
+  const words = v ? inWords(v) : problem ? `No verdict: ${problem.detail}` : `${DOING[state] ?? plain(state)}…`;
+  $("name").textContent = name;
   $("words").className = v ? v.origin : "error";
-  $("words").textContent = v ? inWords(v) : problem ? `No verdict: ${problem.detail}` : state === "sending" ? `Sending, ${percent(progress)}…` : `${plain(state)}…`;
+  if ($("words").textContent !== words) $("words").textContent = words; // it is read aloud
+  $("caution").textContent = v ? caution(v) : "";
   $("sent").hidden = state !== "sending" && state !== "scoring";
-  state === "sending" ? $("sent").setAttribute("value", progress) : $("sent").removeAttribute("value");
-  $("notes").replaceChildren(...(v ? notes(v) : problem?.todo ? [el("li", {}, problem.todo)] : []));
-  for (const part of document.querySelectorAll(".cards, #detail > section:not(#sound)")) part.hidden = !v;
+  state === "sending" ? $("sent").setAttribute("value", sent) : $("sent").removeAttribute("value");
+  $("notes").replaceChildren(...(v ? notes(v) : problem ? advice(problem).map((text) => el("li", {}, text)) : []));
+  for (const part of document.querySelectorAll(".cards, #detail > section:not(#sound), #timeline")) part.hidden = !v;
+  $("sound").hidden = Boolean(problem) && !isDrawn();
   $("json").textContent = v ? JSON.stringify(v, null, 2) : "";
   tell(v);
   if (!v) return;
@@ -132,14 +70,20 @@ function detail() {
 }
 
 // Wiring
-$("files").addEventListener("change", (e) => { add(e.target.files); e.target.value = ""; });
-for (const kind of ["dragover", "dragleave", "drop"]) addEventListener(kind, (e) => {
+$("files").addEventListener("change", (e) => { take([...e.target.files].map((file) => [file.name, file])); e.target.value = ""; });
+for (const kind of ["dragover", "dragleave", "drop"]) addEventListener(kind, async (e) => {
   e.preventDefault();
   $("drop").classList.toggle("over", kind === "dragover");
-  if (kind === "drop") add(e.dataTransfer.files);
+  if (kind !== "drop") return;
+  const files = await dropped(e.dataTransfer);
+  files.length ? take(files) : ($("status").textContent = "There is no audio file in what was dropped.");
 });
-$("key").addEventListener("change", () => { for (const i of items) if (i.problem?.status === 401) Object.assign(i, { state: "waiting", problem: null }); advance(); });
+addEventListener("drawn", () => { if (shown) detail(); });
+addEventListener("beforeunload", (e) => { if (canStop()) e.preventDefault(); });
+$("key").addEventListener("change", keyGiven);
 $("key-form").addEventListener("submit", (e) => { e.preventDefault(); $("key").blur(); });
+$("stop").addEventListener("click", () => { stop(); arranged(); });
+$("again").addEventListener("click", () => { sendAgain(); arranged(); if (shown) detail(); });
 $("save-csv").addEventListener("click", () => save("verdicts.csv", "text/csv", csv()));
 $("save-jsonl").addEventListener("click", () => save("verdicts.jsonl", "application/jsonl", jsonl()));
 $("copy").addEventListener("click", async () => {

@@ -4,7 +4,8 @@ import { toWav } from "./aiff.js";
 import { paint } from "./spectrum.js";
 
 const DRAW_LIMIT_BYTES = 150e6, DRAW_LIMIT_S = 1200, RATE_HZ = 44100;
-const TOP_HZ = RATE_HZ / 2;
+const LEAST_PX = 6; // width of a bar of the timeline beside which there is room for a gap
+const TOP_HZ = RATE_HZ / 2, WHOLE_HZ = 21000; // a band that ends above that has no end to be shown
 const PLACES = { // Hz where a cue is measured
   peaks_above_20_khz: [20500, 22000], empty_high_bins: [10000, 20000], top_flicker: [16000, 20000], spectral_holes: [2000, 10000],
   notch: [8000, 14000], frequency_blur: [3000, 14000], comb: [2000, 22000],
@@ -35,6 +36,7 @@ export function open(file) {
   $("limits").textContent = "";
   $("undrawn").textContent = "";
   for (const id of ["wave", "spectrum"]) $(id).getContext("2d").clearRect(0, 0, $(id).width, $(id).height);
+  pictures(true);
   timeline();
   decode(file);
 }
@@ -42,26 +44,35 @@ export function open(file) {
 export function tell(verdict) {
   if (shown.verdict === verdict) return;
   shown.verdict = verdict;
-  shown.marked = new Set(verdict?.evidence?.some((c) => c.cue === "bandwidth" && c.value !== null) ? ["bandwidth"] : []);
+  shown.marked = new Set(verdict?.evidence?.some((c) => c.cue === "bandwidth" && c.value !== null && c.value < WHOLE_HZ) ? ["bandwidth"] : []);
   timeline();
   marks();
 }
+export const isDrawn = () => Boolean(shown.buffer);
 export const isMarked = (name) => shown.marked.has(name);
 
+const pictures = (seen) => { for (const id of ["wave", "spectrum"]) $(id).closest("figure").hidden = !seen; };
+
 async function decode(file) {
-  const refuse = (why) => { if (file === shown.file) $("undrawn").textContent = `${why} The verdict does not depend on that.`; };
+  const refuse = (why) => {
+    if (file !== shown.file) return;
+    $("undrawn").textContent = `${why} The verdict does not depend on that.`;
+    pictures(false);
+  };
   if (file.size > DRAW_LIMIT_BYTES) return refuse("Too large to draw here.");
   try {
     let data = await file.arrayBuffer();
     const wav = toWav(data);
     if (wav && file === shown.file) {
       data = wav;
+      URL.revokeObjectURL($("player").src);
       $("player").src = URL.createObjectURL(new Blob([wav], { type: "audio/wav" }));
     }
     if ((await duration()) > DRAW_LIMIT_S) return refuse("Too long to draw here.");
     const decoded = await new OfflineAudioContext(1, 1, RATE_HZ).decodeAudioData(data);
     if (file !== shown.file) return;
     shown.buffer = decoded;
+    dispatchEvent(new Event("drawn")); // before it is drawn: what is hidden has no size
     draw();
   } catch {
     refuse("This browser cannot draw or play this format.");
@@ -108,15 +119,19 @@ function timeline() {
   $("lanes").setAttribute("aria-valuemax", total.toFixed(1));
   if (!v) return;
   const still = { "vector-effect": "non-scaling-stroke" };
+  const gap = line.clientWidth > LEAST_PX * v.segments.length ? { stroke: "var(--panel)", ...still } : {}; // of many bars it would hide all
+  let drawn = 0; // s; the last window overlaps the one before
   for (const s of v.segments) {
+    const x = Math.max(drawn, s.start_s);
+    drawn = s.end_s;
     const p = s.p_separated, kind = p === null ? "undecided" : p >= v.thresholds.separated ? "separated" : p <= v.thresholds.studio ? "studio" : "undecided";
     const tall = p === null ? 0.02 : Math.max(p, 0.02);
-    line.append(el("rect", { x: s.start_s, y: 1 - tall, width: s.end_s - s.start_s, height: tall, fill: `var(--${kind})`, "fill-opacity": 0.75, stroke: "var(--panel)", ...still },
+    line.append(el("rect", { x, y: 1 - tall, width: Math.max(0, s.end_s - x), height: tall, fill: `var(--${kind})`, "fill-opacity": 0.75, ...gap },
       el("title", {}, `${s.start_s.toFixed(1)} to ${s.end_s.toFixed(1)} s: ${p === null ? "silent, not scored" : percent(p)}`)));
   }
   for (const t of [v.thresholds.separated, v.thresholds.studio]) line.append(el("line", { x1: 0, x2: total, y1: 1 - t, y2: 1 - t, stroke: "var(--ink)", "stroke-dasharray": "4 4", ...still }));
   line.setAttribute("aria-label", `Probability of extraction in ${v.segments.length} windows`);
-  $("limits").textContent = `Dashed: separated from ${percent(v.thresholds.separated)}, studio up to ${percent(v.thresholds.studio)}. Grey: between, or silent.`;
+  $("limits").textContent = `Dashed: separated from ${percent(v.thresholds.separated)}, studio up to ${percent(v.thresholds.studio)}. Grey: between, or silent. One window alone tells little.`;
 }
 
 function marks() { // bands and edges of the marked cues, over the spectrogram
@@ -173,5 +188,6 @@ $("lanes").addEventListener("keydown", (e) => {
   e.preventDefault();
 });
 for (const kind of ["play", "seeked", "timeupdate", "loadedmetadata"]) $("player").addEventListener(kind, place);
-addEventListener("resize", draw);
+let resized = null;
+addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(draw, 200); }); // a long file takes a while
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

@@ -15,14 +15,29 @@ const NOTES = {
   outside_training: "It is unlike anything the model was trained on.",
   not_in_this_model: "What is marked “not in this model” cannot be told by the loaded model.",
 };
+const CAUTION = {
+  separated: "A verdict is evidence about a signal, never proof about a person: noise reduction, gating, pitch shift and low bit rates leave traces like these in true stems.",
+  studio: "The model heard no trace of an extraction. A separator that it does not know may leave none that it hears, and a whole mix reads like this, too.",
+  undecided: "Undecided is no clean bill and no finding: true stems and extractions both end here.",
+};
 const SVG = "http://www.w3.org/2000/svg";
 
 export function inWords(v) {
   if (v.status !== "ok") return `Not judged. ${NOTES[v.status] ?? plain(v.status)}`;
   if (v.origin === "undecided") return `Undecided: ${percent(v.p_separated)} probability that it was extracted from a mix.`;
   const kind = v.processing === "undecided" ? "" : `, ${v.processing}`;
-  return `${v.origin === "studio" ? "A studio stem" : "A separated stem"}: ${ORIGINS[v.origin]}${kind} (${percent(v.confidence)} sure).`;
+  return `${v.origin === "studio" ? "A studio stem" : "A separated stem"}: ${ORIGINS[v.origin]}${kind} (${percent(v.confidence)} probability).`;
 }
+
+// What the words do not say: what a reader may do with them.
+export const caution = (v) => v.status !== "ok" ? "" : `${CAUTION[v.origin]} Probabilities are for a set half of which is extracted.`;
+
+// What to do about a problem, where its words do not say it.
+export const advice = (problem) => [
+  problem.status === 401 && "Enter a key above; the files are then sent.",
+  !problem.status && "See whether the file is still there and the service runs, then press “Send again”.",
+  problem.status >= 500 && `Press “Send again”; if it stays, tell who runs the service${problem.request_id ? ` the request ${problem.request_id}` : ""}.`,
+].filter(Boolean);
 
 export const notes = (v) => v.reasons.filter((r) => r !== v.status).map((r) => el("li", {}, NOTES[r] ?? plain(r)));
 
@@ -32,7 +47,8 @@ export function cards(v) {
   const meters = (values, strengths) => Object.entries(values).sort((a, b) => b[1] - a[1]).map(([k, p]) =>
     el("div", { class: "meter" }, el("span", {}, plain(k)), el("meter", { min: 0, max: 1, value: p, "aria-label": plain(k) }), el("span", {}, percent(p) + strength(strengths?.[k]))));
   const strength = (s) => s === null || s === undefined ? "" : `, strength ${number(s, 1)} of 1`;
-  fill("processing", ...(v.p_processing ? meters(v.p_processing) : [missing()]));
+  const stated = v.origin === "separated" ? "Undecided, as it always is of a separated stem." : v.processing === "undecided" ? `Undecided: none reaches ${percent(v.thresholds.processing)}.` : `${plain(v.processing)}.`;
+  fill("processing", ...(v.p_processing ? [el("p", { class: "quiet" }, stated), ...meters(v.p_processing)] : [missing()]));
   fill("effects", ...(v.effects ? meters(v.effects, v.effect_strengths) : [missing()]));
   const facts = [["Kind of separator", v.family], ["Layers", v.layers], ["Length", `${number(v.audio.duration_s, 1)} s`],
     ["Read as", `${v.audio.codec}, ${v.audio.sample_rate_hz} Hz, ${v.audio.n_channels === 1 ? "mono" : "stereo"}`],
@@ -47,12 +63,12 @@ function ceiling(v) {
   const s = v.sdr_ceiling_db;
   const why = { separated: "Not in this model.", studio: "Nothing caps a studio stem.", undecided: "Stated for separated stems only." };
   if (!s) return [el("p", { class: "quiet" }, why[v.origin])];
-  const at = (db) => `${Math.min(100, Math.max(0, ((db + 5) / 30) * 100))}%`; // a scale from -5 to 25 dB
+  const at = (db) => `${Math.min(100, Math.max(0, ((db + 10) / 40) * 100))}%`; // a scale from -10 to 30 dB
   const bar = document.createElementNS(SVG, "svg");
   bar.append(el("line", { x1: 0, x2: "100%", y1: 14, y2: 14, stroke: "var(--rule)", "stroke-width": 2 }),
     el("line", { x1: at(s.low), x2: at(s.high), y1: 14, y2: 14, stroke: "var(--separated)", "stroke-width": 8 }),
     el("line", { x1: at(s.estimate), x2: at(s.estimate), y1: 4, y2: 24, stroke: "var(--ink)", "stroke-width": 3 }),
-    ...[-5, 5, 15, 25].map((t) => el("text", { x: at(t), y: 40, fill: "var(--quiet)", "font-size": 11, "text-anchor": t < 0 ? "start" : t > 20 ? "end" : "middle" }, `${t} dB`)));
+    ...[-10, 0, 10, 20, 30].map((t) => el("text", { x: at(t), y: 40, fill: "var(--quiet)", "font-size": 11, "text-anchor": t < 0 ? "start" : t > 20 ? "end" : "middle" }, `${t} dB`)));
   bar.setAttribute("aria-hidden", "true");
   return [el("p", {}, `About ${s.estimate.toFixed(1)} dB, between ${s.low.toFixed(1)} and ${s.high.toFixed(1)} dB nine times in ten.`), bar];
 }
@@ -60,6 +76,8 @@ function ceiling(v) {
 function evidence(v) {
   $("no-evidence").hidden = Boolean(v.evidence);
   $("evidence-table").hidden = !v.evidence;
+  const measured = (v.evidence ?? []).filter((c) => c.value !== null).length;
+  $("chance").textContent = measured < 10 ? "" : `Of ${measured} signs, about ${Math.round(measured / 10)} lie outside in any stem.`;
   $("cues").replaceChildren(...(v.evidence ?? []).map((c) => {
     const place = mark.place(c, v.evidence);
     const name = place ? el("button", { type: "button", "aria-pressed": "false", "data-cue": c.cue, title: "Mark it in the spectrogram", onclick: (e) => { const on = mark.toggle(c.cue); e.currentTarget.setAttribute("aria-pressed", String(on)); } }, plain(c.cue)) : plain(c.cue);

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from provenance import evidence, frontend
 from provenance.audio import SAMPLE_RATE_HZ, Samples
+from provenance.evidence.conclude import ranges
 from provenance.evidence.view import Clip, View
 
 N = 4 * SAMPLE_RATE_HZ
@@ -79,6 +82,31 @@ def test_bandwidth_names_what_ends_there() -> None:
     assert "no separator or codec" in evidence.bandwidth.measure(Clip({"bandwidth": [9_400.0]})).suggests
 
 
+@pytest.mark.parametrize("level", [0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+def test_bandwidth_of_an_mp3_names_mp3_at_every_rate(level: float, tmp_path: Path) -> None:
+    """Noise that was an MP3 file is never said to end where separators alone do, nor where nothing does."""
+    soundfile.write(
+        tmp_path / "a.mp3", noise(0, 2), SAMPLE_RATE_HZ, subtype="MPEG_LAYER_III", compression_level=level,
+        bitrate_mode="CONSTANT",
+    )  # fmt: skip
+    decoded, _ = soundfile.read(tmp_path / "a.mp3", dtype="float32")
+    end = value("bandwidth", np.ascontiguousarray(decoded[:N]))
+    assert end < 20_700
+    assert "MP3" in evidence.bandwidth.measure(Clip({"bandwidth": [end]})).suggests
+
+
+def test_bandwidth_that_ends_without_an_edge_names_nobody() -> None:
+    """A sound that fades out towards 11 kHz is not told where separators and codecs end."""
+    fading = shaped(noise(), 10 ** (-np.clip(hz() / 11_000, 0, 2) * 100 / 20))
+    clip = Clip({name: [read(name, fading)] for name in ("bandwidth", "brick_wall")})
+    for at in (11_000.0, 14_700.0, 17_600.0):
+        cue = evidence.bandwidth.measure(Clip({**clip.readings, "bandwidth": [at]}))
+        assert cue.suggests.endswith("it ends by itself, without an edge")
+    sharp = shaped(noise(), (hz() < 11_000).astype(float))
+    clip = Clip({name: [read(name, sharp)] for name in ("bandwidth", "brick_wall")})
+    assert "Spleeter" in evidence.bandwidth.measure(clip).suggests
+
+
 def test_brick_wall_is_the_height_of_the_edge() -> None:
     """An edge of 40 dB reads 40 dB; white noise has none."""
     wave = shaped(noise(), np.where(hz() < 12_000, 1.0, 0.01))
@@ -98,6 +126,26 @@ def test_peaks_above_20_khz_are_lines_there() -> None:
     low = shaped(noise(), np.where(hz() < 20_000, 1.0, 0.001))
     assert value("peaks_above_20_khz", (low + tones).astype(np.float32)) > 5 * value("peaks_above_20_khz", low) + 1
     assert "nothing above 20 kHz" in read("peaks_above_20_khz", shaped(noise(), (hz() < 15_000).astype(float)))
+
+
+def test_peaks_above_20_khz_of_noise_are_said_to_be_noise() -> None:
+    """White and brown noise are told of no lines, bursts or masks, however short."""
+    steps = np.cumsum(noise(3), axis=0)
+    brown = (0.5 * (steps - steps.mean()) / np.abs(steps).max()).astype(np.float32)
+    for wave in (noise(), noise(1, 2), noise(2)[:SAMPLE_RATE_HZ], brown):
+        cue = evidence.top_band.measure(Clip({"peaks_above_20_khz": [value("peaks_above_20_khz", wave)]}))
+        assert cue.suggests.endswith("no more stands out than in noise")
+
+
+@pytest.mark.parametrize("name", [cue.NAME for cue in evidence.CUES])
+def test_what_half_of_all_studio_stems_have_names_no_separator_alone(name: str) -> None:
+    """In the middle half of studio stems a note that speaks of masks and networks names an honest cause as well."""
+    low, high = ranges()[name].studio_middle
+    cue = next(cue for cue in evidence.CUES if name == cue.NAME)
+    for at in np.linspace(low, high, 50):
+        said = cue.measure(Clip({name: [float(at)]})).suggests.partition("; ")[2]
+        if re.search(r"\bmask|network|separator|upsampling|Spleeter|MDX|Unmix|gated, reversed", said):
+            assert re.search(r"MP3|codec|converter|partials|noise|transients|panned|harmonics|held|room|no line", said)
 
 
 def test_notch_is_a_dip_that_stays() -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from provenance import evidence, frontend
-from provenance.evidence.conclude import ranges
+from provenance.evidence import conclude
+from provenance.evidence.conclude import Ranges, ranges
 from provenance.evidence.view import Clip
 
 RNG = np.random.default_rng(0)
@@ -40,6 +41,38 @@ def test_a_cue_names_the_class_whose_range_alone_holds_it() -> None:
     between = (known.separated[1] + known.studio[1]) / 2
     cue = evidence.top_band.measure(Clip({"peaks_above_20_khz": [between]}))
     assert cue.suggests.startswith("usual in separated stems, rare in studio ones")
+
+
+def _placed(monkeypatch: pytest.MonkeyPatch, value: float, studio: list[float], separated: list[float]) -> str:
+    known = Ranges(
+        (studio[0], studio[3]), (separated[0], separated[3]), (studio[1], studio[2]), (separated[1], separated[2])
+    )
+    monkeypatch.setattr(conclude, "ranges", lambda: {"crest": known})
+    return evidence.crest.measure(Clip({"crest": [value]})).suggests.partition(";")[0]
+
+
+def test_a_class_is_called_more_usual_only_where_there_is_more_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value in the wide middle of one class and beside the narrow one of the other favours neither."""
+    wide, narrow = [0.0, 10.0, 90.0, 100.0], [20.0, 48.0, 52.0, 56.0]
+    assert _placed(monkeypatch, 54.0, wide, narrow) == "usual in both"
+    assert _placed(monkeypatch, 30.0, wide, narrow) == "usual in both"
+    assert (
+        _placed(monkeypatch, 50.0, narrow, [0.0, 60.0, 90.0, 100.0])
+        == "more usual in studio stems than in separated ones"
+    )
+    assert (
+        _placed(monkeypatch, 50.0, [0.0, 60.0, 90.0, 100.0], narrow)
+        == "more usual in separated stems than in studio ones"
+    )
+
+
+def test_a_value_just_outside_one_range_favours_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is called rare in one class only where clearly more of the other lies out there."""
+    one, nearly_as = [0.0, 10.0, 20.0, 30.0], [0.0, 10.0, 20.0, 29.5]
+    assert _placed(monkeypatch, 29.8, one, nearly_as) == "near the end of both ranges"
+    assert _placed(monkeypatch, 29.8, nearly_as, one) == "near the end of both ranges"
+    assert _placed(monkeypatch, 25.0, one, [0.0, 5.0, 10.0, 15.0]) == "usual in studio stems, rare in separated ones"
+    assert _placed(monkeypatch, 40.0, one, nearly_as) == "rare in both"
 
 
 def test_the_value_is_the_median_of_the_windows_that_could_be_measured() -> None:

@@ -54,7 +54,7 @@ def test_logs_are_json_with_the_request_id(server: Server) -> None:
     assert made.headers["x-request-id"] in ids
 
 
-@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz"])
+@pytest.mark.parametrize("path", ["/", "/page/page.js", "/healthz", "/readyz"])
 def test_probes_may_ask_for_the_head_alone(server: Server, path: str) -> None:
     """HEAD is answered as GET is, without the body."""
     with server.client() as client:

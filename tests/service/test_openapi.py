@@ -10,6 +10,9 @@ import hypothesis
 import jsonschema
 import pytest
 
+from provenance import evidence
+from provenance.evidence.view import Clip
+from provenance.verdict import Cue
 from tests.service.server import Server
 from tests.service.test_keys import make_key
 
@@ -81,6 +84,12 @@ def test_every_operation_is_tried(api: Any) -> None:
     assert {(o.ok().method.upper(), o.ok().path) for o in api.get_all_operations()} == tried
 
 
+def test_it_is_a_document_of_the_version_that_it_states(api: Any) -> None:
+    """Validators and generators of OpenAPI 3.1 take it."""
+    assert api.raw_schema["openapi"].startswith("3.1.")
+    api.validate()
+
+
 def test_every_route_has_what_a_generator_needs(server: Server) -> None:
     """Every operation has a unique id, a summary, a documented success and, where it can fail, problems."""
     with server.client() as client:
@@ -99,7 +108,7 @@ def test_every_route_has_what_a_generator_needs(server: Server) -> None:
 
 
 def test_examples_are_true_to_their_schemas(server: Server) -> None:
-    """The example of the verdict is a verdict, and the example of a problem a problem."""
+    """The example of the verdict is a verdict, its evidence in its cue's words, and that of a problem a problem."""
     with server.client() as client:
         document = client.get("/openapi.json").json()
         verdict_schema = client.get("/v1/verdict.schema.json").json()
@@ -107,5 +116,10 @@ def test_examples_are_true_to_their_schemas(server: Server) -> None:
     jsonschema.validate(content["example"], verdict_schema)
     whole = {**content["schema"], "components": document["components"]}
     jsonschema.validate(content["example"], whole)
+    for cue in content["example"]["evidence"]:
+        module = next(module for module in evidence.CUES if cue["cue"] == module.NAME)
+        assert module.measure(Clip({module.NAME: [cue["value"]]})) == Cue(
+            **cue | {name: tuple(cue[name]) for name in ("studio_range", "separated_range")}
+        )
     problem = document["components"]["schemas"]["ProblemBody"]
     jsonschema.validate(problem["example"], {**problem, "components": document["components"]})

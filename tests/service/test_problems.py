@@ -59,7 +59,7 @@ def test_a_405_says_what_is_allowed(server: Server) -> None:
 def test_a_foreign_host_header_is_refused(server: Server) -> None:
     """On loopback only loopback names are answered, so that a page elsewhere cannot rebind a name."""
     with server.client() as client:
-        is_problem(client.get("/healthz", headers={"Host": "evil.example"}), 400, "bad_request")
+        is_problem(client.get("/healthz", headers={"Host": "evil.example"}), 400, "foreign_host")
 
 
 def test_a_foreign_page_is_refused(server: Server, wav: bytes) -> None:

@@ -7,6 +7,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from service.settings import Settings, misspelt
 from tests.service.server import ROOT, START_S, Server
@@ -47,3 +50,39 @@ def test_the_list_of_settings_may_be_cut_short() -> None:
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"port": "abc"}, "found port 'abc'; needed: a number from 0 to 65535"),
+        ({"port": "99999"}, "found port '99999'; needed: a number from 0 to 65535"),
+        ({"workers": "0"}, "STEM_WORKERS: found '0'; needed: greater than or equal to 1"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_said_in_one_line(
+    serve: Callable[..., Server], settings: dict[str, str], said: str
+) -> None:
+    """A port is never cut to another, on which nobody would look for the service, and no traceback is shown."""
+    server = serve(start=False, **settings)
+    assert server.spawn().wait(START_S) == 2
+    assert said in server.log
+    assert "Traceback" not in server.log
+
+
+def test_a_state_folder_that_cannot_be_made_is_named(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """The message says which setting names it."""
+    (tmp_path / "file").write_text("")
+    server = serve(start=False, state_dir=tmp_path / "file" / "state")
+    assert server.spawn().wait(START_S) != 0
+    assert f"{tmp_path / 'file' / 'state'}: found no folder to write in" in server.log
+    assert "STEM_STATE_DIR" in server.log
+
+
+def test_a_folder_of_manifests_that_is_not_there_is_named_in_the_log(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    """The service starts, for it may come later, but says so."""
+    server = serve(manifest_roots=f"{tmp_path}{os.pathsep}{tmp_path / 'gone'}")
+    assert f"found no folder {tmp_path / 'gone'}, which STEM_MANIFEST_ROOTS names" in server.log
+    assert f"found no folder {tmp_path}," not in server.log

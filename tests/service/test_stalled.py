@@ -1,0 +1,73 @@
+"""Uploads that stand still are given up; slow ones, and answers that take long, are not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.service.server import Server, wait_until, workers
+
+STALL_S = 2.0
+
+
+def post(server: Server, kind: str, length: int, part: bytes) -> socket.socket:
+    """Begin to send a body."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    head = f"POST /v1/verdicts HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+    connection.sendall(head.encode() + part)
+    return connection
+
+
+def answer(connection: socket.socket) -> tuple[int, dict[str, object]]:
+    """Return status and body of what comes until the other end closes."""
+    whole = b""
+    while some := connection.recv(65_536):
+        whole += some
+    head, _, body = whole.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+def test_a_body_that_stands_still_is_given_up(serve: Callable[..., Server], wav: bytes) -> None:
+    """Raw or in a form, it is answered 408, the connection is closed, and no file is left."""
+    server = serve(stall_s=STALL_S)
+    form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+    for kind, part in (("audio/wav", wav[:1000]), ("multipart/form-data; boundary=b", form + wav[:1000])):
+        begun = time.monotonic()
+        status, problem = answer(post(server, kind, 100_000, part))
+        assert (status, problem["code"]) == (408, "stalled")
+        assert STALL_S - 0.1 < time.monotonic() - begun < STALL_S + 10
+    spool: Path = server.state / "spool"
+    wait_until(lambda: not list(spool.iterdir()))
+
+
+def test_a_slow_body_and_a_long_answer_are_not_given_up(serve: Callable[..., Server], wav: bytes) -> None:
+    """What comes in pieces with shorter pauses is scored, though the whole takes longer; so are events that last."""
+    server = serve(stall_s=STALL_S)
+    connection = post(server, "audio/wav", len(wav), b"")
+    size = len(wav) // 5 + 1
+    for at in range(0, len(wav), size):
+        time.sleep(0.6 * STALL_S)
+        connection.sendall(wav[at : at + size])
+    assert connection.recv(15) == b"HTTP/1.1 200 OK"
+    connection.close()
+    held = workers(server)
+    for pid in held:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with server.client() as client:
+            job = client.post("/v1/jobs", files={"file": wav}).json()
+            with client.stream("GET", job["events"]) as events:
+                lines = events.iter_lines()
+                assert next(lines) == "event: progress"
+                time.sleep(1.5 * STALL_S)
+                for pid in held:
+                    os.kill(pid, signal.SIGCONT)
+                assert "event: ended" in list(lines)
+    finally:
+        for pid in held:
+            os.kill(pid, signal.SIGCONT)
