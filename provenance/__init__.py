@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provenance.audio import Source
 from provenance.errors import ModelError, ProvenanceError, UnreadableAudio
@@ -47,11 +47,15 @@ def load(model: str | Path | None = None) -> Scorer:
     return Scorer(model)
 
 
-def __getattr__(name: str) -> Any:
-    """Load ``provenance.audit`` when it is first asked for; it can be called: ``provenance.audit(source, out)``."""
-    if name == "audit":
-        return importlib.import_module("provenance.audit")
-    raise AttributeError(f"module 'provenance' has no attribute {name!r}")
+if TYPE_CHECKING:
+    audit: Any  # with a __getattr__ in sight a checker would take any name for one of this module
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Load ``provenance.audit`` when it is first asked for; it can be called: ``provenance.audit(source, out)``."""
+        if name == "audit":
+            return importlib.import_module("provenance.audit")
+        raise AttributeError(f"module 'provenance' has no attribute {name!r}")
 
 
 @lru_cache(maxsize=1)
@@ -68,5 +72,6 @@ def score(source: Source, coverage: Coverage = "full") -> Verdict:
 
     Raises:
         UnreadableAudio: it cannot be read.
+        ValueError: another coverage.
     """
     return _default().score(source, coverage)

@@ -56,7 +56,10 @@ def name_of(source: Source) -> str:
         return "<bytes>"
     if isinstance(source, tuple):
         return "<samples>"
-    return str(getattr(source, "name", "<stream>"))
+    name = getattr(source, "name", None)
+    if name is None:
+        return "<stream>" if hasattr(source, "read") else "<object>"
+    return str(name)
 
 
 @contextmanager
@@ -98,10 +101,12 @@ def _open_file(name: str, file: BinaryIO, suffix: str) -> Iterator[tuple[AudioIn
         head = file.read(12)
         file.seek(0)
     except (AttributeError, OSError, ValueError) as error:
+        found = f"a source that cannot be read and rewound ({error})"
+        if not hasattr(file, "read"):
+            found = f"an object of type {type(file).__name__}"
         raise UnreadableAudio(
-            name, "not_seekable", f"a source that cannot be read and rewound ({error})",
-            "a path, bytes, a seekable binary file, or (samples, rate)",
-        ) from error  # fmt: skip
+            name, "not_seekable", found, "a path, bytes, a seekable binary file, or (samples, rate)"
+        ) from error
     if not isinstance(head, bytes):
         raise UnreadableAudio(name, "not_binary", "a file opened as text", "a file opened in binary mode")
     if not head:
@@ -144,6 +149,8 @@ def read(source: Source, max_s: float | None = None) -> tuple[AudioInfo, Samples
 
 def _check_path(name: str, path: Path) -> None:
     needed = "a readable audio file"
+    if not name:
+        raise UnreadableAudio("''", "not_found", "an empty name", needed)
     try:
         status = path.stat()
     except FileNotFoundError as error:
@@ -168,9 +175,15 @@ def _check_path(name: str, path: Path) -> None:
 def _from_samples(name: str, source: tuple[npt.ArrayLike, int]) -> tuple[AudioInfo, Iterator[Samples]]:
     try:
         given, rate = source
+        if np.ndim(rate) and not np.ndim(given):
+            raise UnreadableAudio(name, "bad_samples", "(rate, samples), the rate first", "(samples, rate_hz)")
         array, rate_hz = np.asarray(given), int(rate)
+        if rate_hz != float(rate):
+            raise UnreadableAudio(name, "bad_rate", f"a sample rate of {rate:g} Hz", "a whole number of Hz")
     except (TypeError, ValueError, OverflowError) as error:
         raise UnreadableAudio(name, "bad_samples", f"no samples and rate ({error})", "(samples, rate_hz)") from error
+    if np.ma.is_masked(given):
+        raise UnreadableAudio(name, "bad_samples", "samples that are masked out", "an array with none masked")
     if not np.issubdtype(array.dtype, np.floating):
         raise UnreadableAudio(
             name, "bad_samples", f"samples of type {array.dtype}", "floating-point samples with full scale 1.0"
@@ -230,9 +243,22 @@ def _count(info: AudioInfo, block: Samples) -> None:
             )
         raise UnreadableAudio(info.name, "not_finite", f"a NaN or infinite sample at {at_s:.3f} s", "finite samples")
     if peak >= FULL_SCALE:
-        counts.n_flat += int(np.count_nonzero((block[1:] == block[:-1]) & (np.abs(block[1:]) >= FULL_SCALE)))
+        counts.n_flat += sum(_count_flat(channel) for channel in block.T)
     counts.n_frames += len(block)
     counts.peak = max(counts.peak, peak)
+
+
+def _count_flat(wave: npt.NDArray[np.float32]) -> int:
+    """Count the samples at full scale that equal the one before them, where a peak is flat for the better part of it.
+
+    A sine of a low note is flat at its very top, too, where its samples are rounded to one value: that is no clipping.
+    """
+    high = np.abs(wave) >= FULL_SCALE
+    edges = np.flatnonzero(np.diff(high, prepend=False, append=False))
+    first, end = edges[::2], edges[1::2]
+    flat = np.cumsum(np.concatenate([[False], high[1:] & (wave[1:] == wave[:-1])]))
+    n_flat = flat[end - 1] - flat[first]
+    return int(n_flat[2 * n_flat >= end - first - 1].sum())
 
 
 def level(samples: Samples) -> float:

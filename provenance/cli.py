@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import dataclasses
 import errno
+import io
 import json
 import os
 import platform
+import shutil
 import sys
+import tempfile
 from collections import Counter
 from enum import StrEnum
 from importlib import metadata
@@ -34,6 +37,7 @@ from provenance.verdict import Verdict
 
 EXIT_FINDING, EXIT_ERROR, EXIT_STOPPED, EXIT_CLOSED = 1, 2, 130, 141
 FINDINGS = (*ORIGINS, "dry", "hybrid", "wet")
+STDIN = "-"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -63,7 +67,7 @@ def _main(
 
 @app.command()
 def score(
-    paths: Annotated[list[str], typer.Argument(help="Audio files, or folders to walk.")],
+    paths: Annotated[list[str], typer.Argument(help="Audio files, folders to walk, or - for stdin.")],
     output: Annotated[
         RowFormat, typer.Option("--format", help="How to print the verdicts; csv is a flat table, one row a file.")
     ] = RowFormat.table,
@@ -176,7 +180,9 @@ app.add_typer(audit_app, name="audit")
 
 
 def main() -> None:
-    """Run the command line; whoever closes its output early, or has no room for it, is no finding."""
+    """Run the command line; whoever closes its output early, or has no room or no letters for it, is no finding."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name of another alphabet than that of the output
     try:
         try:
             app()
@@ -219,12 +225,26 @@ def _calls(verdict: Verdict) -> set[str]:
 
 
 def _score(scorer: provenance.Scorer, path: str, windows: Windows) -> Row:
+    coverage: provenance.Coverage = "sparse" if windows is Windows.sparse else "full"
     try:
+        if path == STDIN:
+            return Row(path, _score_stdin(scorer, coverage), None)
         if os.path.isdir(path):
             _refuse_folder(path)
-        return Row(path, scorer.score(path, "sparse" if windows is Windows.sparse else "full"), None)
+        return Row(path, scorer.score(path, coverage), None)
     except UnreadableAudio as error:
         return Row(path, None, error)
+
+
+def _score_stdin(scorer: provenance.Scorer, coverage: provenance.Coverage) -> Verdict:
+    """Score what comes in on stdin, held in a file of the system: a decoder looks back, and a pipe does not let it."""
+    with tempfile.TemporaryFile() as file:
+        if sys.stdin is not None:  # as where it was closed
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        try:
+            return scorer.score(file, coverage)
+        except UnreadableAudio as error:
+            raise UnreadableAudio(STDIN, error.code, error.found, error.needed) from error
 
 
 def _refuse_folder(path: str) -> None:

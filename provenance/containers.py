@@ -36,7 +36,8 @@ class Counts:
 
     Args:
         n_frames: samples of each channel, at the source's rate.
-        n_flat: samples at full scale that equal the one before them, over all channels.
+        n_flat: samples at full scale that equal the one before them, over all channels; of peaks that are flat for the
+            better part of it.
         peak: largest magnitude.
     """
 

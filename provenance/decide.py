@@ -19,6 +19,8 @@ from provenance.verdict import (
     Layers,
     Origin,
     Processing,
+    Reason,
+    Refusal,
     SdrCeiling,
     Segment,
     Status,
@@ -90,7 +92,7 @@ def scored(spans: Spans) -> npt.NDArray[np.bool_]:
     return out
 
 
-def refuse(status: Status, info: AudioInfo, spans: Spans, bundle: Bundle) -> Verdict:
+def refuse(status: Refusal, info: AudioInfo, spans: Spans, bundle: Bundle) -> Verdict:
     """Return the verdict on audio that was read and cannot be judged.
 
     Args:
@@ -117,7 +119,7 @@ def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle, 
     limits = bundle.thresholds
     raised = 0.0 if bundle.cycles is None else bundle.cycles.of(cycles)
     p = float(calibrate(scores.logit[rows].mean(), bundle.calibration, raised))
-    reasons: list[str] = []
+    reasons: list[Reason] = []
     origin: Origin = "undecided"
     if p >= limits.separated:
         origin = "separated"
@@ -222,7 +224,7 @@ class _Stated:
     effects: dict[str, float] | None = None
     effect_strengths: dict[str, float | None] | None = None
     layers: Layers | None = None
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     segments: tuple[Segment, ...] = ()
 
 

@@ -27,7 +27,7 @@ WORDS: dict[str, str] = {
     "verdict_status": "`ok`, or why what was read is not judged: `silent`, `too_short`, `band_limited`",
     "origin": "`studio`, `separated` or `undecided`",
     "p_separated": "probability of extraction",
-    "confidence": "probability of the stated origin",
+    "confidence": "probability of the likelier side, also where it is not stated",
     "family": "kind of separator",
     "sdr_db": "estimated ceiling of a separated stem (`sdr_ceiling_db.estimate` in JSON)",
     "sdr_low_db": "low end of its interval",
@@ -38,7 +38,7 @@ WORDS: dict[str, str] = {
     "p_wet": "of wet",
     "layers": "one performance or several",
     "reasons": "codes, parted by spaces",
-    "suitable_for": "`yes`, `no`, `needs_pair` or `unknown` for each use",
+    "suitable_for": "`yes`, `no`, `needs_pair` or `unknown` for each use, by origin and processing alone",
     "effects": "probability of each effect",
     "effect_strengths": "of each effect, where it can be told",
     "evidence": "value of each cue, in the unit that the JSON names",
@@ -154,6 +154,20 @@ def to_utf8(text: str) -> str:
     'latin-\\\\udce9.wav'
     """
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def probability(p: float | None) -> str:
+    """Return a probability as a table prints it, to two places; none is printed as certain.
+
+    Args:
+        p: 0 to 1, or None of what was not judged.
+
+    >>> probability(0.934), probability(0.9998), probability(0.0), probability(None)
+    ('0.93', '>0.99', '<0.01', '')
+    """
+    if p is None:
+        return ""
+    return ">0.99" if p >= 0.995 else "<0.01" if p < 0.005 else f"{p:.2f}"
 
 
 def printable(text: str) -> str:

@@ -41,11 +41,14 @@ def parse_findings(values: Iterable[str], known: Sequence[str]) -> set[str]:
         known: the words there are.
 
     Raises:
-        typer.BadParameter: another word.
+        typer.BadParameter: another word, or a value that holds none, such as a shell's empty variable.
 
     >>> sorted(parse_findings(["separated, undecided", "studio"], ORIGINS))
     ['separated', 'studio', 'undecided']
     """
+    values = list(values)
+    if any(not value.strip(" ,") for value in values):
+        raise typer.BadParameter(f"found nothing; needed: {', '.join(known)}, or no --fail-on", param_hint="--fail-on")
     wanted = {part.strip() for value in values for part in value.split(",") if part.strip()}
     unknown = sorted(wanted - set(known))
     if unknown:

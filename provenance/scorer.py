@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from provenance import audio, bundle, evidence, frontend, windows
 from provenance.audio import Source
+from provenance.containers import Counts
 from provenance.decide import MIN_RATE_HZ, SILENT_RMS, Spans, decide, refuse
-from provenance.errors import UnreadableAudio
+from provenance.errors import ModelError, UnreadableAudio
 from provenance.model import Model, WindowScores, join
 from provenance.verdict import Verdict
 
 Coverage = Literal["full", "sparse"]
+Tap: TypeAlias = Callable[[audio.Samples, Counts], None]
 SPARSE_STRIDE = 4
 _BATCH = 4
 """Windows the model sees at once: one takes 7 MB with its map, and a long file is to cost the memory of a minute."""
 
 
 class Scorer:
-    """A loaded model. One scorer may serve many threads at once.
+    """A loaded model. One scorer may serve many threads at once; sent to another process, it loads its folder there.
 
     Args:
         model: folder or name of a model; None is the default one.
@@ -37,12 +40,19 @@ class Scorer:
         self.bundle = bundle.load(model)
         self._model = Model(self.bundle)
 
+    def __repr__(self) -> str:
+        return f"<Scorer {self.bundle.reference}>"
+
+    def __reduce__(self) -> tuple[Callable[[Path, str], Scorer], tuple[Path, str]]:
+        """Let it cross from one process to another, by its folder and what lies there."""
+        return _load_again, (self.bundle.folder.resolve(), self.bundle.reference)
+
     def score(
         self,
         source: Source,
         coverage: Coverage = "full",
         max_s: float | None = None,
-        tap: Callable[[audio.Samples, float], None] | None = None,
+        tap: Tap | None = None,
     ) -> Verdict:
         """Return the verdict on one stem.
 
@@ -51,8 +61,8 @@ class Scorer:
                 see :func:`provenance.audio.open_audio`.
             coverage: ``full`` looks at all of it, ``sparse`` at one window of four.
             max_s: refuse audio that decodes to more than this, whatever its header says.
-            tap: is shown every block, float32 of shape (n, 1 or 2) at 44.1 kHz, and its largest magnitude, so that an
-                audit decodes once.
+            tap: is shown every block, float32 of shape (n, 1 or 2) at 44.1 kHz, and what was counted in the source so
+                far, so that an audit decodes once.
 
         Raises:
             UnreadableAudio: it cannot be read, or is longer than ``max_s``.
@@ -78,10 +88,9 @@ class Scorer:
                         raise UnreadableAudio(
                             info.name, "too_long", f"more than {max_s:g} s of audio", f"at most {max_s:g} s"
                         )
-                    high = max(float(block.max()), -float(block.min()))
-                    peak = max(peak, high)
+                    peak = max(peak, float(block.max()), -float(block.min()))
                     if tap is not None:
-                        tap(block, high)
+                        tap(block, info.counts)
                     yield block
 
             judged = info.sample_rate_hz >= MIN_RATE_HZ
@@ -117,6 +126,15 @@ class Scorer:
         for window in samples:
             batch.add(frontend.analyse(window))
         return batch.scores().logit
+
+
+@lru_cache(maxsize=4)  # a pool of processes sends the scorer with every file
+def _load_again(folder: Path, reference: str) -> Scorer:
+    """Load the model of a scorer that was made elsewhere; another one in its place would be another judge."""
+    found = Scorer(folder)
+    if found.bundle.reference != reference:
+        raise ModelError(f"{folder}: found model {found.bundle.reference}; needed: {reference}")
+    return found
 
 
 class _Batch:

@@ -81,7 +81,8 @@ def show(rows: Sequence[Row], console: Console | None = None) -> None:
     console.print(table)
     if len(rows) > 1:
         counts = Counter(row.verdict.origin if row.verdict else "error" for row in rows)
-        parts = [Text(f"{counts[name]} {name}", style=style) for name, style in _STYLES.items() if counts[name]]
+        counted = {name: "errors" if name == "error" and n > 1 else name for name, n in counts.items()}
+        parts = [Text(f"{counts[name]} {counted[name]}", style) for name, style in _STYLES.items() if counts[name]]
         console.print(Text.assemble(f"\n{len(rows)} files: ", Text(", ").join(parts)))
 
 
@@ -98,8 +99,8 @@ def _cells(row: Row, wide: bool) -> list[Text]:
     cells = [
         Text(path),
         Text(verdict.origin, _STYLES[verdict.origin]),
-        Text("" if verdict.confidence is None else f"{verdict.confidence:.2f}"),
-        Text("" if verdict.p_separated is None else f"{verdict.p_separated:.2f}"),
+        Text(flat.probability(verdict.confidence)),
+        Text(flat.probability(verdict.p_separated)),
         Text(ceiling),
         Text(verdict.processing),
     ]

@@ -15,6 +15,8 @@ Processing = Literal["dry", "hybrid", "wet", "undecided"]
 Family = Literal["waveform", "hybrid", "spectrogram_mask", "complex_mask", "transformer", "classical", "unknown"]
 Layers = Literal["individual", "submix", "undecided"]
 Status = Literal["ok", "too_short", "silent", "band_limited"]
+Refusal = Literal["too_short", "silent", "band_limited"]
+"""Every status but ``ok``; it is the first of the reasons, too."""
 Use = Literal[
     "voice_cloning",
     "singing_synthesis_research",
@@ -26,6 +28,31 @@ Use = Literal[
     "emotion_prosody",
 ]
 Fit = Literal["yes", "no", "needs_pair", "unknown"]
+Reason = Literal[
+    "silent",
+    "too_short",
+    "low_confidence",
+    "parts_disagree",
+    "outside_training",
+    "band_limited",
+    "lossy",
+    "truncated",
+    "not_in_this_model",
+    "clipped",
+]
+REASONS: dict[Reason, str] = {
+    "silent": "it holds no sound",
+    "too_short": "it is under one second",
+    "low_confidence": "the probability of extraction lies between the two thresholds",
+    "parts_disagree": "some of it looks extracted and some recorded, as where files were spliced",
+    "outside_training": "it is unlike all that the model was trained with",
+    "band_limited": "its sample rate cuts off a part of the range in which the traces lie",
+    "lossy": "its coding is lossy, which hides traces",
+    "truncated": "its header promises more than the file holds",
+    "not_in_this_model": "the loaded model lacks a head, and what that would say is null",
+    "clipped": "it lies flat at full scale, which hides traces",
+}
+"""What each reason says."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +77,8 @@ class Segment:
     Args:
         start_s: where it begins.
         end_s: where it ends.
-        p_separated: calibrated probability that it was extracted; null where it is silent.
+        p_separated: calibrated probability that it was extracted; null where it is silent, by itself or beside the
+            loudest window.
     """
 
     start_s: float
@@ -81,7 +109,7 @@ class Cue:
 
 @dataclass(frozen=True)
 class UseFit:
-    """Whether the stem suits one use.
+    """Whether the stem suits one use, by origin and processing alone: whether it is a voice, say, is not looked at.
 
     Args:
         use: the use.
@@ -148,16 +176,19 @@ class Verdict:
         origin: recorded to its own track, or extracted from a mix.
         p_separated: calibrated probability of extraction: the windows' mean, raised by the cue ``cycles``; calibrated
             for a set half of which is extracted, each family of separators alike: where fewer are, it is too high.
-        confidence: probability of the stated origin.
+        confidence: probability of the likelier side, also where that is not stated: filter by ``origin``.
         family: nearest kind of separator, for a separated stem.
         sdr_ceiling_db: estimated SDR, for a separated stem.
         processing: dry, hybrid, wet or undecided; always undecided of a separated stem, which does not tell.
         p_processing: probability of each processing, of a separated stem too.
         effects: probability of each effect.
-        effect_strengths: of each effect that is likelier than not, from 0, the mildest that was taught, to 1, the
-            strongest; null of the others, of those whose strength cannot be told, and of a separated stem.
+        effect_strengths: of each effect that is likelier than not, 0 to 1 on the scale of the chains that the model
+            learnt from, whose mildest lie above 0; null of the others, of those whose strength cannot be told, and of
+            a separated stem.
         layers: one performance or several.
-        segments: the timeline, each window by itself, without the cue ``cycles``, which takes a whole file.
+        segments: the timeline, each window by itself, without the cue ``cycles``, which takes a whole file; windows of
+            4 s side by side, the last moved back to end with the file, so that it may overlap the one before. With
+            sparse coverage they are those that were looked at.
         evidence: measured signs.
         suitable_for: which uses it suits.
         reasons: codes that say why the verdict is not surer, or was refused.
@@ -181,7 +212,7 @@ class Verdict:
     segments: tuple[Segment, ...]
     evidence: tuple[Cue, ...] | None
     suitable_for: tuple[UseFit, ...]
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     audio: AudioRead
     model: str
     thresholds: Thresholds

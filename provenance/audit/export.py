@@ -31,7 +31,7 @@ WORDS: dict[str, str] = {
     "n_bytes": "size",
     "peak_db": "level of the highest sample",
     "rms_db": "mean level",
-    "clipped": "samples at full scale",
+    "clipped": "samples flat at full scale, in the file itself",
     "cutoff_hz": "where the spectrum ends at a wall",
     "claimed_origin": "as the manifest says it",
     "claimed_processing": "as the manifest says it",

@@ -11,7 +11,7 @@ import numpy as np
 from provenance.audit import store
 from provenance.audit.prevalence import Estimate
 from provenance.audit.rates import WetWindows
-from provenance.decide import CALIBRATED_SHARE
+from provenance.decide import CALIBRATED_SHARE, CLIPPED_SHARE, RUN
 
 KINDS: dict[str, tuple[float, str]] = {
     "separated_sold_as_studio": (1.0, "claimed to be studio, called separated"),
@@ -34,7 +34,7 @@ KINDS: dict[str, tuple[float, str]] = {
     "silent": (1.0, "holds no sound"),
     "too_short": (1.0, "under one second"),
     "band_limited": (0.5, "sampled below 16 kHz: not judged"),
-    "clipped": (0.25, "more than twenty samples at full scale"),
+    "clipped": (0.25, f"one sample in {1 / CLIPPED_SHARE:,.0f} or more lies flat at full scale"),
 }
 """Kinds of finding: the share of a file's seconds that is lost to a buyer by it, and what it is in words.
 
@@ -71,7 +71,7 @@ def begin(db: duckdb.DuckDBPyConnection, prevalence: Estimate | None, wet: WetWi
         from called where origin = 'separated' and coalesce(claimed_origin, '') <> 'separated'
         union all
         select path, 'parts_disagree', {SURE_PARTS}, duration_s * 0.5, null,
-            'eight seconds in a row on either side of the lines'
+            '{RUN} sounding windows in a row on either side of the lines'
         from judged where list_contains(reasons, 'parts_disagree')
         union all
         select path, 'wet_sold_as_dry', least(coalesce(p_wet, 0) + coalesce(p_hybrid, 0), {_surest_wet(wet):.6f}),
@@ -82,8 +82,8 @@ def begin(db: duckdb.DuckDBPyConnection, prevalence: Estimate | None, wet: WetWi
         select path, 'dry_sold_as_wet', p_dry, duration_s * 0.5, null, 'claimed wet, called dry'
         from judged where claimed_processing = 'wet' and processing = 'dry'
         union all
-        select path, 'clipped', {SURE_CLIPPED}, duration_s * 0.25, null, clipped || ' samples at full scale'
-        from judged where clipped > 20
+        select path, 'clipped', {SURE_CLIPPED}, duration_s * 0.25, null, clipped || ' samples flat at full scale'
+        from judged where list_contains(reasons, 'clipped')
         union all
         select path, verdict_status, 1.0, coalesce(duration_s, 0) * if(verdict_status = 'band_limited', 0.5, 1), null,
             verdict_status

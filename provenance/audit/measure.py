@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from provenance.audio import Samples
+from provenance.containers import Counts
 
 _DECIMATION = 8
 _N_PHASES = 4
@@ -38,9 +39,9 @@ class Measured:
     """What was measured on a file.
 
     Args:
-        peak_db: highest sample, dBFS; None in silence.
+        peak_db: highest sample in the file itself, dBFS; None in silence.
         rms_db: level over the file, dBFS; None in silence.
-        clipped: samples at full scale.
+        clipped: samples flat at full scale, in the file itself: decoding and resampling overshoot it.
         landmarks: hashes of pairs of peaks.
         landmark_frames: when each begins, in frames of about 70 ms.
     """
@@ -56,10 +57,9 @@ class Meter:
     """Sees the blocks of one file, and says at the end what was measured."""
 
     def __init__(self) -> None:
-        self._peak = 0.0
         self._energy = 0.0
         self._n = 0
-        self._clipped = 0
+        self._counts = Counts()
         self._rest = np.zeros(0, np.float32)
         self._phases = np.zeros((_N_PHASES, 0), np.float32)
         self._low: list[_Array] = []
@@ -67,18 +67,16 @@ class Meter:
         self._best: list[_Array] = []
         self._where: list[npt.NDArray[np.int16]] = []
 
-    def see(self, block: Samples, peak: float) -> None:
+    def see(self, block: Samples, counts: Counts) -> None:
         """Take in a block.
 
         Args:
             block: float32, shape (n, 1 or 2), 44.1 kHz; not changed.
-            peak: its largest magnitude, which the scorer knows already.
+            counts: what was counted in the source, which goes on counting.
         """
+        self._counts = counts
         if not len(block):
             return
-        if peak >= 0.9999:
-            self._clipped += int((np.abs(block) >= 0.9999).sum())
-        self._peak = max(self._peak, peak)
         flat = block.reshape(-1)
         self._energy += float(np.dot(flat, flat))
         self._n += block.size
@@ -91,7 +89,7 @@ class Meter:
         self._find_peaks()
         hashes, frames = self._landmarks()
         rms = (self._energy / self._n) ** 0.5 if self._n else 0.0
-        return Measured(_db(self._peak), _db(rms), self._clipped, hashes, frames)
+        return Measured(_db(self._counts.peak), _db(rms), self._counts.n_flat, hashes, frames)
 
     def _decimate(self, block: Samples) -> None:
         """Add one channel at an eighth of the rate, of all that is known so far and was not added before."""

@@ -59,7 +59,7 @@ def find_patterns(db: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         "channels": counted("select n_channels, count(*) as n from judged group by 1 order by n_channels"),
         "peaks": peaks,
         "levels": quantiles,
-        "n_clipped": counted("select count(*) as n from judged where clipped > 20")[0]["n"],
+        "n_clipped": counted("select count(*) as n from judged where list_contains(reasons, 'clipped')")[0]["n"],
         "n_quiet": counted("select count(*) as n from judged where rms_db < -60")[0]["n"],
     }
 

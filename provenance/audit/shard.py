@@ -15,11 +15,11 @@ from typing import Any, Protocol
 import pyarrow as pa
 from pyarrow import parquet
 
-from provenance.audio import Samples, Source
+from provenance.audio import Source
 from provenance.audit import containers, journal, rows
 from provenance.audit.items import Item, Shard
 from provenance.audit.measure import Meter
-from provenance.scorer import Coverage, Scorer
+from provenance.scorer import Coverage, Scorer, Tap
 from provenance.verdict import Verdict
 
 DEFAULT_LOADER = "provenance.audit.shard:load_scorer"
@@ -29,9 +29,7 @@ MAX_FILE_S = 600.0
 class Scores(Protocol):
     """What a shard needs of a scorer."""
 
-    def score(
-        self, source: Source, coverage: Coverage, max_s: float | None, tap: Callable[[Samples, float], None] | None
-    ) -> Verdict:
+    def score(self, source: Source, coverage: Coverage, max_s: float | None, tap: Tap | None) -> Verdict:
         """Return a verdict; see :meth:`provenance.Scorer.score`."""
         ...
 

@@ -13,7 +13,7 @@ from provenance.audio import SAMPLE_RATE_HZ
 from provenance.explain import Explained, Explanation
 from provenance.explain.picture import Image, outline, paint, to_png
 from provenance.explain.tiles import N_BANDS
-from provenance.verdict import Cue, Verdict
+from provenance.verdict import REASONS, Cue, Verdict
 
 MARK_COLOUR = (0, 255, 230)
 _FACTS = {
@@ -42,8 +42,9 @@ def render(explanation: Explanation, name: str) -> str:
     style = resources.files("provenance.explain").joinpath("page.css").read_text(encoding="utf-8")
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(name)}</title>\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>\n{style}</style>\n</head>\n<body>\n" + "\n".join(sections) + "\n</body>\n</html>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<style>\n{style}</style>\n</head>\n<body>\n<main>\n" + "\n".join(sections) + "\n</main>\n</body>\n</html>\n"
     )
 
 
@@ -73,7 +74,7 @@ def _inline(png: bytes, alt: str, marks: str) -> str:
     data = base64.b64encode(png).decode("ascii")
     return (
         f'<div class=marked><img alt="{escape(alt)}" src="data:image/png;base64,{data}">'
-        f'<svg viewBox="0 0 1 1" preserveAspectRatio="none">{marks}</svg></div>'
+        f'<svg viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden=true>{marks}</svg></div>'
     )
 
 
@@ -89,17 +90,20 @@ def _mark_tiles(window: Explained, left: float, right: float) -> str:
 def _verdict(verdict: Verdict, name: str) -> str:
     rows = [
         ("origin", f"<b class={verdict.origin}>{verdict.origin}</b>, {_FACTS[verdict.origin]}"),
-        ("calibrated probability of extraction", _number(verdict.p_separated)),
+        (
+            "calibrated probability of extraction",
+            f"{_number(verdict.p_separated)}<small>, for a set half of which is extracted</small>",
+        ),
         ("confidence", _number(verdict.confidence)),
         ("nearest family", escape(verdict.family or "not stated by this model for this stem")),
         ("processing", verdict.processing),
-        ("reasons", escape(", ".join(verdict.reasons) or "none")),
-        ("read", f"{verdict.audio.duration_s:g} s, {verdict.audio.sample_rate_hz} Hz, {escape(verdict.audio.codec)}"),
+        ("reasons", "; ".join(f"{escape(code)}: {escape(REASONS[code])}" for code in verdict.reasons) or "none"),
+        ("read", f"{verdict.audio.duration_s:.1f} s, {verdict.audio.sample_rate_hz} Hz, {escape(verdict.audio.codec)}"),
     ]
     if verdict.sdr_ceiling_db:
         sdr = verdict.sdr_ceiling_db
         rows.insert(3, ("SDR ceiling", f"{sdr.estimate:.1f} dB ({sdr.low:.1f} to {sdr.high:.1f})"))
-    body = "".join(f"<tr><th>{key}</th><td>{value}</td></tr>" for key, value in rows)
+    body = "".join(f"<tr><th scope=row>{key}</th><td>{value}</td></tr>" for key, value in rows)
     return f"<h1>{escape(name)}</h1>\n<table class=facts>{body}</table>"
 
 
@@ -115,7 +119,7 @@ def _overview(explanation: Explanation) -> str:
         height = 60 * s.p_separated
         bars.append(
             f'<rect class=p x="{x:.1f}" y="{60 - height:.1f}" width="{width:.1f}" height="{max(height, 0.5):.1f}">'
-            f"<title>{s.start_s:g} to {s.end_s:g} s: p separated {s.p_separated:.2f}</title></rect>"
+            f"<title>{_span(s.start_s, s.end_s)}: p separated {_number(s.p_separated)}</title></rect>"
         )
     for limit in (verdict.thresholds.separated, verdict.thresholds.studio):
         bars.append(f'<line class=limit x1="0" x2="1000" y1="{60 - 60 * limit:.1f}" y2="{60 - 60 * limit:.1f}"/>')
@@ -127,7 +131,8 @@ def _overview(explanation: Explanation) -> str:
     return (
         "<h2>Spectrogram and timeline</h2>\n"
         f"<figure>{_inline(to_png(paint(explanation.picture_db)), 'spectrogram of the whole file', marks)}"
-        f'<svg viewBox="0 0 1000 60" preserveAspectRatio="none" class=timeline>{"".join(bars)}</svg>'
+        '<svg viewBox="0 0 1000 60" preserveAspectRatio="none" class=timeline role=img '
+        f'aria-label="probability of extraction along the file">{"".join(bars)}</svg>'
         f"<figcaption>0 to 22.05 kHz, {total:.1f} s. Outlined: tiles that moved the verdict. Below: probability of "
         f"extraction of each window, with the two thresholds. {splices}</figcaption></figure>"
     )
@@ -148,12 +153,12 @@ def _window(window: Explained, towards: str) -> str:
         for band in range(bands)
     )
     return (
-        f"<h2>{window.start_s:g} to {window.end_s:g} s</h2>\n<div class=pair>"
-        f"<figure>{drawn}</figure>"
-        f'<figure><svg viewBox="0 0 {spans} {bands}" preserveAspectRatio="none" class=moves>{cells}</svg></figure>'
-        "</div>"
-        f"<p>Left: the tenth of the spectrogram that speaks loudest for <b>{towards}</b>. Right: what silencing each "
-        f"tile alone does (orange speaks for {towards}, blue against it). Silencing the marked tenth {verb} the "
+        f"<h2>{_span(window.start_s, window.end_s)}</h2>\n<div class=pair>"
+        f"<figure>{drawn}<figcaption>Outlined: the tenth of the spectrogram that speaks loudest for <b>{towards}</b>."
+        f'</figcaption></figure><figure><svg viewBox="0 0 {spans} {bands}" preserveAspectRatio="none" class=moves '
+        f'role=img aria-label="what silencing each tile alone does">{cells}</svg><figcaption>What silencing each tile '
+        f"alone does: orange speaks for {towards}, blue against it.</figcaption></figure></div>"
+        f"<p>Silencing the marked tenth {verb} the "
         f"model's uncalibrated log odds by {abs(marks.marked_drop) if sign * marks.marked_drop > 0 else 0:.2f}"
         f", from {marks.logit:.2f} to {marks.logit - marks.marked_drop:.2f}; "
         f"a random tenth moves them by {-marks.random_drop:+.2f}. These are raw outputs of the model for this window "
@@ -168,11 +173,11 @@ def _cues(verdict: Verdict) -> str:
     leans = [_lean(cue) for cue in verdict.evidence or ()]
     return (
         f"<h2>Evidence</h2>\n<p>{leans.count('separated')} cues lean to separated, {leans.count('studio')} to studio, "
-        f"{leans.count('')} to neither.</p>\n"
-        "<table class=cues><tr><th>cue</th><th>value</th><th>among labelled stems</th>"
-        f"<th>what it suggests</th></tr>{rows}</table>"
+        f"{leans.count('')} to neither. Of any stem about one cue in ten lies outside the range of its own kind.</p>\n"
+        "<table class=cues><tr><th scope=col>cue</th><th scope=col>value</th><th scope=col>among labelled stems</th>"
+        f"<th scope=col>what it suggests</th></tr>{rows}</table>"
         "<p>Bars: 5th to 95th percentile over true stems (green) and over separated ones (red) of the corpus; "
-        "the black line is this file.</p>"
+        "the line across them is this file.</p>"
     )
 
 
@@ -207,16 +212,24 @@ def _bars(cue: Cue) -> str:
     if cue.value is not None:
         x = (cue.value - low) * scale
         parts.append(f'<line class=here x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="21"/>')
-    return f'<svg viewBox="-2 0 204 21" class=range>{"".join(parts)}</svg>'
+    return f'<svg viewBox="-2 0 204 21" class=range role=img aria-label="ranges">{"".join(parts)}</svg>'
 
 
 def _footer(verdict: Verdict) -> str:
     limits = verdict.thresholds
     return (
         f"<footer>Model {escape(verdict.model)}; separated from {limits.separated:g}, studio up to {limits.studio:g}; "
-        f"judged at {SAMPLE_RATE_HZ} Hz. A cue is a sign, not a proof: the verdict comes from the model.</footer>"
+        f"judged at {SAMPLE_RATE_HZ} Hz. A cue is a sign, not a proof: the verdict comes from the model, and is "
+        "evidence about a signal, never proof about a person.</footer>"
     )
 
 
 def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}"
+    """A probability, none of which is certain, however near it lies to 0 or 1."""
+    if value is None:
+        return "none"
+    return "over 0.999" if value > 0.999 else "under 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _span(start_s: float, end_s: float) -> str:
+    return f"{start_s:.1f} to {end_s:.1f} s"

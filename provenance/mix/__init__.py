@@ -60,7 +60,8 @@ class StemInMix:
         p_separated: probability that the stem was extracted from this mix, by these signs alone: another measure than
             a verdict's. Null where the signs contradict each other.
         p_reverse: the same with stem and mix in each other's place. Of an extraction it is high, too, for either is
-            made of the other; of takes that hear one another, and of a mix named as the stem, it is not.
+            made of the other; of takes that hear one another, and of a mix named as the stem of a take, it is not. A
+            mix named as the stem of its extraction is told by which of the two rises above the other.
         origin: ``undecided`` unless that probability is sure.
         why: in words.
     """
@@ -125,8 +126,10 @@ def against(mix: Source, stems: Sequence[Source]) -> MixReport:
 
     Raises:
         UnreadableAudio: one of them cannot be read or has less than a second of sound, or the mix is silent there.
-        ValueError: there is no stem.
+        ValueError: there is no stem, or one by itself and no list of them.
     """
+    if isinstance(stems, (str, bytes, os.PathLike)):
+        raise ValueError(f"found one stem by itself, {audio.name_of(stems)}; needed: a list of stems")
     if not stems:
         raise ValueError("found no stem; needed: at least one")
     alignments = [_align(stem, mix) for stem in stems]
@@ -192,7 +195,7 @@ def _conclude(name: str, sums: Sums, reverse: Sums, alignment: Alignment) -> Ste
             name, alignment.found, None, None, None, dict.fromkeys(SIGNS), None, None, "undecided", why
         )  # fmt: skip
     p, p_reverse = probability(signs), probability(reverse.signs())
-    doubt = _doubt(p_reverse) if p >= SURE else None
+    doubt = _doubt(p_reverse, _is_the_larger(signs, reverse.signs())) if p >= SURE else None
     origin: Origin = "undecided" if doubt or 1 - SURE < p < SURE else "separated" if p >= SURE else "studio"
     why = {
         "separated": ("where it is weak it keeps the mix's phase, and " if phase >= LEAST_PHASE else "")
@@ -214,10 +217,22 @@ def _conclude(name: str, sums: Sums, reverse: Sums, alignment: Alignment) -> Ste
     )
 
 
-def _doubt(p_reverse: float) -> str | None:
+def _is_the_larger(signs: dict[str, float | None], reverse: dict[str, float | None]) -> bool:
+    """Whether the stem rises above the mix in more places than the mix above the stem, as only a mix does.
+
+    On the 44 songs of the corpus's paired set 1 of the 115 extractions that were called separated does so, and 110 of
+    the 111 mixes that were, named as stems of their extractions; it is the same after MP3 and after saturation.
+    """
+    own, other = signs["exceeds_mix"], reverse["exceeds_mix"]
+    return own is not None and other is not None and own > other
+
+
+def _doubt(p_reverse: float, is_the_larger: bool) -> str | None:
     """Why a stem that depends on its mix is not called separated all the same; None if nothing speaks against it."""
     if p_reverse < 0.5:
         return "the mix lies in the stem as takes lie in a mix: is the mix named first?"
+    if is_the_larger:
+        return "the stem rises above the mix where a part of it would lie below: is the mix named first?"
     if p_reverse < LEAST_REVERSE:
         return "the mix depends less on the stem than on an extraction, as where microphones hear one another"
     return None

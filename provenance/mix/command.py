@@ -58,7 +58,7 @@ def _print(report: MixReport) -> None:
         table.add_row(
             Text(flat.printable(stem.stem)),
             stem.origin,
-            _number(stem.p_separated, "{:.2f}"),
+            flat.probability(stem.p_separated),
             _number(stem.delay_s, "{:.3f} s"),
             _number(stem.gain_db, "{:.1f} dB"),
             _number(stem.signs["phase_agreement"], "{:.2f}"),

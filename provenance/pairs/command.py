@@ -56,7 +56,7 @@ def _print(found: Pair) -> None:
         table.add_row("dry", Text(flat.printable(names.get(found.dry, found.dry))))
     for side in (found.first, found.second):
         if side.origin is not None:
-            p = "not judged" if side.p_separated is None else f"p_separated {side.p_separated:.2f}"
+            p = "not judged" if side.p_separated is None else f"p_separated {flat.probability(side.p_separated)}"
             table.add_row(Text(flat.printable(side.path)), f"{side.origin}, {p}")
     for text in found.why:
         table.add_row("", text)

@@ -30,7 +30,7 @@ class FaultScorer:
         parts = []
         with audio.open_audio(source) as (info, blocks):
             for block in blocks:
-                tap(block, float(np.abs(block).max()))
+                tap(block, info.counts)
                 parts.append(block)
         samples = np.concatenate(parts)
         p = 0.99 if float(np.abs(samples[:, 0]).max()) > 0.2 else 0.01

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import lru_cache
 
-from provenance.audio import Samples, Source
-from provenance.scorer import Coverage, Scorer
+from provenance.audio import Source
+from provenance.scorer import Coverage, Scorer, Tap
 from provenance.verdict import Verdict
 
 
@@ -23,9 +22,7 @@ class Paired:
         self._scorer = scorer
         self._n = 0
 
-    def score(
-        self, source: Source, coverage: Coverage, max_s: float | None, tap: Callable[[Samples, float], None] | None
-    ) -> Verdict:
+    def score(self, source: Source, coverage: Coverage, max_s: float | None, tap: Tap | None) -> Verdict:
         """Return a verdict; see :meth:`provenance.Scorer.score`."""
         self._n += 1
         if self._n % 2:

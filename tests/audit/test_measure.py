@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from provenance import audio
 from provenance.audit.likeness import MIN_VOTES
 from provenance.audit.measure import MAX_LANDMARKS, Measured, Meter
 from provenance.audit.phases import MIN_SHARED, share_phase
+from provenance.containers import Counts
 from tests import sounds
 from tests.audit import make
 from tests.audit.test_report import _masked
@@ -18,8 +21,18 @@ from tests.audit.test_report import _masked
 def measure(wave: np.ndarray, block: int = 176_400) -> Measured:
     """Return what a meter finds, shown the wave in blocks."""
     meter = Meter()
+    counts = Counts(len(wave), peak=float(np.abs(wave).max()))
     for start in range(0, len(wave), block):
-        meter.see(wave[start : start + block], float(np.abs(wave[start : start + block]).max()))
+        meter.see(wave[start : start + block], counts)
+    return meter.finish()
+
+
+def measure_file(path: Path) -> Measured:
+    """Return what a meter finds in a file, shown it as the scorer shows it."""
+    meter = Meter()
+    with audio.open_audio(path) as (info, blocks):
+        for block in blocks:
+            meter.see(block, info.counts)
     return meter.finish()
 
 
@@ -41,7 +54,29 @@ def test_levels_are_those_of_the_samples() -> None:
     assert found.peak_db == pytest.approx(-6.02, abs=0.02)
     assert found.rms_db == pytest.approx(-9.03, abs=0.02)
     assert measure(np.zeros((44_100, 1), np.float32)).rms_db is None
-    assert measure(np.clip(4 * make.take(1), -1, 1)).clipped > 0 == found.clipped
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a48.wav", "a.mp3"])
+def test_what_decoding_overshoots_is_not_clipped(tmp_path: Path, name: str) -> None:
+    """A take normalised to full scale has no clipped samples, however far its decoder or resampler overshoots it, and
+    the peak that it has in its file."""
+    wave = make.take(1)
+    rate = 48_000 if "48" in name else 44_100
+    found = measure_file(sounds.write(tmp_path / name, wave / np.abs(wave).max(), rate))
+    assert found.peak_db is not None
+    assert found.peak_db > -0.3 if name == "a.mp3" else found.peak_db == pytest.approx(0, abs=0.01)
+    assert found.clipped == 0
+
+
+@pytest.mark.parametrize("rate_hz", [44_100, 48_000])
+def test_clipped_samples_are_counted_in_the_file_itself(tmp_path: Path, rate_hz: int) -> None:
+    """A take that was driven into full scale has its flat tops counted, at whatever rate it is stored."""
+    wave = make.take(1)
+    wave = np.clip(4 * wave / np.abs(wave).max(), -1, 1)
+    found = measure_file(sounds.write(tmp_path / "a.wav", wave, rate_hz))
+    flat = (wave[1:] == wave[:-1]) & (np.abs(wave[1:]) == 1)
+    assert found.clipped == pytest.approx(int(flat.sum()), rel=0.02)
+    assert found.clipped > 1000
 
 
 @pytest.mark.parametrize("block", [1_000, 44_100, 176_400])

@@ -705,6 +705,24 @@ def test_what_is_nearly_certain_is_not_said_to_be_certain(tmp_path: Path) -> Non
     assert db.execute("select what from found").fetchall() == [("p_separated over 0.999",)]
 
 
+def test_clipping_is_held_against_a_file_where_its_verdict_says_so(tmp_path: Path) -> None:
+    """Samples at full scale alone are none; what a verdict says of clipping and of parts is told as it was found."""
+    db = duckdb.connect()
+    rows = {"loud.wav": [], "clipped.wav": ["clipped"], "spliced.wav": ["parts_disagree"]}
+    for path, reasons in rows.items():
+        into = "insert into judged" if path != "loud.wav" else "create table judged as"
+        db.execute(f"""{into} select '{path}' as path, null as claimed_origin, 'undecided' as origin,
+            0.5 as p_separated, 5.0 as duration_s, null as sdr_db, {reasons}::varchar[] as reasons,
+            null as claimed_processing, 'undecided' as processing, null::double as p_wet, null::double as p_hybrid,
+            null::double as p_dry, 826 as clipped, 'ok' as status, 'ok' as verdict_status, null as error_found""")
+    db.execute("create view stems as select * from judged")
+    findings.begin(db, None)
+    assert db.execute("select path, kind, what from found order by path").fetchall() == [
+        ("clipped.wav", "clipped", "826 samples flat at full scale"),
+        ("spliced.wav", "parts_disagree", "2 sounding windows in a row on either side of the lines"),
+    ]
+
+
 def test_what_was_read_and_not_judged_is_called_nothing(tmp_path: Path) -> None:
     """A silent file is none of those found undecided: each row of the claims has it as not judged."""
     (tmp_path / "in").mkdir()

@@ -26,6 +26,8 @@ def render() -> str:
             definition["properties"][key]["description"] = words
     whole = {"$schema": ID, "title": "Verdict"} | schema | {"$defs": definitions}
     whole["properties"]["schema_version"]["const"] = verdict.SCHEMA_VERSION
+    codes = "; ".join(f"{code}: {said}" for code, said in verdict.REASONS.items())
+    whole["properties"]["reasons"]["description"] += f" {codes}."
     return json.dumps(whole, indent=2) + "\n"
 
 

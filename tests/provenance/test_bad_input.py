@@ -254,6 +254,12 @@ class Broken(io.RawIOBase):
 OBJECTS: dict[str, tuple[Callable[[], object], str]] = {
     "no bytes": (lambda: b"", "empty_file"),
     "none": (lambda: None, "not_seekable"),
+    "an array without its rate": (lambda: np.zeros((44_100, 2)), "not_seekable"),
+    "an empty name": (lambda: "", "not_found"),
+    "the rate first": (lambda: (44_100, np.zeros((44_100, 2))), "bad_samples"),
+    "a rate in kilohertz": (lambda: (np.zeros(44_100), 44.1), "bad_rate"),
+    "a rate with a part of a hertz": (lambda: (np.zeros(44_100), 44_100.9), "bad_rate"),
+    "masked samples": (lambda: (np.ma.masked_less(np.linspace(-0.5, 0.5, 90_000), 0), 44_100), "bad_samples"),
     "a number": (lambda: 7, "not_seekable"),
     "a text stream": (lambda: io.StringIO("words"), "not_binary"),
     "a broken stream": (lambda: Broken(), "not_seekable"),
@@ -283,6 +289,17 @@ def test_objects_that_are_no_audio_are_refused(name: str, scorer: provenance.Sco
     with pytest.raises(UnreadableAudio) as caught:
         scorer.score(make())  # type: ignore[arg-type]
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [((44_100, np.zeros((44_100, 2))), "the rate first"), (np.zeros((9, 2)), "an object of type ndarray"),
+     ((np.zeros(44_100), 44.1), "a sample rate of 44.1 Hz"), ("", "an empty name")],
+)  # fmt: skip
+def test_common_slips_are_told_in_their_own_words(source: object, said: str, scorer: provenance.Scorer) -> None:
+    """What SciPy returns, an array alone, kilohertz and a shell's empty variable are called what they are."""
+    with pytest.raises(UnreadableAudio, match=said):
+        scorer.score(source)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("fmt", ["WAV", "FLAC", "OGG", "MP3", "AIFF"])

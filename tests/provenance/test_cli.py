@@ -15,11 +15,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from rich.console import Console
 from typer.testing import CliRunner
 
 import provenance
-from provenance import flat
+from provenance import flat, table
 from provenance.cli import app
+from provenance.errors import UnreadableAudio
 from tests import sounds, tiny
 
 ENV = os.environ | {"COLUMNS": "160", "PYTHONPATH": str(Path(provenance.__file__).parent.parent)}
@@ -87,6 +89,9 @@ def test_an_error_outweighs_a_finding(model: dict[str, Path], folder: Path) -> N
 WRONG = (
     "score",
     "score a.wav --fail-on fake",
+    "score a.wav --fail-on ,",
+    "score a.wav --fail-on=",
+    "against a.wav b.wav --fail-on=",
     "score a.wav --format xml",
     "score a.wav --windows some",
     "score a.wav --model no-such-model",
@@ -109,6 +114,55 @@ def test_a_wrong_finding_lists_the_right_ones() -> None:
     """The message of --fail-on says what was found and what is needed."""
     done = run("score", "a.wav", "--fail-on", "fake,separated")
     assert re.search(r"found fake; needed:\s+separated", re.sub(r"[│\s]+", " ", done.stderr))
+
+
+def test_no_table_shows_a_probability_as_certain(scorer: provenance.Scorer) -> None:
+    """What rounds to 1 or 0 is over 0.99 or under 0.01; several errors are counted as such."""
+    found = scorer.score((sounds.music(2.0), 44_100))
+    rows = [table.Row(name, dataclasses.replace(found, p_separated=p, confidence=max(p, 1 - p)), None)
+            for name, p in (("a.wav", 0.9997), ("b.wav", 0.0003), ("c.wav", 0.94))]  # fmt: skip
+    rows += [table.Row(name, None, UnreadableAudio(name, "broken", "a hole", "a whole file")) for name in "de"]
+    console = Console(file=io.StringIO(), width=160)
+    table.show(rows, console)
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue()
+    assert re.findall(r"^\w\.wav +\w+ +(\S+) +(\S+)", printed, re.M) == [
+        (">0.99", ">0.99"), (">0.99", "<0.01"), ("0.94", "0.94")
+    ]  # fmt: skip
+    assert "2 errors" in printed
+
+
+def test_an_empty_finding_is_no_gate_that_lets_all_pass() -> None:
+    """``--fail-on "$UNSET"`` is refused by name: it would find nothing, whatever is scored."""
+    done = run("score", "a.wav", "--fail-on", "")
+    assert "found nothing; needed: separated" in re.sub(r"[│\s]+", " ", done.stderr)
+
+
+@pytest.mark.parametrize("output", ["table", "csv", "json", "jsonl"])
+@pytest.mark.parametrize("coding", ["ascii", "cp1252"])
+def test_a_name_that_the_output_has_no_letters_for_is_written_out(
+    model: dict[str, Path], tmp_path: Path, output: str, coding: str
+) -> None:
+    """Output redirected on Windows, say, is in a coding of its own: no traceback, and no exit code of a finding."""
+    sounds.write(tmp_path / "\u6b4c\u0142.wav", sounds.music(2.0))
+    done = subprocess.run(
+        [*COMMAND, "score", str(tmp_path), "--format", output, "--model", str(model["studio"])],
+        env=ENV | {"PYTHONIOENCODING": coding}, capture_output=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\\u6b4c\\u0142.wav" in done.stdout
+
+
+@pytest.mark.parametrize("output", ["jsonl", "csv"])
+def test_a_dash_is_what_comes_in_on_stdin(model: dict[str, Path], folder: Path, output: str) -> None:
+    """``-`` has the verdict of the same bytes in a file, by whatever pipe they come; none is an error of its own."""
+    command = [*COMMAND, "score", "-", "--format", output, "--model", str(model["studio"])]
+    data = (folder / "a.wav").read_bytes()
+    done = subprocess.run(command, input=data, env=ENV, capture_output=True, check=True, timeout=120)
+    by_name = spawn("score", folder / "a.wav", "--format", output, "--model", model["studio"])
+    assert done.stdout.decode().replace("-", str(folder / "a.wav"), 1).split() == by_name.stdout.split()
+    done = subprocess.run(command, input=b"", env=ENV, capture_output=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (2, b"-: no bytes at all; needed: an audio file\n")
 
 
 def test_folders_are_walked_in_order_and_only_for_audio(model: dict[str, Path], folder: Path) -> None:

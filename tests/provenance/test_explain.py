@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -13,15 +15,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
 import provenance
 from provenance import flat, frontend
 from provenance.audio import SAMPLE_RATE_HZ, Samples
+from provenance.cli import app
 from provenance.explain import explain, page
 from provenance.explain.picture import outline, paint, to_png
 from provenance.explain.tiles import N_BANDS, Tiles, mark
+from provenance.verdict import REASONS
 
 N = 4 * SAMPLE_RATE_HZ
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 COMMAND = (sys.executable, "-c", "from provenance.cli import main; main()")
 
 
@@ -130,7 +136,7 @@ def test_the_page_shows_everything_and_needs_no_network(scorer: provenance.Score
     assert "a random tenth moves them" in text
     assert "model's uncalibrated log odds by" in text
     assert "before calibration: no probability follows from them" in text
-    assert "<th>calibrated probability of extraction</th>" in text
+    assert "<th scope=row>calibrated probability of extraction</th>" in text
     assert text.count("<title>", text.index("timeline")) >= len(found.verdict.segments)
     assert not re.search(r'(src|href)="(?!data:)|url\(|@import|<script', text)
     assert found.verdict.model in text
@@ -196,6 +202,48 @@ def test_marks_of_an_undecided_file_are_said_to_speak_for_a_side(scorer: provena
     assert f"orange speaks for {found.towards}, blue against it" in page.render(found, "a.wav")
 
 
+def test_times_are_read_as_a_person_says_them(scorer: provenance.Scorer) -> None:
+    """A last window that begins between two samples is headed by tenths of a second."""
+    text = page.render(explain(scorer, (noise(19 * SAMPLE_RATE_HZ // 2 - 7), SAMPLE_RATE_HZ), 3), "a.wav")
+    assert "<h2>5.5 to 9.5 s</h2>" in text
+    times = re.findall(r">([^\s<>]+) to (\S+) s[:<]", text)
+    assert len(times) == 6
+    assert all(re.fullmatch(r"\d+\.\d", time) for span in times for time in span)
+
+
+def test_no_probability_is_shown_as_certain(scorer: provenance.Scorer) -> None:
+    """What is rounded to 1 in the record is over 0.999 on the page; every reason is told in words."""
+    found = explain(scorer, (noise(), SAMPLE_RATE_HZ), 0)
+    sure = dataclasses.replace(found.verdict, p_separated=1.0, confidence=1.0, reasons=("parts_disagree", "clipped"))
+    text = page.render(dataclasses.replace(found, verdict=sure), "a.wav")
+    assert "<td>over 0.999<small>, for a set half of which is extracted</small>" in text
+    assert "1.000" not in text
+    for code in sure.reasons:
+        assert f"{code}: {REASONS[code]}" in text
+    assert "never proof about a person" in text
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_the_page_is_read_on_a_phone_and_in_the_dark(scorer: provenance.Scorer, tmp_path: Path) -> None:
+    """In a browser without network nothing scrolls sideways at 375 px, and a dark scheme has a dark ground."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    found = explain(scorer, (noise(9 * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ), 2)
+    (tmp_path / "why.html").write_text(page.render(found, "a_long_name_without_any_break" * 4 + ".wav"), "utf-8")
+    ground = "Number(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0])"
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        context = browser.new_context(offline=True, viewport={"width": 375, "height": 800}, color_scheme="light")
+        view = context.new_page()
+        view.goto((tmp_path / "why.html").as_uri())
+        for width in (320, 375, 768, 1280):
+            view.set_viewport_size({"width": width, "height": 800})
+            assert view.evaluate("document.documentElement.scrollWidth") <= width
+        assert view.evaluate(ground) > 200
+        view.emulate_media(color_scheme="dark")
+        assert view.evaluate(ground) < 60
+        browser.close()
+
+
 @pytest.mark.parametrize("options", [["--out", "stem.wav"], ["--out", "a.html", "--picture", "a.html"],
                                      ["--out", "a.html", "--picture", "./stem.wav"]])  # fmt: skip
 def test_nothing_is_written_over_the_audio(tmp_path: Path, tiny_model: Path, options: list[str]) -> None:
@@ -236,6 +284,18 @@ def test_the_command_writes_page_and_picture(tmp_path: Path, tiny_model: Path, r
     assert (run.returncode, run.stdout.strip()) == (0, str(out)), run.stderr
     assert "stem.wav" in out.read_text(encoding="utf-8")
     assert png.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("place", ["nowhere/why.html", "folder"])
+def test_what_cannot_be_written_is_told_before_the_work(tmp_path: Path, place: str) -> None:
+    """A page that has no place to go is refused before the audio is read, or even a model."""
+    (tmp_path / "folder").mkdir()
+    done = CliRunner().invoke(
+        app, ["explain", str(tmp_path / "missing.wav"), "--out", str(tmp_path / place), "--model", "no such model"]
+    )
+    assert done.exit_code == 2
+    assert "cannot be written" in done.stderr
+    assert place in done.stderr
 
 
 @pytest.mark.parametrize(("name", "said"), [("missing.wav", "no such file"), ("text.wav", "no audio")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -38,6 +39,19 @@ def test_serving_loads_nothing_heavy(code: str, root: Path) -> None:
     loaded = json.loads(in_a_fresh_process(f"{code}\n{show}", root))
     assert not set(FORBIDDEN) & set(loaded)
     assert "provenance" in loaded
+
+
+def test_a_type_checker_tells_a_misspelt_name(root: Path, tmp_path: Path) -> None:
+    """``provenance.scoer`` is an error of mypy's; ``provenance.audit``, which comes when it is asked for, is none."""
+    pytest.importorskip("mypy")
+    (tmp_path / "user.py").write_text("import provenance\nprovenance.audit\nprovenance.scoer\n")
+    options = ("--config-file=", "--follow-imports=silent", "--cache-dir", str(tmp_path / "cache"))
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *options, "user.py"], cwd=tmp_path, env=os.environ | {"MYPYPATH": str(root)},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert re.findall(r"^user.py:(\d+): error", done.stdout, re.M) == ["3"], done.stdout + done.stderr
+    assert 'maybe "score"' in done.stdout
 
 
 def test_nothing_happens_at_import(root: Path) -> None:

@@ -142,12 +142,27 @@ def test_a_mix_that_is_named_as_the_stem_accuses_nobody() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reverse", "said"), [(0.99, None), (0.9, "microphones hear one another"), (0.3, "is the mix named first")]
-)
-def test_a_stem_is_accused_only_if_the_mix_depends_on_it_too(reverse: float, said: str | None) -> None:
+    ("reverse", "is_the_larger", "said"),
+    [(0.99, False, None), (0.9, False, "microphones hear one another"), (0.3, False, "is the mix named first"),
+     (0.99, True, "is the mix named first")],
+)  # fmt: skip
+def test_a_stem_is_accused_only_if_the_mix_depends_on_it_too(
+    reverse: float, is_the_larger: bool, said: str | None
+) -> None:
     """What speaks against an extraction is said, and then there is neither a probability nor a verdict."""
-    found = _doubt(reverse)
+    found = _doubt(reverse, is_the_larger)
     assert found is None if said is None else said in (found or "")
+
+
+def test_a_mix_named_as_the_stem_of_its_extraction_is_not_accused() -> None:
+    """Of an extraction and its mix either depends on the other; which is the mix is told by which rises higher."""
+    for pulled in PULLED:
+        swapped = against((pulled, RATE), [(MIX, RATE)]).stems[0]
+        assert swapped.p_reverse is not None
+        assert swapped.p_reverse >= LEAST_REVERSE
+        assert (swapped.origin, swapped.p_separated) == ("undecided", None)
+        assert swapped.why.endswith("is the mix named first?")
+        assert against((MIX, RATE), [(pulled, RATE)]).stems[0].origin == "separated"
 
 
 @pytest.mark.corpus
@@ -167,7 +182,7 @@ def test_true_stems_that_hear_the_others_are_not_accused(corpus: Path) -> None:
         heard = [stem + 0.1 * np.roll(mix - stem, 300, axis=0) for stem in true]
         stems = against((mix, RATE), [(stem, RATE) for stem in [*heard, *pulled]]).stems
         accused += sum(stem.origin == "separated" for stem in stems[: len(true)])
-        swapped = [against((stem, RATE), [(mix, RATE)]).stems[0] for stem in true]
+        swapped = [against((stem, RATE), [(mix, RATE)]).stems[0] for stem in [*true, *pulled]]
         accused += sum(stem.origin == "separated" for stem in swapped)
         caught += sum(stem.origin == "separated" for stem in stems[len(true) :])
         extractions += len(pulled)
@@ -240,6 +255,13 @@ def test_a_ridden_fader_accuses_nobody() -> None:
     known = {"phase_agreement": 0.26, "shared_overlap": 0.07, "exceeds_mix": 0.51, "pause_coherence": None}
     assert probability(known) < SURE
     assert probability(known) == probability({**known, "exceeds_mix": 1.0})
+
+
+@pytest.mark.parametrize("stem", ["vocals.wav", Path("vocals.wav")])
+def test_a_stem_by_itself_is_no_list_of_them(stem: str | Path) -> None:
+    """A name in the place of a list is refused as that, and not read letter by letter."""
+    with pytest.raises(ValueError, match=r"found one stem by itself, vocals\.wav; needed: a list"):
+        against((MIX, RATE), stem)  # type: ignore[arg-type]
 
 
 def test_nothing_to_compare_is_refused() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import multiprocessing
+import pickle
+import shutil
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ import soxr
 
 import provenance
 from provenance import audio
-from provenance.errors import UnreadableAudio
+from provenance.errors import ModelError, UnreadableAudio
 from tests import sounds, tiny
 
 EXAMPLES = ("dry_voice", "wet_voice", "separated_voice", "mix")
@@ -46,6 +49,25 @@ def test_gain_polarity_and_channel_order_keep_the_verdict(
     one, two = shipped.score((wave, 44_100)), shipped.score((VARIANTS[variant](wave), 44_100))
     assert (one.status, one.origin, one.processing) == (two.status, two.origin, two.processing)
     assert one.p_separated == pytest.approx(two.p_separated, abs=0.02)
+
+
+def test_a_scorer_crosses_from_one_process_to_another(scorer: provenance.Scorer, root: Path) -> None:
+    """A pool of processes takes a scorer's method, and gives the verdict that the scorer gives here."""
+    file = root / "examples" / "mix.flac"
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(scorer.score, file).result() == scorer.score(file)
+    held = pickle.dumps(scorer.score)
+    assert pickle.loads(held).__self__ is pickle.loads(held).__self__  # loaded once, however many files are sent
+    assert repr(scorer) == f"<Scorer {scorer.bundle.reference}>"
+
+
+def test_a_scorer_does_not_come_back_as_another(tiny_model: Path, tmp_path: Path) -> None:
+    """Where another model took the place of the one that a scorer was made with, it is refused by name."""
+    held = pickle.dumps(provenance.Scorer(shutil.copytree(tiny_model, tmp_path / "model")))
+    shutil.rmtree(tmp_path / "model")
+    tiny.write(tmp_path / "model", seed=1)
+    with pytest.raises(ModelError, match=r"model: found model tiny@\w+; needed: tiny@"):
+        pickle.loads(held)
 
 
 @pytest.mark.corpus

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from typing import get_args
 
 import jsonschema
 import pytest
 
 import provenance
-from provenance.verdict import SCHEMA_VERSION
+from provenance import flat
+from provenance.verdict import REASONS, SCHEMA_VERSION, Reason, Refusal, Status
 from tests import sounds
 
 SOURCES: dict[str, Callable[[], tuple[sounds.Wave, int]]] = {
@@ -59,7 +61,7 @@ def test_a_verdict_of_the_shipped_model_is_valid(
 @pytest.mark.parametrize(
     ("key", "value"),
     [("origin", "recorded"), ("p_separated", "0.5"), ("segments", None), ("status", "fine"), ("audio", {}),
-     ("schema_version", "0")],
+     ("schema_version", "0"), ("reasons", ["no_such_code"])],
 )  # fmt: skip
 def test_the_schema_refuses_what_is_no_verdict(
     key: str, value: object, scorer: provenance.Scorer, validator: jsonschema.Draft202012Validator
@@ -79,6 +81,26 @@ def test_every_field_is_described() -> None:
     for definition in (schema, *schema["$defs"].values()):
         for name, field in definition["properties"].items():
             assert field.get("description"), name
+
+
+def test_every_reason_is_told_in_words() -> None:
+    """The schema lists every code that a verdict can give as a reason, and says what each means."""
+    reasons = json.loads(provenance.json_schema())["properties"]["reasons"]
+    assert set(reasons["items"]["enum"]) == set(REASONS) == set(get_args(Reason))
+    for code, said in REASONS.items():
+        assert f"{code}: {said}" in reasons["description"]
+    assert set(get_args(Status)) == {"ok", *get_args(Refusal)}
+
+
+def test_the_record_says_what_it_holds() -> None:
+    """Confidence is of the likelier side, a strength of 0 was not taught, uses go by origin and processing alone."""
+    schema = json.loads(provenance.json_schema())
+    said = {name: field["description"] for name, field in schema["properties"].items()}
+    assert "also where that is not stated" in said["confidence"]
+    assert "likelier side" in flat.WORDS["confidence"]
+    assert "mildest that was taught" not in said["effect_strengths"]
+    assert "overlap the one before" in said["segments"]
+    assert "by origin and processing alone" in schema["$defs"]["UseFit"]["description"]
 
 
 def test_verdicts_are_frozen_and_compare(scorer: provenance.Scorer) -> None:
