@@ -25,6 +25,8 @@ _COLUMNS = (
     "separated called studio",
 )  # fmt: skip
 
+UNNAMED = "unnamed"
+"""Stands for the repository of clips that name none."""
 POINTS = ("first", "second", "last")
 """Of the weight of ``cycles``."""
 
@@ -36,7 +38,7 @@ def sources(clips: Sequence[Clip]) -> list[dict[str, Any]]:
         clips: the catalogue.
     """
     counts: Counter[tuple[str, str, str, str]] = Counter(
-        (c.repo or "unnamed", c.commit, c.licence or "not stated", c.origin) for c in clips
+        (c.repo or UNNAMED, c.commit, c.licence or "not stated", c.origin) for c in clips
     )
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for (repo, commit, licence, origin), n in sorted(counts.items()):

@@ -33,7 +33,7 @@ from provenance.evidence.cycles import Pool
 from training import calibrate, catalogue, export, publish, splits
 from training.card import POINTS
 from training.options import N_WORKERS, Flags, Manifests, Workers
-from training.research.clips import about, sounding
+from training.research.clips import NO_CLIP, about, sounding
 
 QUANTILES = (0.99, 0.998, 1.0)
 """Of true stems: at the first nothing is added yet, at each of the others what the evidence beyond it allows."""
@@ -85,6 +85,9 @@ def measure(clips: Sequence[catalogue.Clip], workers: int = N_WORKERS, cache: Pa
         clips: of the catalogue; near-oracles are passed over.
         workers: processes.
         cache: JSON file of what was measured before, which is not measured again unless the cue has changed.
+
+    Raises:
+        ValueError: no clip sounds.
     """
     clips = [clip for clip in clips if not clip.oracle]
     known = _known(cache)
@@ -101,6 +104,8 @@ def measure(clips: Sequence[catalogue.Clip], workers: int = N_WORKERS, cache: Pa
             os.replace(part, cache)
     unit_fold, _ = splits.folds(clips)
     rows = [about(clip, unit_fold) | {"cycles": known[clip.name]} for clip in clips if known[clip.name] is not None]
+    if not rows:
+        raise ValueError(NO_CLIP)
     return pd.DataFrame(rows)
 
 

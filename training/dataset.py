@@ -37,6 +37,8 @@ ONSETS = ".onsets.npy"
 RECIPE = 8
 """Raise it when rows would come out otherwise: cached files carry it in their name."""
 MAX_READ_S = 60.0
+_LABELS = ("origin", "family", "separator_kind", "sdr_db", "processing", "oracle")
+"""What rows of a clip as it is have of the catalogue."""
 
 
 @dataclass
@@ -118,7 +120,7 @@ class Job(NamedTuple):
 def missing(
     clips: Sequence[Clip], unit_fold: dict[str, int], recipe: Recipe, cache: Path, rooms: Sequence[Path] = ()
 ) -> list[Job]:
-    """Return what is not in the cache, slow and fast clips mixed.
+    """Return what is not in the cache, slow and fast clips mixed; rows of a clip with other labels are removed from it.
 
     Args:
         clips, unit_fold, recipe, cache, rooms: as for :func:`build`.
@@ -128,10 +130,33 @@ def missing(
     names = [str(room) for room in rooms]
     jobs = []
     for clip in clips:
-        parts = [part for part in parts_of(clip, recipe) if not file_of(clip, part, recipe, cache).exists()]
+        files = {part: file_of(clip, part, recipe, cache) for part in parts_of(clip, recipe)}
+        if "clean" in files and has_other_labels(clip, files["clean"]):
+            for file in reversed(files.values()):  # that of the clip as it is, which tells, goes last
+                file.unlink(missing_ok=True)
+        parts = [part for part, file in files.items() if not file.exists()]
         if parts:
             jobs.append(Job(clip, parts, pools[unit_fold[unit_of(clip)]], recipe, cache, names))
     return sorted(jobs, key=lambda job: hashlib.sha256(job.clip.name.encode()).digest())
+
+
+def has_other_labels(clip: Clip, file: Path) -> bool:
+    """Whether finished rows of a clip as it is say something else of it than the catalogue does now.
+
+    A label that was put right, or a rule of :mod:`training.families`, counts from the next run on: a family by its old
+    name would be learnt from by the very models that are to judge it.
+
+    Args:
+        clip: of the catalogue.
+        file: of its rows of the part ``clean``; one that is not there says nothing.
+    """
+    if not file.exists():
+        return False
+    with np.load(file, allow_pickle=False) as data:
+        rows = columns_of(data)
+    family = (clip.family.name, clip.family.kind) if clip.family else ("", "")
+    now = json.dumps([clip.origin, *family, clip.sdr_db, clip.wetness, clip.oracle])  # NaN equals itself as text
+    return any(json.dumps([row[name] for name in _LABELS]) != now for row in rows[:1])
 
 
 def parts_of(clip: Clip, recipe: Recipe) -> list[str]:

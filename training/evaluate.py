@@ -25,6 +25,8 @@ from training.dataset import Table
 from training.examples import DEGRADED
 from training.heads import Outputs, beyond_doubt, guarded
 from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Unjudged, Work, Workers
+from training.separators.errors import SeparatorError
+from training.splits import joined_units, unit_of
 
 Mask = npt.NDArray[np.bool_]
 N_RESAMPLES = 500
@@ -54,10 +56,12 @@ def describe_rows(
         meta: columns of the rows.
         clips, manifests, family_fold: as for :func:`describe`.
     """
+    joined = joined_units(clips)
     known = pd.DataFrame(
         [
             {
                 "clip": c.name,
+                "unit": joined[unit_of(c)],
                 "stem": c.stem,
                 "set": c.set_name,
                 "repo": c.repo,
@@ -172,7 +176,7 @@ def files(meta: pd.DataFrame, held: Outputs, rows: Mask) -> pd.DataFrame:
         data[column] = held[name][rows] if name in held else np.nan
     data["raised"] = held["raised"][rows] if "raised" in held else 0.0
     firsts = ("origin", "stem", "set", "repo", "song", "family", "family_fold", "fold", "manifest", "sdr_db", "codec",
-              "separator", "wetness", "n_frames")  # fmt: skip
+              "separator", "wetness", "n_frames", *(["unit"] if "unit" in data else []))  # fmt: skip
     pooled = data.groupby("clip", sort=True).agg(
         logit=("logit", "mean"),
         raised=("raised", "mean"),
@@ -355,14 +359,23 @@ def figures(scored: pd.DataFrame) -> dict[str, Any]:
 def interval(scored: pd.DataFrame, statistic: Callable[[pd.DataFrame], float | None], seed: int) -> list[float] | None:
     """Return a 95 % bootstrap interval that resamples whole units (songs of paired sets, else repositories).
 
+    Units that share a song are resampled as one, and a clip that names no repository with its song: as they are held
+    out (:func:`training.splits.joined_units`).
+
     Args:
-        scored: files.
+        scored: files, with a column ``unit``.
         statistic: of such a table.
         seed: of the resampling.
+
+    Returns:
+        Both ends; None where there is one unit alone, which resampling cannot move, or no statistic.
+
+    Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap, 1993 (percentile interval, clusters).
     """
     rng = np.random.default_rng(seed)
-    unit = np.where(scored["set"] == "pairs", "song:" + scored["song"], "repo:" + scored["repo"])
-    groups = [np.flatnonzero(unit == name) for name in np.unique(unit)]
+    groups = list(scored.reset_index(drop=True).groupby("unit").indices.values())
+    if len(groups) < 2:
+        return None
     values = []
     for _ in range(N_RESAMPLES):
         rows = np.concatenate([groups[k] for k in rng.integers(0, len(groups), len(groups))])
@@ -385,17 +398,30 @@ def main(
     workers: Workers = N_WORKERS,
 ) -> None:
     """Run the whole protocol: what was fitted before is taken from the work folder."""
-    from training import catalogue, config, cycles, fit, report
+    from training import card, catalogue, checks, config, cycles, fit, report, splits
 
-    settings = config.load(config_file, demucs_repo, networks, scripts)
-    clips, _ = catalogue.load(manifest, flags)
-    table, _ = fit.gather(clips, manifest, settings, work, workers, unjudged)
+    try:
+        settings = config.load(config_file, demucs_repo, networks, scripts)
+        for line in config.left_out(config_file, settings):
+            typer.echo(line, err=True)
+        clips, left_out = catalogue.load(manifest, flags)
+        for line in checks.notes(clips, left_out, flags):
+            typer.echo(line, err=True)
+        dealt = splits.deal(manifest, settings.n_folds, settings.seed)
+        checks.of_folds(clips, dealt, settings.n_folds, settings.recipe.n_surrogates > 0)
+        table, _ = fit.gather(clips, manifest, settings, work, workers, unjudged)
+    except (catalogue.CatalogueError, SeparatorError, OSError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    for failure in table.failures:
+        typer.echo(f"left out: {failure}", err=True)
     fit.fit_missing(table, settings, work / "heads", workers)
-    held, _, _ = fit.judge_folds(table, settings, work / "heads")
-    clock = cycles.measure(clips, workers, work / "cycles.json")
-    held["raised"] = cycles.raised(table.meta, without_struck(clock, table.meta))
-    report.write(out, report.report(table, held, settings), table.meta, held, settings)
-    typer.echo(f"written to {out}", err=True)
+    held, fusion, _ = fit.judge_folds(table, settings, work / "heads")
+    clock = without_struck(cycles.measure(clips, workers, work / "cycles.json"), table.meta)
+    held["raised"] = cycles.raised(table.meta, clock)
+    figures = fit.figures_of(table, held, fusion, clock, settings)
+    report.write(out, figures, table.meta, held, settings)
+    typer.echo(f"written to {out}; {card.summary(figures)}", err=True)
 
 
 if __name__ == "__main__":

@@ -21,11 +21,11 @@ class Family:
 
 
 _RULES: tuple[tuple[str, str, str], ...] = (
-    (r"htdemucs|hdemucs|hybrid.demucs|mdx_extra|freemusicdemixer", "demucs", "hybrid"),
+    (r"htdemucs|hdemucs|hybrid.demucs|demucs[- ]mdx|mdx[-_]extra|mdx[-_]q$|freemusicdemixer", "demucs", "hybrid"),
     (r"demucs", "demucs", "waveform"),
     (r"spleeter", "spleeter", "spectrogram_mask"),
     (
-        r"open-?unmix|^umx|blstm-uhlich|mmdense|d3net|sisec18-uhl|blend-takahashi",
+        r"open-?unmix|^(x-?)?umx|blstm-uhlich|mmdense|d3net|sisec18-uhl|blend-takahashi",
         "open-unmix",
         "spectrogram_mask",
     ),  # one group
@@ -38,14 +38,14 @@ _RULES: tuple[tuple[str, str, str], ...] = (
         "complex_mask",
     ),
     (r"scnet", "scnet", "complex_mask"),
-    (r"^uvr[- ]vr", "vr", "spectrogram_mask"),
+    (r"^uvr[- ]vr|^\d+_\d?hp\w*-|^uvr-de-?(noise|echo|reverb)", "vr", "spectrogram_mask"),
     (r"diffusion-sep|unet.*consistency|basis-ncsn", "diffusion", "waveform"),
     (r"satb-unet", "satb-unet", "spectrogram_mask"),
     (r"^msi\b", "msi", "spectrogram_mask"),
     (r"deepconvsep", "deepconvsep", "spectrogram_mask"),
     (r"tfc-?tdf|mdx-?net|^mdx$|mdx23c|kim-vocal|kuielab", "tfc-tdf", "complex_mask"),
     (r"drnn", "drnn", "spectrogram_mask"),
-    (r"roformer|bsrnn|band-?split", "band-split", "transformer"),
+    (r"roformer|bs-?rnn|band-?split|mel-?band", "band-split", "transformer"),
     (r"tiger|tfgnet|unmixx", "tiger", "transformer"),
     (r"grais", "grais-dnn", "spectrogram_mask"),
     (r"^rnn-svs", "rnn-svs", "spectrogram_mask"),
@@ -84,15 +84,27 @@ _ORACLE = re.compile(r"ideal-binary|instglow|msdm|mge-ldm|msg-ld|rl_singing|resy
 def family_of(separator: str) -> Family:
     """Return the family of a separator by its name; one nobody listed is a family of its own.
 
+    An underscore reads as a hyphen, for files are named with either.
+
     >>> family_of("htdemucs_ft")
     Family(name='demucs', kind='hybrid')
     >>> family_of("somebody's").kind
     'unknown'
     """
-    for pattern, name, kind in _RULES:
-        if re.search(pattern, separator.lower()):
-            return Family(name, kind)
+    for spelling in (separator.lower(), separator.lower().replace("_", "-")):
+        for pattern, name, kind in _RULES:
+            if re.search(pattern, spelling):
+                return Family(name, kind)
     return Family(separator.lower() or "unknown", "unknown")
+
+
+def is_listed(family: Family) -> bool:
+    """Whether a family is one of those whose separators are known by their names.
+
+    Args:
+        family: of a separator.
+    """
+    return family.name in {name for _, name, _ in _RULES}
 
 
 def is_near_oracle(separator: str, note: str) -> bool:

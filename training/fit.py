@@ -30,6 +30,7 @@ from training import calibrate as fitting
 from training import (
     card,
     catalogue,
+    checks,
     config,
     cycles,
     dataset,
@@ -120,7 +121,10 @@ def main(
         for line in config.left_out(config_file, settings):
             typer.echo(line, err=True)
         clips, left_out = catalogue.load(manifest, flags)
-        typer.echo(f"{len(clips)} clips; {len(left_out)} rows left out", err=True)
+        for line in checks.notes(clips, left_out, flags):
+            typer.echo(line, err=True)
+        dealt = splits.deal(manifest, settings.n_folds, settings.seed)
+        checks.of_folds(clips, dealt, settings.n_folds, settings.recipe.n_surrogates > 0)
         table, _ = gather(clips, manifest, settings, work, workers, unjudged)
         if nets_folder is not None:
             adopt(nets_folder, table, manifest, settings, work / "heads")
@@ -138,9 +142,7 @@ def main(
     held, fusion, line = judge_folds(table, settings, work / "heads")
     clock = evaluate.without_struck(cycles.measure(clips, workers, work / "cycles.json"), table.meta)
     held["raised"] = cycles.raised(table.meta, clock)
-    figures = report.report(table, held, settings) | {"cycles": cycles.judge(clock) | {"in_tables": True}}
-    if figures["reworked"]:
-        figures["reworked"]["allowance"] = round(fusion.allowance, 4)
+    figures = figures_of(table, held, fusion, clock, settings)
     trained = load(table, settings, None, work / "heads")
     if isinstance(trained.trees.sdr, Fitted):
         on_line = trained.trees.sdr.on_line(line.slope, line.intercept)
@@ -152,6 +154,24 @@ def main(
         trained, fusion, record = dataclasses.replace(trained, net=other.net), other.fused(fusion), other.record
     publish.write(out, table, held, fusion, trained, figures, settings, clips, record, weight)
     typer.echo(card.summary(figures), err=True)
+
+
+def figures_of(
+    table: dataset.Table, held: Outputs, fusion: heads.Fusion, clock: pd.DataFrame, settings: config.Config
+) -> dict[str, Any]:
+    """Return all figures, as a model's evaluation has them.
+
+    Args:
+        table: all rows, described.
+        held: fused outputs of the folds' models, with what the cue ``cycles`` adds.
+        fusion: how they were fused.
+        clock: that cue of each clip, as :func:`training.cycles.measure` returns it.
+        settings: bounds of the thresholds.
+    """
+    figures = report.report(table, held, settings) | {"cycles": cycles.judge(clock) | {"in_tables": True}}
+    if figures["reworked"]:
+        figures["reworked"]["allowance"] = round(fusion.allowance, 4)
+    return figures
 
 
 def gather(
@@ -174,8 +194,14 @@ def gather(
 
     Returns:
         The table, and the fold of each separator family.
+
+    Raises:
+        ValueError: clips of one song lie in two folds, or none gave a row.
     """
     unit_fold, family_fold = splits.deal(manifests, settings.n_folds, settings.seed)
+    checks.of_songs(clips, unit_fold)
+    if moved := checks.of_earlier(clips, unit_fold, work / "rows"):
+        typer.echo(moved, err=True)
     table = dataset.build(clips, unit_fold, settings.recipe, work / "rows", catalogue.rooms(manifests), workers)
     table = evaluate.describe(table, clips, manifests, family_fold)
     return dataclasses.replace(table, meta=evaluate.strike(table.meta, unjudged)), family_fold

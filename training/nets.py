@@ -23,7 +23,7 @@ import torch
 import typer
 from sklearn.metrics import roc_auc_score
 
-from training import catalogue, config, dataset, evaluate, examples, splits, texture_net
+from training import catalogue, checks, config, dataset, evaluate, examples, splits, texture_net
 from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Work, Workers
 from training.separators.errors import SeparatorError
 from training.texture_net import Ensemble, Learner, Network
@@ -52,18 +52,20 @@ class Rows:
         maps: uint8 (capacity, 2, N_MAP_FRAMES, N_MAP_BINS).
         columns: of the rows.
         seeds: of the passes they came from.
+        n_left_out: rows for which there was no room.
     """
 
     maps: torch.Tensor
     columns: list[dict[str, Any]] = field(default_factory=list)
     seeds: set[int] = field(default_factory=set)
+    n_left_out: int = 0
 
     def __len__(self) -> int:
         """How many rows there are."""
         return len(self.columns)
 
     def take(self, job: dataset.Job, fold: int) -> None:
-        """Read what a finished job made; what does not fit any more is left out.
+        """Read what a finished job made; what does not fit any more is left out and counted.
 
         Args:
             job: what was made.
@@ -76,7 +78,9 @@ class Rows:
             with np.load(file, allow_pickle=False) as data:
                 columns = dataset.columns_of(data)
             at = len(self)
-            if columns and at + len(columns) <= len(self.maps):
+            if at + len(columns) > len(self.maps):
+                self.n_left_out += len(columns)
+            elif columns:
                 packed = torch.from_numpy(np.load(file.with_suffix(".npy")))
                 self.maps[at : at + len(columns)] = packed.to(self.maps.device)
                 for row in columns:  # the draws of each pass have twins of their own
@@ -245,6 +249,9 @@ def fit(
         device: for torch; empty for a GPU where there is one.
     """
     deal = splits.deal(manifests, settings.n_folds, settings.seed)
+    checks.of_songs(clips, deal[0])
+    if moved := checks.of_earlier(clips, deal[0], work / "rows"):
+        typer.echo(moved, err=True)
     recipe = dataclasses.replace(settings.recipe, keep_maps=True, degraded_share=0.0)
     rooms = catalogue.rooms(manifests)
     jobs, done = [], []
@@ -379,6 +386,7 @@ class School:
             "rate": network.rate,
             "passes": len(self.rows.seeds),
             "n_rows": len(self._meta),
+            "n_rows_left_out": self.rows.n_left_out,
             "steps": [fold.steps for fold in self.folds],
             "device": torch.cuda.get_device_name(self.where) if gpu else self.where.type,
             "failures": sorted(set(self.failures)),
@@ -386,6 +394,10 @@ class School:
         }
         write(out, {fold.name: fold.fitted() for fold in self.folds}, record)
         typer.echo(json.dumps(self._watched[-1]), err=True)
+        if self.rows.n_left_out:
+            typer.echo(
+                f"{self.rows.n_left_out} rows are not learnt from: the memory holds {len(self.rows.maps)}", err=True
+            )
 
 
 def _of_cache(clips: Sequence[catalogue.Clip], recipe: examples.Recipe, cache: Path) -> list[dataset.Job]:

@@ -23,6 +23,7 @@ from torch import nn
 
 from provenance import bundle, frontend
 from training import publish
+from training.card import UNNAMED
 from training.texture_net import Ensemble, Network, TextureNet, unpack
 from training.texture_net.network import without_mean_level
 
@@ -122,7 +123,7 @@ def check_new(model: Path, repositories: Collection[str]) -> dict[str, Any]:
     """Return what the model's evaluation says, if nothing at hand is known to be among what it learnt from.
 
     Its networks would know what folds hold out. Repositories are compared; that the same songs do not lie in others
-    is for the caller to know.
+    is for the caller to know. Clips of no named repository are taken for what a model learnt from of that sort.
 
     Args:
         model: the folder.
@@ -136,7 +137,8 @@ def check_new(model: Path, repositories: Collection[str]) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         needed = "an evaluation.json that names its sources"
         raise ShippedError(f"{model}: found none that can be read ({error}); needed: {needed}") from error
-    known = sorted({source["repository"] for source in evaluation.get("sources", [])} & {*repositories} - {""})
+    here = {repository or UNNAMED for repository in repositories}
+    known = sorted({source["repository"] for source in evaluation.get("sources", [])} & here)
     if known:
         raise ShippedError(
             f"{model}: it learnt from {len(known)} of these repositories ({known[0]}), and would be judged on what it "

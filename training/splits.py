@@ -49,7 +49,7 @@ def folds(
         if clip.family:
             families[clip.family.name] += 1
     family_fold = _deal(families, n_folds, seed, dealt[1])
-    groups = _joined_units(clips)
+    groups = joined_units(clips)
     members: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         members[groups[unit_of(clip)]].append(clip)
@@ -116,8 +116,14 @@ def deal(manifests: Sequence[Path], n_folds: int = N_FOLDS, seed: int = 0) -> tu
     return folds_in_turn(catalogue.load(manifests)[0], n_folds, seed)
 
 
-def _joined_units(clips: Sequence[Clip]) -> dict[str, str]:
-    """Union of units that share a song, but for songs named like a whole repository's one entry."""
+def joined_units(clips: Sequence[Clip]) -> dict[str, str]:
+    """Return each unit with the name of the group it is dealt with: units that share a song are one.
+
+    Songs whose names are too short to name one join nothing.
+
+    Args:
+        clips: the catalogue.
+    """
     parent: dict[str, str] = {}
 
     def find(u: str) -> str:

@@ -14,7 +14,7 @@ from tests.training import songs
 from training import catalogue
 from training.catalogue import CatalogueError, fingerprint, inspect, names, sources, table
 from training.catalogue.__main__ import main
-from training.splits import folds, unit_of
+from training.splits import folds, joined_units, unit_of
 
 RATE_HZ = 44_100
 
@@ -43,13 +43,13 @@ def moisesdb(root: Path, name: str, seed: int, seconds: float = 2.5) -> Path:
     return root
 
 
-def medleydb(root: Path, seed: int, seconds: float = 2.5) -> Path:
+def medleydb(root: Path, seed: int, seconds: float = 2.5, name: str = "Some Song") -> Path:
     """Write a song in the layout of MedleyDB, with a raw track to one of its stems."""
-    song = "SomeBand_SomeSong"
+    song = f"SomeBand_{name.replace(' ', '')}"
     folder = root / "Audio" / song
     for sub in ("STEMS", "RAW"):
         (folder / f"{song}_{sub}").mkdir(parents=True)
-    lines = ["artist: Some Band", "title: Some Song", "has_bleed: 'no'", f"mix_filename: {song}_MIX.wav"]
+    lines = ["artist: Some Band", f"title: {name}", "has_bleed: 'no'", f"mix_filename: {song}_MIX.wav"]
     lines += [f"stem_dir: {song}_STEMS", f"raw_dir: {song}_RAW", "stems:"]
     for k, (kind, instrument) in enumerate((("vocals", "male singer"), ("bass", "electric bass"))):
         stem, raw = f"{song}_STEM_0{k + 1}.wav", f"{song}_RAW_0{k + 1}_01.wav"
@@ -65,6 +65,21 @@ def rows_of(out: Path) -> list[dict[str, str]]:
     """Read a manifest's rows."""
     with out.open(newline="") as handle:
         return list(csv.DictReader(handle))
+
+
+def test_songs_of_a_data_set_with_raw_tracks_are_held_out_one_by_one(tmp_path: Path) -> None:
+    """MedleyDB's songs are of many bands: as one repository its raw tracks would tie all of them into one fold."""
+    for number in range(3):
+        medleydb(tmp_path / "medley", 20 + number, name=f"Some Song {'ABC'[number]}")
+    out = tmp_path / "catalogue.csv"
+    assert main([str(tmp_path / "medley"), "--out", str(out)]) == 0
+    clips, _ = catalogue.load([out])
+    assert {clip.set_name for clip in clips} == {"pairs", "dry"}
+    joined = joined_units(clips)
+    groups = {clip.song: {joined[unit_of(each)] for each in clips if each.song == clip.song} for clip in clips}
+    assert len(groups) == 3
+    assert all(len(units) == 1 for units in groups.values())
+    assert len(set.union(*groups.values())) == 3
 
 
 def test_every_layout_is_told_and_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,6 +226,9 @@ def test_rooms_come_through(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     table.write(made, tmp_path / "out" / "all.csv")
     assert [room.resolve() for room in catalogue.rooms([tmp_path / "out" / "all.csv"])] == [tmp_path / "hall.wav"]
+    listed = tmp_path / "out" / "all.csv"
+    listed.write_bytes(b"\xef\xbb\xbf" + listed.read_bytes())  # as a spreadsheet writes it
+    assert [room.resolve() for room in catalogue.rooms([listed])] == [tmp_path / "hall.wav"]
 
 
 def test_a_file_in_two_sources_is_used_once(tmp_path: Path) -> None:

@@ -59,6 +59,12 @@ def test_families_count_alike() -> None:
     assert cycles.fit(pd.concat([many, *[more] * 9])).raises == cycles.fit(few).raises
 
 
+def test_no_clip_at_all_is_told() -> None:
+    """A catalogue without one that sounds ends in words, not in the name of a column."""
+    with pytest.raises(ValueError, match="found no clip that sounds"):
+        cycles.measure([], 1)
+
+
 def test_one_origin_alone_is_refused() -> None:
     """Nothing can be weighed against nothing."""
     with pytest.raises(ValueError, match="clips of one origin"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.families import family_of
+from training.families import family_of, is_listed
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,12 @@ from training.families import family_of
         ("uhlich-dnn", "spectrogram_mask", ["dnn-uhlich", "uhl3 (uhlich)"]),
         ("lalal", "unknown", ["lalal", "lalal.ai"]),
         ("classical", "classical", ["kam-liutkus", "fasst-ozerov", "nmf"]),
+        ("demucs", "hybrid", ["mdx_extra", "mdx_extra_q", "mdx_q", "mdx-q", "demucs-mdx", "hybrid_demucs"]),
+        ("tfc-tdf", "complex_mask", ["mdx_net", "tfc_tdf_net", "kim_vocal_1", "UVR_MDXNET_KARA_2"]),
+        ("open-unmix", "spectrogram_mask", ["open_unmix", "umxl", "xumx_slicq", "x-umx"]),
+        ("wave-u-net", "waveform", ["wave_u_net", "waveunet"]),
+        ("band-split", "transformer", ["band_split_rnn", "bs_rnn", "melband", "model_bs_roformer_ep_317"]),
+        ("vr", "spectrogram_mask", ["5_HP-Karaoke-UVR", "2_HP-UVR", "UVR-DeNoise", "UVR-De-Echo-Normal"]),
     ],
 )
 def test_siblings_share_a_family(name: str, kind: str, separators: list[str]) -> None:
@@ -34,3 +40,6 @@ def test_mdx_extra_is_a_demucs_and_a_name_nobody_knows_is_its_own_family() -> No
     assert family_of("demucs mdx_extra_q").name == "demucs"
     assert family_of("Somebody's Own").name == "somebody's own"
     assert family_of("unet-372").name == "unet-372"
+    assert family_of("my_net").name == "my_net"
+    assert is_listed(family_of("spleeter:2stems"))
+    assert not is_listed(family_of("my_net"))

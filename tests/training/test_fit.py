@@ -28,7 +28,7 @@ from typer.testing import CliRunner
 import provenance
 from provenance.model import HEADS
 from tests.training import songs
-from training import card, config, dataset, evaluate, examples, fit, nets, refit, splits, texture_net
+from training import card, catalogue, config, dataset, evaluate, examples, fit, nets, refit, splits, texture_net
 from training.research import repeat
 from training.separators import surrogate
 
@@ -376,6 +376,18 @@ def test_settings_are_compared_on_several_deals(
     assert len((work / "deals.jsonl").read_text(encoding="utf-8").splitlines()) == len(rows)
 
 
+def test_results_of_other_settings_or_rows_are_told_from_these(tmp_path: Path) -> None:
+    """A configuration that was changed under its name is judged anew, and so are rows of other clips."""
+    meta = pd.DataFrame({"clip": ["a", "b"], "kind": "clean", "window": 0, "origin": "studio", "family": ""})
+    (tmp_path / "plain.toml").write_text(CONFIG.format(maps="false", cycles=[]), encoding="utf-8")
+    settings = config.load(tmp_path / "plain.toml")
+    found = repeat.digest_of(settings, meta)
+    assert repeat.digest_of(config.load(tmp_path / "plain.toml"), meta.copy()) == found
+    others = dataclasses.replace(settings, origin=dataclasses.replace(settings.origin, rounds=13))
+    assert repeat.digest_of(others, meta) != found
+    assert repeat.digest_of(settings, meta.assign(family=["", "demucs"])) != found
+
+
 def test_a_gain_is_counted_deal_by_deal() -> None:
     """A setting that is a little better on every deal shows, though deals differ by more."""
     figures = {"auc_vocals": 0.9, "auc_drums": None, "caught_1": 0.4, "caught_2": 0.5, "accused": 0.01}
@@ -512,6 +524,17 @@ def test_networks_need_a_clip_that_can_be_read(manifest: Path, root: Path, tmp_p
     )  # fmt: skip
     assert done.returncode == 2
     assert "no clip that gave a row" in done.stderr
+
+
+def test_rows_that_do_not_fit_into_memory_are_counted(tmp_path: Path) -> None:
+    """What a GPU has no room for is not learnt from, and a record that said nothing of it would mislead."""
+    clips, _ = catalogue.load([songs.write_manifest(tmp_path, ("one song",), 1.5)])
+    recipe = examples.Recipe(n_windows=1, keep_maps=True)
+    rows = nets.Rows(torch.empty((1, *examples.MAP_SHAPE), dtype=torch.uint8))
+    for clip in clips[:3]:
+        assert dataset.make(clip, ["clean"], [], recipe, tmp_path, []) == ""
+        rows.take(dataset.Job(clip, ["clean"], [], recipe, tmp_path, []), 0)
+    assert (len(rows), rows.n_left_out) == (1, 2)
 
 
 def test_twins_of_a_batch_are_alike() -> None:

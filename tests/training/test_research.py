@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 import os
 import re
 import subprocess
 import sys
+import types
 from collections import Counter
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,8 @@ from typer.testing import CliRunner
 import provenance
 from provenance import listing
 from tests import sounds
+from tests.training import songs
+from training import catalogue
 from training.research import (
     artefacts,
     clips,
@@ -29,6 +34,7 @@ from training.research import (
     detectability,
     detector,
     embedding,
+    int8,
     leave_out,
     logistic,
     mixes,
@@ -181,6 +187,30 @@ def test_leaving_a_family_out_judges_all_its_clips_by_detectors_that_never_saw_i
         leave_out.leave_out(windows, "nobody's")
 
 
+def test_repositories_that_share_a_song_are_held_out_together(tmp_path: Path) -> None:
+    """The page says that no detector saw the song of what it judged: one in two repositories is on one side."""
+    of_song = [("a shared song", "a/one"), ("a shared song", "a/two"), ("another", "a/three")]
+    rows = [
+        {
+            "clip": f"{k}.flac",
+            "set": "field",
+            "song_id": song,
+            "stem": "vocals",
+            "origin": "studio",
+            "source_repo": repo,
+        }
+        for k, (song, repo) in enumerate(of_song)
+    ]
+    for row in rows:
+        soundfile.write(tmp_path / row["clip"], sounds.music(1.5), 44_100)
+    with (tmp_path / "manifest.csv").open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    unit = detector.gather([tmp_path / "manifest.csv"], 1).meta.drop_duplicates("clip").set_index("clip")["unit"]
+    assert unit["0.flac"] == unit["1.flac"] != unit["2.flac"]
+
+
 def test_the_unseen_split_shares_no_unit_and_no_family(windows: detector.Windows) -> None:
     """What a fold learns from and what it judges have no unit and no separator family in common."""
     for fold in range(3):
@@ -327,6 +357,83 @@ def test_a_mix_tells_true_stems_from_extractions_in_the_research_table() -> None
     assert mixes.weights(pd.DataFrame(rows), sets)["phase_agreement"] > 0
 
 
+def pairs_of(folder: Path, n_songs: int, n_excerpts: int = 1) -> Path:
+    """A manifest of songs of three true stems, each with an extraction, in set pairs; files of two seconds."""
+    rows = []
+    for song, excerpt, stem in product(range(n_songs), range(n_excerpts), ("vocals", "bass", "drums")):
+        wave = songs.stem(stem, 2.0, 10 * song + excerpt)
+        for separator in ("", "spleeter"):
+            name = f"{song}-{excerpt}-{stem}-{separator or 'studio'}.flac"
+            bleed = 0.3 * songs.stem("other", 2.0, song) if separator else 0.0
+            soundfile.write(folder / name, wave + bleed, 44_100)
+            rows.append({"clip": name, "set": "pairs", "song_id": f"long name {song}", "stem": stem,
+                         "origin": "separated" if separator else "studio", "separator": separator})  # fmt: skip
+    with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder / "manifest.csv"
+
+
+def test_stems_of_two_excerpts_are_no_mix(tmp_path: Path) -> None:
+    """A song with a kind of true stem twice is passed over and named: the sum would be of seconds apart."""
+    clips, _ = catalogue.load([pairs_of(tmp_path, 2, n_excerpts=2)])
+    assert mixes.songs(clips) == ({}, ["longname0", "longname1"])
+    found, twice = mixes.songs([clip for clip in clips if "-0-" in clip.name])
+    assert list(found) == ["longname0", "longname1"]
+    assert twice == []
+
+
+def test_a_stem_that_cannot_be_read_is_not_a_second_of_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An extraction that cannot is passed over, a true stem leaves no mix; neither cuts the others to one second."""
+    clips, _ = catalogue.load([pairs_of(tmp_path, 1)])
+    whole, _ = mixes.measure("a song", clips)
+    (tmp_path / "0-0-bass-spleeter.flac").write_bytes(b"fLaC and nothing")
+    rows, _ = mixes.measure("a song", clips)
+    of_vocals = [next(r for r in each if r["stem"] == "vocals" and r["origin"] == "studio") for each in (whole, rows)]
+    assert of_vocals[0] == of_vocals[1]
+    assert len(rows) < len(whole)
+    assert "left out" in capsys.readouterr().err
+    (tmp_path / "0-0-bass-studio.flac").write_bytes(b"fLaC and nothing")
+    assert mixes.measure("a song", clips) == ([], [])
+
+
+def test_what_a_mix_adds_writes_no_weights_unless_told_where(tmp_path: Path, root: Path) -> None:
+    """The weights that the package carries are not written over by looking; too few songs are told."""
+    carried = root / "provenance" / "mix" / "weights.json"
+    before = carried.read_bytes(), carried.stat().st_mtime_ns
+    app = typer.Typer()
+    app.command()(mixes.main)
+    given = [str(pairs_of(tmp_path, 5)), "--workers", "1"]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 0, done.output
+    assert (carried.read_bytes(), carried.stat().st_mtime_ns) == before
+    assert CliRunner().invoke(app, [*given, "--out", str(tmp_path / "w.json")]).exit_code == 0
+    assert json.loads((tmp_path / "w.json").read_text())["weights"].keys() == json.loads(before[0])["weights"].keys()
+    few = CliRunner().invoke(app, [str(pairs_of(tmp_path, 2))])
+    assert few.exit_code == 2
+    assert "found 2 songs with a mix; needed: 5" in few.stderr
+
+
+def test_signs_that_could_not_be_measured_are_filled_from_what_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean that stands in for one comes from the songs of the fit, not from those that are judged."""
+    rows = pd.DataFrame([
+        {"song": str(song), "origin": "separated" if made else "studio", "separator": "x" * made}
+        | dict.fromkeys(mixes.SIGNS, float(song))
+        for song, made in product(range(5), (False, True))
+    ])  # fmt: skip
+    rows.loc[rows["song"] == "0", mixes.SIGNS[0]] = None
+    seen = []
+    filled = mixes._filled
+    monkeypatch.setattr(mixes, "_filled", lambda own, learnt: seen.append((own, learnt)) or filled(own, learnt))
+    mixes.held_out(rows)
+    assert len(seen) == 10
+    for _, learnt in seen:
+        assert learnt["song"].nunique() == 4
+
+
 def test_the_notebook_runs_from_the_repository(root: Path, tmp_path: Path) -> None:
     """Every cell of ``examples/research.ipynb`` runs, and the mix tells the two voices apart."""
     nbformat = pytest.importorskip("nbformat")
@@ -360,6 +467,34 @@ def test_commands_name_what_is_missing(tmp_path: Path, root: Path) -> None:
     )  # fmt: skip
     assert run.returncode == 2
     assert "found no audio" in run.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [artefacts, deletion, detectability, embedding, int8, leave_out, logistic, mixes, ranges]
+)
+def test_a_manifest_that_is_missing_is_named_by_every_command(command: types.ModuleType, tmp_path: Path) -> None:
+    """One line on stderr and exit code 2, no traceback."""
+    app = typer.Typer()
+    app.command()(command.main)
+    wants_out = "out" in inspect.signature(command.main).parameters
+    given = [str(tmp_path / "none.csv"), *(["--out", str(tmp_path / "out")] if wants_out else [])]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 2, done.output
+    assert "none.csv: no such manifest; needed: a CSV file" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [artefacts, detectability, embedding, leave_out, logistic, ranges])
+def test_a_manifest_without_a_clip_is_told(command: types.ModuleType, tmp_path: Path) -> None:
+    """It ends with what was found and what is needed, not with the name of a column."""
+    (tmp_path / "empty.csv").write_text("clip,song_id,stem,origin\n", encoding="utf-8")
+    app = typer.Typer()
+    app.command()(command.main)
+    wants_out = "out" in inspect.signature(command.main).parameters
+    given = [str(tmp_path / "empty.csv"), *(["--out", str(tmp_path / "out")] if wants_out else [])]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 2, done.output
+    assert "empty.csv: found no clip that sounds; needed: studio stems and extractions" in done.stderr
 
 
 def test_the_page_on_artefacts_names_every_cue_and_shows_pictures_that_can_be_remade(

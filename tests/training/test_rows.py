@@ -14,9 +14,10 @@ from provenance.model import EFFECTS
 from tests import sounds
 from tests.training import songs
 from tests.training.test_augment import PLAIN
-from training import augment, catalogue, config, dataset, evaluate, report
+from training import augment, catalogue, config, dataset, evaluate, report, splits
 from training.examples import Recipe, Rows
 from training.examples.rows import Context, add
+from training.families import family_of
 
 CHAINED = dataclasses.replace(PLAIN, eq=((500.0, 6.0, 1.0),))
 CHAIN = {"processing": "wet", "effects": json.dumps([["reverb", 0.5], ["stereo_imaging", 0.3]])}
@@ -54,6 +55,28 @@ def test_what_a_row_says_is_what_is_heard(
     row = made(clip, CHAIN, mono, chain)
     assert [name for name, _ in json.loads(str(row["effects"]))] == names
     assert row["processing"] == "wet"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("wetness", "wet"), ("sdr_db", 3.5), ("oracle", True), ("family", family_of("htdemucs"))]
+)
+def test_rows_of_a_clip_whose_label_was_put_right_are_made_again(
+    clip: catalogue.Clip, column: str, value: object, tmp_path: Path
+) -> None:
+    """They are found by the clip's name; all of its rows go, and those of the others stay."""
+    recipe = Recipe(n_windows=1, n_augmented=1)
+    extracted = dataclasses.replace(
+        clip, name="extracted.wav", origin="separated", family=family_of("my_net"), sdr_db=float("nan")
+    )
+    clips = [clip, extracted]
+    folds = {splits.unit_of(each): 0 for each in clips}
+    for each in clips:
+        assert dataset.make(each, ["clean", "augmented"], [], recipe, tmp_path, []) == ""
+    wanted = {part for part in dataset.parts_of(clip, recipe) if part not in ("clean", "augmented")}
+    assert all(set(job.parts) == wanted for job in dataset.missing(clips, folds, recipe, tmp_path))
+    changed = dataclasses.replace(extracted, **{column: value})
+    jobs = {job.clip.name: set(job.parts) for job in dataset.missing([clip, changed], folds, recipe, tmp_path)}
+    assert jobs == {clip.name: wanted, "extracted.wav": wanted | {"clean", "augmented"}}
 
 
 def test_a_clip_that_cannot_be_read_is_named_without_the_path_of_a_machine(

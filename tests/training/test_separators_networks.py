@@ -148,12 +148,15 @@ def test_a_full_disk_while_training_loses_nothing(
 
 
 def test_a_finished_network_is_not_trained_again(
-    stems: mixes.Stems, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stems: mixes.Stems, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The second call of a finished training computes nothing."""
+    """The second call of a finished training computes nothing, and says so: other settings change nothing either."""
     first = train.train("spleeter-a", stems, tmp_path, n_steps=2, batch=1, segment_s=1.0)
     monkeypatch.setattr(train, "loss_of", lambda *_: pytest.fail("trained again"))
     assert train.train("spleeter-a", stems, tmp_path, n_steps=2, batch=1, segment_s=1.0) == first
+    monkeypatch.setattr(train, "gather", lambda *_: stems)
+    assert train.main(["m.csv", "--out", str(tmp_path), "--nets", "spleeter-a", "--minutes", "9"]) == 0
+    assert f"spleeter-a: found finished in {tmp_path}, as it was trained then; remove it" in capsys.readouterr().out
 
 
 def test_what_is_wrong_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

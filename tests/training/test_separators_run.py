@@ -392,6 +392,18 @@ def test_demucs_runs_from_a_local_repository_and_as_its_command(tmp_path: Path) 
         open_separator(f"demucs:{name}@{tmp_path / 'none'}")
 
 
+@pytest.mark.parametrize(("model", "name"), [("mdx", "demucs-mdx"), ("mdx_q", "mdx_q"), ("htdemucs_ft", "htdemucs_ft")])
+def test_every_model_of_the_demucs_package_is_of_its_family(
+    model: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its ``mdx`` and ``mdx_q`` are Demucs: under other names what learnt from siblings would judge them as new."""
+    pytest.importorskip("demucs")
+    monkeypatch.setattr(demucs, "load", lambda *_: None)
+    opened = open_separator(f"demucs:{model}")
+    assert opened.name == name
+    assert family_of(opened.name) == family_of("htdemucs")
+
+
 def test_a_song_that_fails_does_not_stop_the_others(manifest: Path, tmp_path: Path) -> None:
     """NaN from a separator, a silent song and a song of one stem are each told; the other songs are separated."""
     clips, _ = catalogue.load([manifest])

@@ -20,7 +20,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from provenance import frontend
 from tests import sounds, tiny
-from training import calibrate, export, shipped, texture_net
+from tests.training.test_splits import clip
+from training import calibrate, card, export, shipped, texture_net
 from training.heads import Fusion, Trees, Voice
 from training.texture_net import Network
 
@@ -150,10 +151,17 @@ def test_the_spread_of_its_networks_is_read_off_the_graph(model: Path, tmp_path:
 
 
 def test_what_taught_it_is_not_judged_with_it(model: Path, root: Path, tmp_path: Path) -> None:
-    """A repository of the card is refused by name; others, and stems of no repository, are not."""
+    """A repository of the card is refused by name, as are stems of none where it learnt from such; others are not."""
     assert shipped.check_new(model, {"", "nobody/nothing"})["sources"]
     with pytest.raises(shipped.ShippedError, match=rf"learnt from 1 of these repositories \({SOURCE}\)"):
         shipped.check_new(model, {"nobody/nothing", SOURCE})
+    nameless = shutil.copytree(model, tmp_path / "nameless")
+    said = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
+    said["sources"] = card.sources([clip(0, "field", "a song", "", "", "vocals")])
+    (nameless / "evaluation.json").write_text(json.dumps(said), encoding="utf-8")
+    assert shipped.check_new(nameless, {"nobody/nothing"})["sources"]
+    with pytest.raises(shipped.ShippedError, match=r"learnt from 1 of these repositories \(unnamed\)"):
+        shipped.check_new(nameless, {""})
     with pytest.raises(shipped.ShippedError, match=r"\(CarlSouthall/MDBDrums\)"):
         shipped.check_new(root / "models" / "stem-v1", {"CarlSouthall/MDBDrums"})
     with pytest.raises(shipped.ShippedError, match=r"an evaluation.json that names its sources"):

@@ -132,14 +132,16 @@ def rooms(manifests: Iterable[Path]) -> list[Path]:
 
     Args:
         manifests: CSV files, as for :func:`load`.
+
+    Raises:
+        CatalogueError: as for :func:`read_rows`.
     """
     found = []
     for manifest in manifests:
-        with manifest.open(newline="", encoding="utf-8") as handle:
-            for row in csv.DictReader(handle):
-                file = manifest.parent / row["clip"]
-                if "rir" in (row.get("set"), row.get("stem")) and file.is_file():
-                    found.append(file)
+        for _, row in read_rows(manifest, REQUIRED):
+            file = manifest.parent / row["clip"]
+            if "rir" in (row.get("set"), row.get("stem")) and file.is_file():
+                found.append(file)
     return found
 
 

@@ -22,6 +22,7 @@ class Part:
         path: the audio file.
         wetness: ``dry``, ``hybrid``, ``wet`` or ``unknown``.
         note: what else is known, such as bleed.
+        by_song: a dry part that is held out with its song; any other dry part is with all that its source holds.
         row: for a part out of a manifest, its row.
     """
 
@@ -29,6 +30,7 @@ class Part:
     path: Path
     wetness: str = "unknown"
     note: str = ""
+    by_song: bool = False
     row: dict[str, str] | None = None
 
 
@@ -187,7 +189,8 @@ def read_medleydb(root: Path, options: dict[str, str]) -> Found:
                 parts.append(Part(kind_of(str(stem["instrument"])), stems_dir / str(stem["filename"]), "wet", note))
                 for raw in (stem.get("raw") or {}).values() if raw_dir.is_dir() else ():
                     note = "; ".join(filter(None, ("raw track", str(raw["instrument"]), bleed)))
-                    parts.append(Part(kind_of(str(raw["instrument"])), raw_dir / str(raw["filename"]), "dry", note))
+                    path = raw_dir / str(raw["filename"])
+                    parts.append(Part(kind_of(str(raw["instrument"])), path, "dry", note, by_song=True))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
             found.problems.append(f"{description}: not a MedleyDB description ({error!r}); the song is left out")
             continue
@@ -241,7 +244,7 @@ def read_manifest(file: Path, options: dict[str, str]) -> Found:
             row["reference"] = str((file.parent / row["reference"]).resolve())
         songs.setdefault(key, [])
         if path.is_file():
-            part = Part(row["stem"], path, row.get("wetness") or "unknown", row.get("note") or "", row)
+            part = Part(row["stem"], path, row.get("wetness") or "unknown", row.get("note") or "", row=row)
             songs[key].append(part)
         else:
             missing.setdefault(key, []).append(row["clip"])

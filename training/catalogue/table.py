@@ -208,7 +208,7 @@ def _row(song: Song, name: str, part: Part, facts: Facts) -> dict[str, str]:
             "set": "dry" if part.wetness == "dry" else "pairs",
             "origin": "unknown" if part.stem == "mix" else "studio",
             "wetness": part.wetness,
-            "source_repo": song.source,
+            "source_repo": f"{song.source}/{song.name}" if part.by_song else song.source,
             "source_path": f"{song.name}/{part.path.name}",
             "note": part.note,
         }

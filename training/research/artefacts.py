@@ -21,6 +21,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from provenance import audio
+from training.options import told
 from training.research import table
 
 matplotlib.use("Agg")
@@ -142,6 +143,7 @@ def draw_clip(path: Path, out: Path, title: str = "") -> None:
     plt.close(figure)
 
 
+@told
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     out: Annotated[Path, typer.Option(help="Folder for tables and plots.")],

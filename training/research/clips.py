@@ -17,6 +17,7 @@ from training.splits import unit_of
 
 META = ("clip", "set", "song", "stem", "origin", "separator", "family", "kind", "wetness", "sdr_db", "repo", "unit",
         "fold")  # fmt: skip
+NO_CLIP = "found no clip that sounds; needed: studio stems and extractions, readable and not silent"
 
 
 def about(clip: Clip, unit_fold: dict[str, int]) -> dict[str, Any]:

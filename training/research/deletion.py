@@ -23,6 +23,7 @@ from provenance.explain.tiles import Logits, mark
 from provenance.scorer import Scorer
 from provenance.windows import split
 from training import catalogue, splits
+from training.options import told
 from training.research import detector
 
 NEEDED_RATIO = 3.0
@@ -63,6 +64,7 @@ def report(found: list[Deleted]) -> dict[str, object]:
     }
 
 
+@told
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     clips: Annotated[int, typer.Option(help="Held-out separated clips to try, spread over the folds.")] = 45,

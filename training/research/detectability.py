@@ -19,6 +19,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from training import splits
+from training.options import told
 from training.research import detector, logistic, table
 
 matplotlib.use("Agg")
@@ -80,6 +81,7 @@ def draw(clips: pd.DataFrame, out: Path) -> None:
     plt.close(figure)
 
 
+@told
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     out: Annotated[Path, typer.Option(help="Folder for the table and the plot.")],

@@ -24,7 +24,7 @@ from provenance.audio import Samples
 from provenance.errors import UnreadableAudio
 from training import catalogue, splits
 from training.catalogue import Clip
-from training.research.clips import about, sounding
+from training.research.clips import NO_CLIP, about, sounding
 
 N_WINDOWS = 2
 ROUNDS = 100
@@ -76,9 +76,13 @@ def gather(manifests: Sequence[Path], workers: int = os.cpu_count() or 1) -> Win
     Args:
         manifests: CSV files, as for :func:`training.catalogue.load`.
         workers: processes.
+
+    Raises:
+        CatalogueError: a manifest cannot be used, or no clip sounds.
     """
     clips = [c for c in catalogue.load(manifests)[0] if not c.oracle]
     unit_fold, family_fold = splits.folds(clips)
+    joined = splits.joined_units(clips)
     with ProcessPoolExecutor(workers) as pool:
         found = list(tqdm(pool.map(_features, clips, chunksize=8), total=len(clips), desc="windows", unit="clip"))
     features, meta = [], []
@@ -86,7 +90,10 @@ def gather(manifests: Sequence[Path], workers: int = os.cpu_count() or 1) -> Win
         fold = family_fold.get(clip.family.name, -1) if clip.family else -1
         for row in rows:
             features.append(row)
-            meta.append(about(clip, unit_fold) | {"family_fold": fold})
+            unit = joined[splits.unit_of(clip)]  # one for repositories that share a song
+            meta.append(about(clip, unit_fold) | {"family_fold": fold, "unit": unit})
+    if not features:
+        raise catalogue.CatalogueError(f"{', '.join(map(str, manifests))}: {NO_CLIP}")
     return Windows(np.stack(features), pd.DataFrame(meta))
 
 

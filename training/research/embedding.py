@@ -21,6 +21,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import QuantileTransformer
 
+from training.options import told
 from training.research import table
 
 matplotlib.use("Agg")
@@ -106,6 +107,7 @@ def _projection(n: int) -> Pipeline:
     )
 
 
+@told
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     out: Annotated[Path, typer.Option(help="Folder for the table and the plot.")],

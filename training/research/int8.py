@@ -25,6 +25,7 @@ from provenance.decide import calibrate
 from provenance.errors import UnreadableAudio
 from provenance.model import Model
 from training import catalogue, splits
+from training.options import told
 from training.research.clips import sounding
 
 Inputs = dict[str, npt.NDArray[np.float32]]
@@ -106,6 +107,7 @@ def _run(file: Path, rows: list[Inputs]) -> tuple[npt.NDArray[np.float64], float
     return np.array(logits), round(1e3 * best, 3)
 
 
+@told
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     out: Annotated[Path, typer.Option(help="JSON file to write.")],

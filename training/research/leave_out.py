@@ -18,6 +18,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 from tqdm import tqdm
 
+from training.options import told
 from training.research import detector
 from training.research.detector import Windows
 
@@ -35,8 +36,9 @@ folds).
 - **known**: detectors that also learned from the family's clips of other songs and repositories.
 - **the others**: what the detectors of the first column make of all other families.
 
-**From** counts the songs and repositories that a family's clips come from. Where it is 1, what is held out is the whole
-family either way, and the first two figures differ by chance, as they do where a family has few clips.
+**From** counts the songs and repositories that a family's clips come from; those that share a song are one. Where it is
+1, what is held out is the whole family either way, and the first two figures differ by chance, as they do where a
+family has few clips.
 
 | family | kind | clips | from | never seen | known | the others |
 |---|---|---:|---:|---:|---:|---:|
@@ -124,6 +126,7 @@ def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
+@told
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     family: Annotated[list[str], typer.Option(help="Leave out these; all with four clips or more by default.")] = [],  # noqa: B006

@@ -20,6 +20,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import QuantileTransformer, SplineTransformer
 
+from training.options import told
 from training.research import table
 
 SPLINES = 4
@@ -96,6 +97,7 @@ def report(cues: pd.DataFrame) -> dict[str, object]:
     }
 
 
+@told
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     workers: Annotated[int, typer.Option(help="Processes.")] = 2,

@@ -2,12 +2,14 @@
 
 Songs of the paired set give mixes (the sum of a song's true stems, as it is and mastered) with true and separated
 stems of them, as they are and handed on (re-encoded, equalised, noisy). The command prints the AUC of the signs of a
-stem against its mix, songs held out, and writes the weights that the package carries.
+stem against its mix, songs held out, and with ``--out`` writes weights as the package carries them in
+``provenance/mix/weights.json``.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import zlib
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
@@ -30,30 +32,38 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from provenance import audio
-from provenance.audio import SAMPLE_RATE_HZ, Samples
+from provenance.audio import Samples
 from provenance.errors import UnreadableAudio
 from provenance.mix.measure import SIGNS, Sums, together
 from training import augment, catalogue
 from training.augment import peaking
 from training.catalogue import Clip
+from training.options import told
 from training.separators import demucs
 
-OUT = Path(__file__).resolve().parents[2] / "provenance" / "mix" / "weights.json"
 STRENGTH = 0.05
+N_FOLDS = 5
 _SILENT_RMS = 1e-4
 
 
-def songs(clips: list[Clip]) -> dict[str, list[Clip]]:
-    """Return the songs that have a mix: at least three true stems in the paired set, with all clips of each.
+def songs(clips: list[Clip]) -> tuple[dict[str, list[Clip]], list[str]]:
+    """Return the songs that have a mix: three true stems or more in the paired set, one of a kind, with all clips.
+
+    True stems of one kind twice are of two excerpts, or of the whole song and an excerpt: their sum is no mix.
 
     Args:
         clips: a catalogue.
+
+    Returns:
+        Clips of each song, and the names of the songs that are passed over for holding a kind twice.
     """
     found: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         if clip.set_name == "pairs":
             found[clip.song].append(clip)
-    return {k: v for k, v in found.items() if sum(c.origin == "studio" for c in v) >= 3}
+    kinds = {song: [c.stem for c in own if c.origin == "studio"] for song, own in found.items()}
+    twice = sorted(song for song, own in kinds.items() if len(set(own)) < len(own))
+    return {k: v for k, v in found.items() if len(kinds[k]) >= 3 and k not in twice}, twice
 
 
 def master(mix: Samples, rng: np.random.Generator) -> Samples:
@@ -83,9 +93,14 @@ def measure(
         model: which of them.
 
     Returns:
-        One row a stem and condition; one row a set of stems.
+        One row a stem and condition; one row a set of stems. None of a song with a true stem that cannot be read; an
+        extraction that cannot is passed over.
     """
-    waves = {c.name: _read(c.path) for c in clips}
+    read = {c.name: _read(c.path) for c in clips}
+    if any(read[c.name] is None for c in clips if c.origin == "studio"):
+        return [], []
+    clips = [c for c in clips if read[c.name] is not None]
+    waves = {name: wave for name, wave in read.items() if wave is not None}
     n = min(len(w) for w in waves.values())
     waves = {name: w[:n] for name, w in waves.items()}
     mix = np.sum([waves[c.name] for c in clips if c.origin == "studio"], axis=0)
@@ -135,10 +150,11 @@ def held_out(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
     Args:
         rows: of :func:`measure`.
     """
-    values, label = _filled(rows), (rows["origin"] == "separated").to_numpy()
+    label = (rows["origin"] == "separated").to_numpy()
     out = np.zeros(len(rows))
-    for learn, judge in GroupKFold(5).split(values, label, rows["song"]):
-        out[judge] = _fit(values[learn], label[learn]).decision_function(values[judge])
+    for learn, judge in GroupKFold(N_FOLDS).split(label, label, rows["song"]):
+        middle = rows.iloc[learn]
+        out[judge] = _fit(_filled(middle, middle), label[learn]).decision_function(_filled(rows.iloc[judge], middle))
     return out
 
 
@@ -169,13 +185,18 @@ def report(rows: pd.DataFrame, sets: pd.DataFrame) -> dict[str, Any]:
 
 def _without(rows: pd.DataFrame, separator: str) -> float:
     """AUC of one separator against true stems, by models that learnt neither the songs nor that separator."""
-    values, label = _filled(rows), (rows["origin"] == "separated").to_numpy()
+    label = (rows["origin"] == "separated").to_numpy()
     own = (rows["separator"] == separator).to_numpy()
     score = np.full(len(rows), np.nan)
-    for learn, judge in GroupKFold(5).split(values, label, rows["song"]):
+    for learn, judge in GroupKFold(N_FOLDS).split(label, label, rows["song"]):
         learn = learn[~own[learn]]
-        score[judge] = _fit(values[learn], label[learn]).decision_function(values[judge])
-    judged = own | ~label
+        if label[learn].any():
+            middle = rows.iloc[learn]
+            model = _fit(_filled(middle, middle), label[learn])
+            score[judge] = model.decision_function(_filled(rows.iloc[judge], middle))
+    judged = (own | ~label) & np.isfinite(score)
+    if len(np.unique(label[judged])) < 2:  # no other separator to learn from
+        return float("nan")
     return float(roc_auc_score(label[judged], score[judged]))
 
 
@@ -185,7 +206,7 @@ def weights(rows: pd.DataFrame, sets: pd.DataFrame) -> dict[str, float]:
     Args:
         rows, sets: as for :func:`report`.
     """
-    model = _fit(_filled(rows), (rows["origin"] == "separated").to_numpy())
+    model = _fit(_filled(rows, rows), (rows["origin"] == "separated").to_numpy())
     scaler, line = model.named_steps["standardscaler"], model.named_steps["logisticregression"]
     slope = line.coef_[0] / scaler.scale_
     found = {name: float(v) for name, v in zip(SIGNS, slope, strict=True)}
@@ -202,29 +223,40 @@ def _fit(values: npt.NDArray[np.float64], label: npt.NDArray[np.bool_]) -> Any:
     return model.fit(values, label)
 
 
-def _filled(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
-    values = rows[list(SIGNS)].astype(float)
-    return values.fillna(values.mean()).to_numpy()
+def _filled(rows: pd.DataFrame, learnt: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Signs, with the mean over the rows that are learnt from where one could not be measured."""
+    mean = learnt[list(SIGNS)].astype(float).mean()
+    return rows[list(SIGNS)].astype(float).fillna(mean).to_numpy()
 
 
-def _read(path: Path) -> Samples:
+def _read(path: Path) -> Samples | None:
     try:
         with audio.open_audio(path) as (_, blocks):
             wave = np.concatenate(list(blocks))
-    except UnreadableAudio:
-        return np.zeros((SAMPLE_RATE_HZ, 2), np.float32)
+    except UnreadableAudio as error:
+        print(f"left out: {error}", file=sys.stderr)
+        return None
     return wave if wave.shape[1] == 2 else np.repeat(wave, 2, axis=1)
 
 
+@told
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
-    out: Annotated[Path, typer.Option(help="The weights to write.")] = OUT,
+    out: Annotated[Path | None, typer.Option(help="JSON file for the weights; none without it.")] = None,
     demucs_repo: Annotated[str, typer.Option(help="Folder of local demucs weights; empty leaves demucs out.")] = "",
     demucs_songs: Annotated[int, typer.Option(help="How many songs demucs separates.")] = 12,
     workers: Annotated[int, typer.Option(help="Processes.")] = 2,
 ) -> None:
-    """Print what the mix adds, and write the weights."""
-    found = songs(catalogue.load(manifest)[0])
+    """Print what the mix adds, and write the weights where they are wanted."""
+    found, twice = songs(catalogue.load(manifest)[0])
+    if twice:
+        typer.echo(
+            f"{len(twice)} songs passed over, such as {twice[0]}: found true stems of one kind twice, no mix in sum",
+            err=True,
+        )
+    if len(found) < N_FOLDS:
+        typer.echo(f"found {len(found)} songs with a mix; needed: {N_FOLDS}, in set pairs, three stems each", err=True)
+        raise typer.Exit(2)
     models = sorted(f.stem.split("-")[0] for f in Path(demucs_repo).glob("*.th")) if demucs_repo else [""]
     chosen = [models[i % len(models)] if i < demucs_songs else "" for i in range(len(found))]
     rows: list[dict[str, Any]] = []
@@ -236,7 +268,8 @@ def main(
             rows += one
             sets += many
     table, groups = pd.DataFrame(rows), pd.DataFrame(sets)
-    out.write_text(json.dumps({"weights": weights(table, groups)}, indent=1) + "\n", encoding="utf-8")
+    if out is not None:
+        out.write_text(json.dumps({"weights": weights(table, groups)}, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(report(table, groups), indent=2))
 
 

@@ -123,7 +123,7 @@ def draw(name: str, out: Path) -> None:
         ended = np.fft.irfft(spectrum, n=len(cut), axis=0).astype(np.float32)
         _draw_pair(voice, ended, "recorded", "from a network that ends at 11 kHz", out)
     elif name == "comb":
-        _draw_pair(voice, strided(voice), "recorded", "after strided upsampling: lines 1378 Hz apart", out)
+        _draw_pair(voice, strided(voice), "recorded", "after strided upsampling: lines at multiples of 1378 Hz", out)
     elif name == "cycles":
         _draw_cycles(voice, upsampled(voice), out)
     elif name == "pauses":

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import typer
 
+from training.options import told
 from training.research import table
 
 PERCENTILES = {"": (5, 95), "_middle": (25, 75)}
@@ -40,6 +41,7 @@ def ranges(cues: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+@told
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     out: Annotated[Path, typer.Option(help="The JSON file to write.")],

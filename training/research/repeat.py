@@ -9,6 +9,7 @@ Rows are made once: what a stem was mixed with came from its fold of the first d
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -91,6 +92,17 @@ def _accused(scored: pd.DataFrame) -> float:
     return float(np.concatenate(above).mean()) if above else float("nan")
 
 
+def digest_of(settings: Config, meta: pd.DataFrame) -> str:
+    """Return what tells whether a result is still of this configuration and these rows, whatever its file is called.
+
+    Args:
+        settings: of the trees, the protocol and the recipe.
+        meta: described rows.
+    """
+    rows = pd.util.hash_pandas_object(meta[["clip", "kind", "window", "origin", "family"]], index=False)
+    return hashlib.sha256(config.to_json(settings).encode() + rows.to_numpy().tobytes()).hexdigest()[:12]
+
+
 def compare(found: pd.DataFrame) -> pd.DataFrame:
     """Return each setting's mean and spread over the deals, and how often and by how much it beat the first.
 
@@ -120,7 +132,9 @@ def _one(table: dataset.Table, meta: pd.DataFrame, settings: Config) -> dict[str
 
 def main(
     manifest: Manifests,
-    out: Annotated[Path, typer.Option(help="File of results, JSON Lines: what is in it already is not done again.")],
+    out: Annotated[
+        Path, typer.Option(help="File of results, JSON Lines: what is in it of the same settings and rows stays.")
+    ],
     flags: Flags = [],  # noqa: B006
     demucs_repo: DemucsRepo = "",
     networks: Networks = "",
@@ -142,6 +156,8 @@ def main(
         raise typer.Exit(2) from None
     table.maps = None
     done = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()] if out.exists() else []
+    made_by = {name: digest_of(each, table.meta) for name, each in settings.items()}
+    done = [row for row in done if row.get("made_by") == made_by.get(row["config"])]
     known = {(row["config"], row["deal"]) for row in done}
     jobs = [(name, seed) for seed in range(deals) for name in settings if (name, seed) not in known]
     with ProcessPoolExecutor(min(workers, len(jobs) or 1)) as pool:
@@ -150,7 +166,7 @@ def main(
             for job in jobs
         }
         for (name, seed), future in futures.items():
-            row = {"config": name, "deal": seed} | future.result()
+            row = {"config": name, "deal": seed, "made_by": made_by[name]} | future.result()
             done.append(row)
             with out.open("a", encoding="utf-8") as handle:
                 handle.write(json.dumps(row) + "\n")

@@ -15,7 +15,7 @@ from provenance import evidence, frontend
 from provenance.errors import UnreadableAudio
 from training import catalogue, splits
 from training.catalogue import Clip
-from training.research.clips import about, sounding
+from training.research.clips import NO_CLIP, about, sounding
 
 CUES = tuple(cue.NAME for cue in evidence.CUES)
 
@@ -44,12 +44,18 @@ def build(manifests: Sequence[Path], workers: int = os.cpu_count() or 1, oracle:
         manifests: CSV files, as for :func:`training.catalogue.load`.
         workers: processes.
         oracle: keep outputs that are no blind separation (oracle masks, vocoders).
+
+    Raises:
+        CatalogueError: a manifest cannot be used, or no clip sounds.
     """
     clips = [c for c in catalogue.load(manifests)[0] if oracle or not c.oracle]
     unit_fold, _ = splits.folds(clips)
     with ProcessPoolExecutor(workers) as pool:
         rows = list(tqdm(pool.map(_row, clips, chunksize=8), total=len(clips), desc="cues", unit="clip"))
-    return pd.DataFrame([about(clip, unit_fold) | row for clip, row in zip(clips, rows, strict=True) if row])
+    found = [about(clip, unit_fold) | row for clip, row in zip(clips, rows, strict=True) if row]
+    if not found:
+        raise catalogue.CatalogueError(f"{', '.join(map(str, manifests))}: {NO_CLIP}")
+    return pd.DataFrame(found)
 
 
 def _row(clip: Clip) -> dict[str, float] | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from training.families import family_of
 from training.separators.errors import SeparatorError
 
 Wave = npt.NDArray[np.float32]
@@ -124,7 +125,7 @@ def _open_demucs(model: str, label: str, device: str) -> Separator:
     demucs.load(name, repo)
     weights = digest_of(list(repo.glob(f"{name}*"))) if repo else "pretrained"
     identity = f"demucs {importlib.metadata.version('demucs')}|{name}|{weights}"
-    shown = label or (name if "demucs" in name or "mdx" in name else f"demucs-{name}")
+    shown = label or (name if family_of(name).name == "demucs" else f"demucs-{name}")  # its mdx is no mdx-net
     return Separator(shown, identity, lambda piece: demucs.separate(piece.mix, name, repo, device=device))
 
 

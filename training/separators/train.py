@@ -196,6 +196,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for failure in stems.failures:
             print(f"left out: {failure}", file=sys.stderr)
         for name in given.nets:
+            if (given.out / name / "network.json").is_file():
+                print(
+                    f"{name}: found finished in {given.out}, as it was trained then; remove it to train it anew",
+                    end="; ",
+                )
             record = train(
                 name, stems, given.out, minutes=given.minutes, n_steps=given.steps, batch=given.batch,
                 segment_s=given.segment_s, device=given.device, seed=given.seed,

@@ -1,0 +1,78 @@
+"""Figures of held-out files against scikit-learn, and where they must not come out too good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_curve
+
+from tests.training.test_splits import clip
+from training import evaluate, report
+
+
+def scored(n: int = 120, seed: int = 0, **columns: object) -> pd.DataFrame:
+    """Held-out files of three folds, whose log odds overlap."""
+    rng = np.random.default_rng(seed)
+    separated = np.arange(n) % 2 == 1
+    plain = {"codec": "WAV", "n_frames": 100}
+    return pd.DataFrame(plain | {
+        "unit": [f"song {k // 4}" for k in range(n)], "fold": np.arange(n) // 4 % 3, "separated": separated,
+        "logit": rng.normal(np.where(separated, 1.0, -1.0), 1.0), "called": np.where(separated, "separated", "studio"),
+    } | columns)  # fmt: skip
+
+
+def test_intervals_resample_what_is_held_out_as_one() -> None:
+    """Clips without a repository go song by song (as one unit their interval had no width), shared songs as one."""
+    files = scored()
+    low, high = evaluate.interval(files, evaluate.auc, 0) or (0.0, 0.0)
+    assert high - low > 0.02
+    assert evaluate.interval(files.assign(unit="repo:owner/one"), evaluate.auc, 0) is None
+    clips = [
+        clip(0, "field", "first song", "", "", "vocals"),
+        clip(1, "field", "second song", "", "", "vocals"),
+        clip(2, "field", "a shared song", "owner/one", "", "vocals"),
+        clip(3, "field", "a shared song", "owner/two", "", "vocals"),
+    ]
+    rows = pd.DataFrame({
+        "clip": [each.name for each in clips], "kind": "clean", "window": 0, "origin": "studio", "family": "",
+        "sdr_db": np.nan, "fold": 0, "n_frames": 9,
+    })  # fmt: skip
+    meta = evaluate.describe_rows(rows, clips, [Path("a/manifest.csv")], {})
+    units = evaluate.files(meta, {"logit": np.zeros(4)}, np.ones(4, bool)).set_index("clip")["unit"]
+    assert units["0.wav"] != units["1.wav"]
+    assert units["2.wav"] == units["3.wav"]
+
+
+@pytest.mark.parametrize("n", [30, 120, 1200])
+def test_what_is_caught_at_a_rate_of_false_alarms_is_what_the_curve_says(n: int) -> None:
+    """No more true stems lie above the line than the rate allows; of twenty, none at 1 %."""
+    files = scored(n)
+    found = report.caught_at(files)
+    for rate in report.FALSE_ALARMS:
+        shares = []
+        for _, part in files.groupby("fold"):
+            alarms, caught, _ = roc_curve(part["separated"], part["logit"], drop_intermediate=False)
+            shares.append(caught[alarms <= rate + 1e-9].max())
+        assert found[f"{rate:g}"] == pytest.approx(np.mean(shares), abs=1e-4)
+
+
+def test_coding_that_tells_the_origin_shows_among_few_files() -> None:
+    """A leaf of twenty files would call two codings of forty files the same, and say that nothing is wrong."""
+    files = scored(36, codec=np.where(np.arange(36) % 2, "WAV", "VORBIS"))
+    assert report.metadata_probe(files) == 1.0
+    assert report.metadata_probe(scored(36)) == 0.5
+
+
+def test_no_figure_is_of_a_clip_that_stays_unjudged() -> None:
+    """Nor that of families which were learnt from."""
+    meta = pd.DataFrame({
+        "clip": ["a", "b", "c", "d"], "kind": "clean", "origin": ["studio", "studio", "separated", "separated"],
+        "fold": 0, "family_fold": [-1, -1, 1, 1], "oracle": False, "struck": [True, False, True, False], "n_frames": 9,
+        "stem": "vocals", "set": "s", "repo": "r", "song": "g", "family": "", "manifest": "m", "codec": "",
+        "separator": "", "wetness": "wet", "sdr_db": np.nan,
+    })  # fmt: skip
+    seen = report._seen_family(meta, {"logit": np.zeros(4)}, type("Config", (), {"n_folds": 3}))  # type: ignore[arg-type]
+    assert seen["clip"].tolist() == ["b", "d"]
