@@ -407,7 +407,8 @@ def _wholes(wholes: dict[str, Any]) -> list[str]:
 
 
 _GROUPS = {
-    "made": "Chains made by the project on held-out dry recordings, and those recordings",
+    "made": "Chains made by the project on held-out dry recordings, and those recordings; the measured rooms of their "
+    "reverbs are the same in all folds",
     "made_and_separated": "The same chains after a separation, of which verdicts state nothing",
     "fx_pairs": "Real pairs of dry and processed recordings, never used in training this head",
     "dry_against_wet_recordings": "Dry recordings and produced studio stems as they are",
@@ -448,7 +449,8 @@ def _other_heads(figures: dict[str, Any]) -> list[str]:
     told = strengths.get("told", [])
     for group, found in figures["effects"].items():
         rows = {k: v for k, v in found.items() if k != "macro_f1"}
-        out += [f"Effects on {group} stems, held-out recordings: macro-F1 {found['macro_f1']:.3f}.", "",
+        out += [f"Effects on {group} stems, held-out recordings (measured rooms are not held out): "
+                f"macro-F1 {found['macro_f1']:.3f}.", "",
                 "| effect | windows | with it | AUC | AUC where strong | F1 |",
                 "|---|---:|---:|---:|---:|---:|"]  # fmt: skip
         out += [
