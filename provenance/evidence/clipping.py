@@ -32,4 +32,4 @@ def measure(clip: Clip) -> Cue:
 
 
 def _note(value: float) -> str:
-    return "clipped or limited hard" if value > 2 else "no clipping"
+    return "clipped or limited hard" if value > 2 else "few samples lie at the peak"
