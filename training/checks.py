@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import typer
+
 from training.catalogue import Clip
 from training.catalogue.clips import read_rows
 from training.families import is_listed
@@ -116,6 +118,20 @@ def of_earlier(clips: Sequence[Clip], unit_fold: Mapping[str, int], cache: Path)
         "manifests, another seed or n_folds): what their rows are mixed with may be held out now, and figures come out "
         "too good; needed for figures: another --work"
     )
+
+
+def before_rows(clips: Sequence[Clip], unit_fold: Mapping[str, int], cache: Path) -> None:
+    """Refuse a song in two folds, and say on stderr which rows were made by other folds.
+
+    Args:
+        clips, unit_fold, cache: as for :func:`of_earlier`.
+
+    Raises:
+        ValueError: as for :func:`of_songs`.
+    """
+    of_songs(clips, unit_fold)
+    if moved := of_earlier(clips, unit_fold, cache):
+        typer.echo(moved, err=True)
 
 
 def notes(clips: Sequence[Clip], left_out: Sequence[str], flags: Sequence[Path] = ()) -> Iterator[str]:

@@ -398,17 +398,13 @@ def main(
     workers: Workers = N_WORKERS,
 ) -> None:
     """Run the whole protocol: what was fitted before is taken from the work folder."""
-    from training import card, catalogue, checks, config, cycles, fit, report, splits
+    from training import card, catalogue, config, cycles, fit, report
 
     try:
         settings = config.load(config_file, demucs_repo, networks, scripts)
         for line in config.left_out(config_file, settings):
             typer.echo(line, err=True)
-        clips, left_out = catalogue.load(manifest, flags)
-        for line in checks.notes(clips, left_out, flags):
-            typer.echo(line, err=True)
-        dealt = splits.deal(manifest, settings.n_folds, settings.seed)
-        checks.of_folds(clips, dealt, settings.n_folds, settings.recipe.n_surrogates > 0)
+        clips = fit.load_checked(manifest, flags, settings)
         table, _ = fit.gather(clips, manifest, settings, work, workers, unjudged)
     except (catalogue.CatalogueError, SeparatorError, OSError, ValueError) as error:
         typer.echo(str(error), err=True)

@@ -120,11 +120,7 @@ def main(
             settings = _further(settings)
         for line in config.left_out(config_file, settings):
             typer.echo(line, err=True)
-        clips, left_out = catalogue.load(manifest, flags)
-        for line in checks.notes(clips, left_out, flags):
-            typer.echo(line, err=True)
-        dealt = splits.deal(manifest, settings.n_folds, settings.seed)
-        checks.of_folds(clips, dealt, settings.n_folds, settings.recipe.n_surrogates > 0)
+        clips = load_checked(manifest, flags, settings)
         table, _ = gather(clips, manifest, settings, work, workers, unjudged)
         if nets_folder is not None:
             adopt(nets_folder, table, manifest, settings, work / "heads")
@@ -154,6 +150,26 @@ def main(
         trained, fusion, record = dataclasses.replace(trained, net=other.net), other.fused(fusion), other.record
     publish.write(out, table, held, fusion, trained, figures, settings, clips, record, weight)
     typer.echo(card.summary(figures), err=True)
+
+
+def load_checked(manifests: list[Path], flags: list[Path], settings: config.Config) -> list[catalogue.Clip]:
+    """Return the catalogue, once it is known that every fold can be learnt from and judged; tell of it on stderr.
+
+    Args:
+        manifests: files to read it from.
+        flags: as for :func:`training.catalogue.load`.
+        settings: recipe and folds.
+
+    Raises:
+        CatalogueError: a file cannot be used.
+        ValueError: as for :func:`training.checks.of_folds`.
+    """
+    clips, left_out = catalogue.load(manifests, flags)
+    for line in checks.notes(clips, left_out, flags):
+        typer.echo(line, err=True)
+    dealt = splits.deal(manifests, settings.n_folds, settings.seed)
+    checks.of_folds(clips, dealt, settings.n_folds, settings.recipe.n_surrogates > 0)
+    return clips
 
 
 def figures_of(
@@ -199,9 +215,7 @@ def gather(
         ValueError: clips of one song lie in two folds, or none gave a row.
     """
     unit_fold, family_fold = splits.deal(manifests, settings.n_folds, settings.seed)
-    checks.of_songs(clips, unit_fold)
-    if moved := checks.of_earlier(clips, unit_fold, work / "rows"):
-        typer.echo(moved, err=True)
+    checks.before_rows(clips, unit_fold, work / "rows")
     table = dataset.build(clips, unit_fold, settings.recipe, work / "rows", catalogue.rooms(manifests), workers)
     table = evaluate.describe(table, clips, manifests, family_fold)
     return dataclasses.replace(table, meta=evaluate.strike(table.meta, unjudged)), family_fold

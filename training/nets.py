@@ -249,9 +249,7 @@ def fit(
         device: for torch; empty for a GPU where there is one.
     """
     deal = splits.deal(manifests, settings.n_folds, settings.seed)
-    checks.of_songs(clips, deal[0])
-    if moved := checks.of_earlier(clips, deal[0], work / "rows"):
-        typer.echo(moved, err=True)
+    checks.before_rows(clips, deal[0], work / "rows")
     recipe = dataclasses.replace(settings.recipe, keep_maps=True, degraded_share=0.0)
     rooms = catalogue.rooms(manifests)
     jobs, done = [], []

@@ -108,6 +108,9 @@ def test_other_machines_are_not_served_without_keys(monkeypatch: pytest.MonkeyPa
         ({"model": "no-such-model"}, "no such model"),
         ({"keys_file": "/nonexistent/keys"}, "readable file of keys"),
         ({"workers": 0}, "STEM_WORKERS"),
+        ({"workers": "0"}, "STEM_WORKERS: found '0'; needed: greater than or equal to 1"),
+        ({"port": "abc"}, "found port 'abc'; needed: a number from 0 to 65535"),
+        ({"port": "99999"}, "found port '99999'; needed: a number from 0 to 65535"),
         ({"rate_limit": "often"}, "'600/minute'"),
         ({"database_url": "mysql://nowhere/x"}, "SQLite or PostgreSQL"),
         ({"host": "0.0.0.0"}, "STEM_ALLOW_NO_KEYS"),
@@ -116,7 +119,7 @@ def test_other_machines_are_not_served_without_keys(monkeypatch: pytest.MonkeyPa
 def test_what_cannot_start_says_why_in_a_line(
     serve: Callable[..., Server], settings: dict[str, str], said: str
 ) -> None:
-    """A wrong setting ends the start with status 2 and a message, not a traceback."""
+    """A wrong setting ends the start with status 2 and a message, not a traceback; no port is cut to another."""
     server = serve(start=False, **settings)
     assert server.spawn().wait(START_S) == 2
     assert said in server.log

@@ -9,8 +9,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from service.settings import Settings, misspelt
 from tests.service.server import ROOT, START_S, Server
 
@@ -50,24 +48,6 @@ def test_the_list_of_settings_may_be_cut_short() -> None:
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (0, b"")
-
-
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({"port": "abc"}, "found port 'abc'; needed: a number from 0 to 65535"),
-        ({"port": "99999"}, "found port '99999'; needed: a number from 0 to 65535"),
-        ({"workers": "0"}, "STEM_WORKERS: found '0'; needed: greater than or equal to 1"),
-    ],
-)
-def test_a_setting_that_cannot_be_used_is_said_in_one_line(
-    serve: Callable[..., Server], settings: dict[str, str], said: str
-) -> None:
-    """A port is never cut to another, on which nobody would look for the service, and no traceback is shown."""
-    server = serve(start=False, **settings)
-    assert server.spawn().wait(START_S) == 2
-    assert said in server.log
-    assert "Traceback" not in server.log
 
 
 def test_a_state_folder_that_cannot_be_made_is_named(serve: Callable[..., Server], tmp_path: Path) -> None:

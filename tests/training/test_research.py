@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 import soundfile
 import typer
+from click.testing import Result
 from typer.testing import CliRunner
 
 import provenance
@@ -469,16 +470,20 @@ def test_commands_name_what_is_missing(tmp_path: Path, root: Path) -> None:
     assert "found no audio" in run.stderr
 
 
+def _run(command: types.ModuleType, manifest: Path) -> Result:
+    """Run a command on a manifest, with an --out beside it where it has one."""
+    app = typer.Typer()
+    app.command()(command.main)
+    wants_out = "out" in inspect.signature(command.main).parameters
+    return CliRunner().invoke(app, [str(manifest), *(["--out", str(manifest.with_name("out"))] if wants_out else [])])
+
+
 @pytest.mark.parametrize(
     "command", [artefacts, deletion, detectability, embedding, int8, leave_out, logistic, mixes, ranges]
 )
 def test_a_manifest_that_is_missing_is_named_by_every_command(command: types.ModuleType, tmp_path: Path) -> None:
     """One line on stderr and exit code 2, no traceback."""
-    app = typer.Typer()
-    app.command()(command.main)
-    wants_out = "out" in inspect.signature(command.main).parameters
-    given = [str(tmp_path / "none.csv"), *(["--out", str(tmp_path / "out")] if wants_out else [])]
-    done = CliRunner().invoke(app, given)
+    done = _run(command, tmp_path / "none.csv")
     assert done.exit_code == 2, done.output
     assert "none.csv: no such manifest; needed: a CSV file" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -488,11 +493,7 @@ def test_a_manifest_that_is_missing_is_named_by_every_command(command: types.Mod
 def test_a_manifest_without_a_clip_is_told(command: types.ModuleType, tmp_path: Path) -> None:
     """It ends with what was found and what is needed, not with the name of a column."""
     (tmp_path / "empty.csv").write_text("clip,song_id,stem,origin\n", encoding="utf-8")
-    app = typer.Typer()
-    app.command()(command.main)
-    wants_out = "out" in inspect.signature(command.main).parameters
-    given = [str(tmp_path / "empty.csv"), *(["--out", str(tmp_path / "out")] if wants_out else [])]
-    done = CliRunner().invoke(app, given)
+    done = _run(command, tmp_path / "empty.csv")
     assert done.exit_code == 2, done.output
     assert "empty.csv: found no clip that sounds; needed: studio stems and extractions" in done.stderr
 
