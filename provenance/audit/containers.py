@@ -19,12 +19,13 @@ from pyarrow import parquet
 from provenance import listing
 from provenance.audio import EXTENSIONS, Source
 from provenance.audit import stores
-from provenance.audit.errors import AuditError
+from provenance.audit.errors import AuditError, DamagedError
 from provenance.audit.items import Claims, Item, choose_columns, read_claims
 from provenance.errors import UnreadableAudio
 
 INSIDE = r"(?is)^(.+?\.(?:tar|parquet|arrow))#(.+)$"
 """Pattern of the name of a member or cell: of its container, and within it."""
+_ENDINGS = (".tar", ".parquet", ".arrow")
 MAX_BYTES = 2**31
 """A member, object or cell above this is not read into memory."""
 
@@ -38,7 +39,7 @@ def list_members(where: str, given: Mapping[str, str], passed: Counter[str] | No
         passed: counts the other members by ending.
 
     Raises:
-        AuditError: it is not such a tar.
+        DamagedError: it is not such a tar, or ends early; what lay before that was yielded.
     """
     changed = stores.changed(where)
     try:
@@ -64,8 +65,11 @@ def list_members(where: str, given: Mapping[str, str], passed: Counter[str] | No
                 elif passed is not None:
                     listing.note(passed, member.name)
             yield from _members(where, audio, claims, changed)
+            file.seek(tar.offset)
+            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):  # tarfile takes a header that it cannot read for the end
+                raise tarfile.ReadError(f"no header at byte {tar.offset}, where one is due")
     except tarfile.TarError as error:
-        raise AuditError(f"{where}: {error}; needed: an uncompressed tar") from error
+        raise DamagedError(where, error, "an uncompressed tar, whole") from error
 
 
 def _members(where: str, members: list[tarfile.TarInfo], claims: Claims, changed: int) -> Iterator[Item]:
@@ -81,7 +85,7 @@ def _sidecar(where: str, name: str, data: bytes, given: Mapping[str, str]) -> Cl
             raise ValueError("not an object")
         return read_claims(row, choose_columns(list(row), {k: v for k, v in given.items() if v in row}))
     except (ValueError, KeyError) as error:
-        raise AuditError(f"{where}#{name}: {error}; needed: a JSON object") from error
+        raise DamagedError(f"{where}#{name}", error, "a JSON object") from error
 
 
 def find_hub_files(name: str) -> list[str]:
@@ -114,12 +118,12 @@ def find_audio_column(where: str) -> str | None:
         where: path or URI of a Parquet or Arrow file.
 
     Raises:
-        AuditError: it is not such a file.
+        DamagedError: it is not such a file.
     """
     try:
         schema = parquet.read_schema(stores.open_file(where)) if _is_parquet(where) else _arrow(where).schema
     except (pa.ArrowInvalid, OSError) as error:
-        raise AuditError(f"{where}: {error}; needed: a Parquet or Arrow file") from error
+        raise DamagedError(where, error, "a Parquet or Arrow file") from error
     for field in schema:
         if pa.types.is_struct(field.type) and {"bytes", "path"} <= {inner.name for inner in field.type}:
             return str(field.name)
@@ -195,8 +199,10 @@ def fetch(item: Item) -> Source:
         item: to read.
 
     Raises:
-        UnreadableAudio: it is not there, or too large to hold.
+        UnreadableAudio: it is not there, or too large to hold, or is a container that could not be listed.
     """
+    if item.kind in ("file", "object") and item.where.lower().endswith(_ENDINGS):
+        _check(item)
     if item.kind == "file":
         return item.where
     if item.n_bytes > MAX_BYTES:
@@ -213,6 +219,17 @@ def fetch(item: Item) -> Source:
     except (OSError, AuditError, pa.ArrowException) as error:
         raise UnreadableAudio(item.path, "not_readable", str(error), "a readable audio file") from error
     return _Named(data, item.path)
+
+
+def _check(item: Item) -> None:
+    """Raise what is wrong with a container that stands in a plan as a file, because its listing failed."""
+    try:
+        for _ in list_members(item.where, {}) if item.where.lower().endswith(".tar") else list_cells(item.where, {}):
+            pass
+    except DamagedError as error:
+        raise UnreadableAudio(item.path, "damaged_container", error.found, error.needed) from error
+    except AuditError:  # a table without audio, which a manifest names
+        return
 
 
 class _Named(io.BytesIO):

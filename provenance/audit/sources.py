@@ -11,7 +11,7 @@ from pathlib import Path
 from provenance import listing
 from provenance.audio import EXTENSIONS
 from provenance.audit import containers, manifests, plan, stores
-from provenance.audit.errors import AuditError
+from provenance.audit.errors import AuditError, DamagedError
 from provenance.audit.items import Item
 
 _MANIFESTS = (".csv", ".tsv", ".jsonl", ".ndjson")
@@ -49,7 +49,7 @@ def list_items(
         raise AuditError(f"{source}: no such file or folder; needed: {_NEEDED}")
     elif size >= 0:
         facts = size, stores.changed(source)
-        yield from _list_file(source, facts, given, passed, alone=True)
+        yield from _list_alone(source, facts, given, passed)
     else:
         yield from _list_folder(source, given, passed)
 
@@ -66,47 +66,63 @@ def _list_glob(pattern: str, given: dict[str, str], passed: Counter[str]) -> Ite
         if os.path.isdir(path):
             yield from _list_folder(path, given, passed)
         else:
-            yield from _list_file(path, stores.facts_of(path), given, passed, alone=False)
+            yield from _list_file(path, stores.facts_of(path), given, passed)
 
 
-def _list_file(
-    where: str, facts: tuple[int, int], given: dict[str, str], passed: Counter[str], alone: bool
-) -> Iterator[Item]:
-    """List one file: audio itself, or what a manifest, tar or dataset names. Of several, what is neither is counted.
+def _list_alone(where: str, facts: tuple[int, int], given: dict[str, str], passed: Counter[str]) -> Iterator[Item]:
+    """List the one file that a source is: audio itself, or what a manifest, tar or dataset names."""
+    ending = Path(where).suffix.lower()
+    if ending == ".tar":
+        yield from containers.list_members(where, given, passed)
+    elif ending in _MANIFESTS:
+        yield from manifests.list_rows(where, given)
+    elif ending in _TABLES and containers.find_audio_column(where) is not None:
+        yield from containers.list_cells(where, given)
+    elif ending == ".parquet":
+        yield from manifests.list_rows(where, given)
+    elif ending in (*_ARCHIVES, *_NO_MANIFESTS):
+        tables = "a manifest as .csv, .tsv, .jsonl (an object a line) or .parquet"
+        needed = "it unpacked, or an uncompressed .tar" if ending in _ARCHIVES else tables
+        raise AuditError(f"{where}: found the ending {ending!r}; needed: {needed}")
+    elif ending in _TABLES:
+        raise AuditError(f"{where}: found no column of audio (a struct of bytes and path); needed: {_NEEDED}")
+    else:
+        yield _item(where, facts)
+
+
+def _list_file(where: str, facts: tuple[int, int], given: dict[str, str], passed: Counter[str]) -> Iterator[Item]:
+    """List one file of several: audio itself, or what a tar or dataset holds. What is neither is counted.
 
     Hidden ones are no part of a delivery: macOS leaves ``._a.wav`` beside each file it copies.
     """
     ending = Path(where).suffix.lower()
-    if not alone and Path(where).name.startswith("."):
+    if Path(where).name.startswith("."):
         return
-    if ending == ".tar":
-        yield from containers.list_members(where, given, passed)
-    elif ending in _MANIFESTS and alone:
-        yield from manifests.list_rows(where, given)
-    elif ending in _TABLES and containers.find_audio_column(where) is not None:
-        yield from containers.list_cells(where, given)
-    elif ending == ".parquet" and alone:
-        yield from manifests.list_rows(where, given)
-    elif alone and ending in (*_ARCHIVES, *_NO_MANIFESTS):
-        tables = "a manifest as .csv, .tsv, .jsonl (an object a line) or .parquet"
-        needed = "it unpacked, or an uncompressed .tar" if ending in _ARCHIVES else tables
-        raise AuditError(f"{where}: found the ending {ending!r}; needed: {needed}")
-    elif ending in EXTENSIONS or (alone and ending not in _TABLES):
-        n_bytes, changed = facts
-        yield Item(where, "object" if stores.is_remote(where) else "file", where, n_bytes=n_bytes, changed=changed)
-    elif alone:
-        raise AuditError(f"{where}: found no column of audio (a struct of bytes and path); needed: {_NEEDED}")
-    else:
-        listing.note(passed, where)
+    try:
+        if ending == ".tar":
+            yield from containers.list_members(where, given, passed)
+        elif ending in _TABLES and containers.find_audio_column(where) is not None:
+            yield from containers.list_cells(where, given)
+        elif ending in EXTENSIONS:
+            yield _item(where, facts)
+        else:
+            listing.note(passed, where)
+    except DamagedError:  # one of thousands must not end an audit: its row says what is wrong
+        yield _item(where, facts)
+
+
+def _item(where: str, facts: tuple[int, int]) -> Item:
+    n_bytes, changed = facts
+    return Item(where, "object" if stores.is_remote(where) else "file", where, n_bytes=n_bytes, changed=changed)
 
 
 def _list_folder(folder: str, given: dict[str, str], passed: Counter[str]) -> Iterator[Item]:
     if stores.is_remote(folder):
         for where, facts in stores.walk(folder):
-            yield from _list_file(where, facts, given, passed, alone=False)
+            yield from _list_file(where, facts, given, passed)
         return
     for where, facts in _walk(folder):
-        yield from _list_file(where, facts, given, passed, alone=False)
+        yield from _list_file(where, facts, given, passed)
 
 
 def _walk(folder: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tuple[str, tuple[int, int]]]:

@@ -285,6 +285,42 @@ def test_tar_members_are_read_in_place(folder: Path) -> None:
         list(list_items(str(folder / "packed.tar")))
 
 
+def test_a_damaged_container_of_several_is_one_unreadable_row(folder: Path, tmp_path: Path) -> None:
+    """Of a delivery of tars and tables, damaged ones are named with what is wrong, and all that is whole is scored."""
+    for name in ("whole", "cut", "torn"):
+        with tarfile.open(folder / f"{name}.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+            tar.add(folder / "a/one.wav", "one.wav")
+            tar.add(folder / "b/two.wav", "two.wav")
+    cut = folder / "cut.tar"
+    cut.write_bytes(cut.read_bytes()[: (folder / "a/one.wav").stat().st_size + 2000])
+    torn = bytearray((folder / "torn.tar").read_bytes())
+    with tarfile.open(folder / "torn.tar") as tar:
+        start = tar.getmember("two.wav").offset_data - 512
+    torn[start : start + 512] = b"x" * 512
+    (folder / "torn.tar").write_bytes(torn)
+    (folder / "packed.tar").write_bytes(b"\x1f\x8b" + bytes(1000))
+    (folder / "none.parquet").write_bytes(b"PAR1" + bytes(100))
+    score_source(str(folder), tmp_path / "out", workers=1, loader=LOADER)
+    found = {os.path.relpath(row["path"], folder): row for row in rows(tmp_path / "out")}
+    damaged = {name for name, row in found.items() if row["status"] != "ok"}
+    assert damaged == {"cut.tar", "torn.tar", "packed.tar", "none.parquet"}
+    assert found.keys() - damaged == {
+        "a/one.wav",
+        "b/two.wav",
+        "cut.tar#one.wav",
+        "torn.tar#one.wav",
+        "whole.tar#one.wav",
+        "whole.tar#two.wav",
+    }
+    assert {found[name]["error_code"] for name in damaged} == {"damaged_container"}
+    assert {found[f"{name}.tar"]["error_needed"] for name in ("cut", "torn", "packed")} == {
+        "an uncompressed tar, whole"
+    }
+    assert found["none.parquet"]["error_needed"] == "a Parquet or Arrow file"
+    with pytest.raises(AuditError, match="needed: an uncompressed tar"):
+        list(list_items(str(cut)))
+
+
 @pytest.mark.parametrize("kind", ["parquet", "stream"])
 def test_audio_datasets_are_read_undecoded(folder: Path, kind: str) -> None:
     """A dataset's column of encoded audio is scored from its bytes, whether Parquet or the Arrow of save_to_disk."""
