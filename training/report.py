@@ -84,8 +84,8 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
     out["strengths"] = strengths(meta, held)
     out["kind"] = _kind(meta, held, config)
     out["layers"] = _layers(meta, held)
-    out["sdr"] = _sdr(scored)
-    out["sdr_seen_family"] = _sdr(known)
+    out["sdr"] = sdr(scored)
+    out["sdr_seen_family"] = sdr(known)
     return out
 
 
@@ -461,7 +461,12 @@ def _layers(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
     return out
 
 
-def _sdr(scored: pd.DataFrame) -> dict[str, Any]:
+def sdr(scored: pd.DataFrame) -> dict[str, Any]:
+    """Return how far the SDR of extractions is told wrong, beside what is said without listening.
+
+    Args:
+        scored: held-out files, as :func:`training.evaluate.files` returns them; those whose SDR was measured count.
+    """
     known = scored[scored["separated"] & scored["sdr_db"].notna() & scored["sdr_found_db"].notna()]
     if len(known) < 10:
         return {"n": len(known)}

@@ -28,7 +28,20 @@ from typer.testing import CliRunner
 import provenance
 from provenance.model import HEADS
 from tests.training import songs
-from training import card, catalogue, config, dataset, evaluate, examples, fit, nets, refit, splits, texture_net
+from training import (
+    card,
+    catalogue,
+    config,
+    dataset,
+    evaluate,
+    examples,
+    fit,
+    nets,
+    perceptron,
+    refit,
+    splits,
+    texture_net,
+)
 from training.research import repeat
 from training.separators import surrogate
 
@@ -374,6 +387,11 @@ def test_settings_are_compared_on_several_deals(
     assert again.stdout == first.stdout
     assert "deal 0" not in again.stderr
     assert len((work / "deals.jsonl").read_text(encoding="utf-8").splitlines()) == len(rows)
+    sdr = [*line[: line.index("--config")], "--config", str(work / "plain.toml"), "--deals", "2", "--head", "sdr"]
+    sdr += line[line.index("--work") :]
+    other = subprocess.run(sdr, cwd=root, env=environment(root), capture_output=True, text=True, check=False)
+    assert other.returncode == 0, other.stderr
+    assert "unseen_constant" in other.stdout
 
 
 def test_results_of_other_settings_or_rows_are_told_from_these(tmp_path: Path) -> None:
@@ -400,6 +418,37 @@ def test_a_gain_is_counted_deal_by_deal() -> None:
     assert table.loc["b", "better in"] == "3 of 3"
     assert table.loc["a", "better in"] == "0 of 3"
     assert table.loc["a", "auc"] == "0.850 ± 0.041"
+
+
+def test_the_sdr_of_unseen_families_is_judged_on_every_deal() -> None:
+    """A statistic that tells SDR alike in all families is learnt across them; one that each family shifts is not."""
+    rng = np.random.default_rng(0)
+    rows = 600
+    truth = rng.uniform(0, 20, rows)
+    number = rng.integers(0, 6, rows)
+    meta = pd.DataFrame(
+        {"clip": [f"c{k}" for k in range(rows)], "kind": "clean", "window": 0, "oracle": False, "struck": False,
+         "origin": "separated", "sdr_db": truth, "family": [f"family {k}" for k in number], "family_fold": number % 3,
+         "fold": rng.integers(0, 3, rows), "stem": "vocals", "set": "field", "repo": "r", "song": "s", "manifest": "m",
+         "codec": "", "separator": "", "wetness": "", "n_frames": 171}
+    )  # fmt: skip
+    settings = dataclasses.replace(
+        config.load(evaluate.CONFIG_FILE), sdr=perceptron.Perceptron(n_steps=300, width=16, dropout=0.0)
+    )
+    found = {}
+    for name, shift in (("alike", 0.0), ("shifted", 20.0)):
+        features = rng.normal(0, 0.1, (rows, 4)).astype(np.float32)
+        features[:, 0] = truth + shift * number
+        found[name] = repeat.measure_sdr(dataset.Table(features, meta), meta, settings)
+        assert found[name]["n_unseen"] + found[name]["n_known"] == rows
+        assert 4.5 < found[name]["unseen_constant"] < 5.5
+    assert found["alike"]["unseen"] < 1.5
+    assert found["shifted"]["unseen"] > 3 > found["alike"]["known"]
+    compared = repeat.compare(
+        pd.DataFrame([{"config": name, "deal": 0} | found[name] for name in ("shifted", "alike")]), repeat.Head.SDR
+    ).set_index("config")
+    assert compared.loc["alike", "better in"] == "1 of 1"
+    assert float(compared.loc["alike", "gain"]) > 1.5
 
 
 @pytest.mark.slow

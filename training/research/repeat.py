@@ -2,7 +2,7 @@
 
 The unseen protocol deals repositories and families into folds once. Dealt anew, the same detector's figures move by
 more than most changes to it are worth; so settings are compared on several deals, each beside the first on the same
-deal. It is the boosted trees of the origin, without the network.
+deal. It is the boosted trees of the origin, without the network, or (``--head sdr``) the head of SDR.
 
 Rows are made once: what a stem was mixed with came from its fold of the first deal, and may lie in another one later.
 """
@@ -11,21 +11,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+import torch
 import typer
 from threadpoolctl import threadpool_limits
 
 from provenance import frontend
-from training import catalogue, config, dataset, evaluate, fit, heads, report, splits
+from training import catalogue, config, dataset, evaluate, fit, heads, labels, report, splits
 from training.config import Config
 from training.examples import SEPARABLE
-from training.options import DemucsRepo, Flags, Manifests, Networks, Scripts, Work, Workers
+from training.options import DemucsRepo, Flags, Manifests, Networks, Scripts, Unjudged, Work, Workers
+from training.perceptron import Perceptron
 from training.separators.errors import SeparatorError
 from training.splits import unit_of
 
@@ -35,13 +39,22 @@ FALSE_ALARM = 0.01
 def deal(meta: pd.DataFrame, clips: Sequence[catalogue.Clip], n_folds: int, seed: int) -> pd.DataFrame:
     """Return the rows with the folds of another deal.
 
+    Families come in random order, each into the fold that has fewest clips: the protocol deals the
+    largest first, so that by any seed the same few large families stay apart.
+
     Args:
         meta: described rows.
         clips: the catalogue they came from.
         n_folds: of the protocol.
         seed: of the deal.
     """
-    unit_fold, family_fold = splits.folds(clips, n_folds, seed)
+    sizes = Counter(clip.family.name for clip in clips if clip.family)
+    family_fold: dict[str, int] = {}
+    load = np.zeros(n_folds)
+    for name in np.random.default_rng(seed).permutation(sorted(sizes)).tolist():
+        family_fold[name] = int(load.argmin())
+        load[family_fold[name]] += sizes[name]
+    unit_fold, _ = splits.folds(clips, n_folds, seed, ({}, family_fold))
     fold = {clip.name: unit_fold[unit_of(clip)] for clip in clips}
     return meta.assign(
         fold=meta["clip"].map(fold).astype(int),
@@ -82,6 +95,44 @@ def measure(table: dataset.Table, meta: pd.DataFrame, settings: Config) -> dict[
     return out
 
 
+def measure_sdr(table: dataset.Table, meta: pd.DataFrame, settings: Config) -> dict[str, Any]:
+    """Fit the head of SDR without each fold, judge the fold, and return the figures.
+
+    Args:
+        table, meta, settings: as for :func:`measure`.
+
+    Returns:
+        Of families that were held out and of those that were not, over songs that were: ``n_unseen``, ``n_known``
+        files; ``unseen``, ``known`` mean absolute error in dB, and ``unseen_constant``, ``known_constant`` that of the
+        other folds' median; ``unseen_covered`` the share of files within intervals that other folds fixed.
+    """
+    has = np.flatnonzero(np.isfinite(labels.sdr(meta)))
+    meta = meta.iloc[has].reset_index(drop=True)
+    features = table.features[has, : frontend.N_TEXTURE]
+    sdr = np.full(len(meta), np.nan)
+    for number in range(settings.n_folds):
+        learn = np.flatnonzero(evaluate.training_rows(meta, number))
+        here = np.flatnonzero((meta["fold"] == number).to_numpy())
+        head = heads.fit_sdr(features[learn], meta.iloc[learn].reset_index(drop=True), settings.sdr, settings.seed)
+        if head is not None and len(here):
+            sdr[here] = head.predict(features[here])
+    held: heads.Outputs = {"sdr_db": sdr, "logit": np.zeros(len(meta))}
+    if isinstance(settings.sdr, Perceptron):
+        held, _ = evaluate.straighten_sdr(meta, held)
+    clean = (meta["kind"] == "clean").to_numpy() & ~meta["oracle"].to_numpy(bool) & ~meta["struck"].to_numpy(bool)
+    unseen = evaluate.judged_rows(meta, settings.n_folds)
+    out: dict[str, Any] = {}
+    for name, rows in (("unseen", unseen), ("known", clean & ~unseen)):
+        found = report.sdr(evaluate.files(meta, held, rows))
+        out |= {
+            f"n_{name}": found["n"],
+            name: found.get("mae_db"),
+            f"{name}_constant": found.get("mae_of_other_folds_median_db"),
+            f"{name}_covered": found.get("coverage_on_other_folds"),
+        }
+    return out
+
+
 def _accused(scored: pd.DataFrame) -> float:
     above = []
     for number in scored["fold"].unique():
@@ -103,20 +154,38 @@ def digest_of(settings: Config, meta: pd.DataFrame) -> str:
     return hashlib.sha256(config.to_json(settings).encode() + rows.to_numpy().tobytes()).hexdigest()[:12]
 
 
-def compare(found: pd.DataFrame) -> pd.DataFrame:
+class Head(StrEnum):
+    """What is fitted anew on every deal."""
+
+    ORIGIN = "origin"
+    SDR = "sdr"
+
+
+_MEASURES = {Head.ORIGIN: measure, Head.SDR: measure_sdr}
+_JUDGED_BY = {Head.ORIGIN: ("auc", 1), Head.SDR: ("unseen", -1)}
+_SHOWN = {
+    Head.ORIGIN: ("auc", "auc_vocals", "auc_drums", "caught_1", "caught_2", "accused"),
+    Head.SDR: ("unseen", "unseen_constant", "unseen_covered", "known", "known_constant", "known_covered"),
+}
+
+
+def compare(found: pd.DataFrame, head: Head = Head.ORIGIN) -> pd.DataFrame:
     """Return each setting's mean and spread over the deals, and how often and by how much it beat the first.
 
     Args:
-        found: rows of :func:`measure` with columns ``config`` and ``deal``; every setting on the same deals.
+        found: rows of :func:`measure` or :func:`measure_sdr` with columns ``config`` and ``deal``; every setting on
+            the same deals.
+        head: which of the two.
     """
+    judged_by, sign = _JUDGED_BY[head]
     names = list(dict.fromkeys(found["config"]))
     first = found[found["config"] == names[0]].set_index("deal")
     rows = []
     for name in names:
         own = found[found["config"] == name].set_index("deal")
-        gain = (own["auc"] - first["auc"]).to_numpy(float)
+        gain = sign * (own[judged_by].astype(float) - first[judged_by].astype(float)).to_numpy()
         row = {"config": name, "deals": len(own)}
-        for column in ("auc", "auc_vocals", "auc_drums", "caught_1", "caught_2", "accused"):
+        for column in _SHOWN[head]:
             values = own[column].astype(float)
             row[column] = f"{values.mean():.3f} ± {values.std(ddof=0):.3f}"
         row["gain"] = f"{gain.mean():+.4f}"
@@ -125,9 +194,10 @@ def compare(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _one(table: dataset.Table, meta: pd.DataFrame, settings: Config) -> dict[str, Any]:
+def _one(table: dataset.Table, meta: pd.DataFrame, settings: Config, head: Head) -> dict[str, Any]:
+    torch.set_num_threads(1)
     with threadpool_limits(1):
-        return measure(table, meta, settings)
+        return _MEASURES[head](table, meta, settings)
 
 
 def main(
@@ -142,37 +212,41 @@ def main(
     config_file: Annotated[
         list[Path], typer.Option("--config", help="TOML files to compare; rows are made by the first one's recipe.")
     ] = [evaluate.CONFIG_FILE],  # noqa: B006
+    head: Annotated[Head, typer.Option(help="What is fitted anew.")] = Head.ORIGIN,
     deals: Annotated[int, typer.Option(help="How often folds are dealt.", min=2)] = 5,
+    unjudged: Unjudged = [],  # noqa: B006
     work: Work = Path("work"),
     workers: Workers = 2,
 ) -> None:
-    """Compare settings of the origin's trees on several deals of the folds."""
+    """Compare settings of a head on several deals of the folds."""
     try:
         settings = {file.stem: config.load(file, demucs_repo, networks, scripts) for file in config_file}
         clips, _ = catalogue.load(manifest, flags)
-        table, _ = fit.gather(clips, manifest, next(iter(settings.values())), work, workers)
+        table, _ = fit.gather(clips, manifest, next(iter(settings.values())), work, workers, unjudged)
     except (catalogue.CatalogueError, SeparatorError, OSError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    table.maps = None
+    table.maps = table.onsets = None
     done = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()] if out.exists() else []
     made_by = {name: digest_of(each, table.meta) for name, each in settings.items()}
-    done = [row for row in done if row.get("made_by") == made_by.get(row["config"])]
+    done = [row for row in done if row.get("made_by") == made_by.get(row["config"]) and row.get("head") == head]
     known = {(row["config"], row["deal"]) for row in done}
     jobs = [(name, seed) for seed in range(deals) for name in settings if (name, seed) not in known]
     with ProcessPoolExecutor(min(workers, len(jobs) or 1)) as pool:
         futures = {
-            job: pool.submit(_one, table, deal(table.meta, clips, settings[job[0]].n_folds, job[1]), settings[job[0]])
+            job: pool.submit(
+                _one, table, deal(table.meta, clips, settings[job[0]].n_folds, job[1]), settings[job[0]], head
+            )
             for job in jobs
         }
         for (name, seed), future in futures.items():
-            row = {"config": name, "deal": seed, "made_by": made_by[name]} | future.result()
+            row = {"config": name, "deal": seed, "made_by": made_by[name], "head": head} | future.result()
             done.append(row)
             with out.open("a", encoding="utf-8") as handle:
                 handle.write(json.dumps(row) + "\n")
-            typer.echo(f"{name}, deal {seed}: AUC {row['auc']}", err=True)
+            typer.echo(f"{name}, deal {seed}: {_JUDGED_BY[head][0]} {row[_JUDGED_BY[head][0]]}", err=True)
     wanted = [row for row in done if row["config"] in settings and row["deal"] < deals]
-    typer.echo(compare(pd.DataFrame(wanted)).to_string(index=False))
+    typer.echo(compare(pd.DataFrame(wanted), head).to_string(index=False))
 
 
 if __name__ == "__main__":
