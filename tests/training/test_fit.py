@@ -449,6 +449,11 @@ def test_the_sdr_of_unseen_families_is_judged_on_every_deal() -> None:
     ).set_index("config")
     assert compared.loc["alike", "better in"] == "1 of 1"
     assert float(compared.loc["alike", "gain"]) > 1.5
+    deals = [{"config": "stem-v1", "deal": deal} | found["alike"] | {"unseen": 1.0 + deal} for deal in (1, 0)]
+    first, second, mean = repeat.page(pd.DataFrame(deals)).splitlines()[-3:]
+    assert first.startswith(f"| 0 | {found['alike']['n_unseen']} | 1.00 | ")
+    assert second.startswith(f"| 1 | {found['alike']['n_unseen']} | 2.00 | ")
+    assert mean.startswith(f"| mean | {found['alike']['n_unseen']} | 1.50 | ")
 
 
 @pytest.mark.slow
