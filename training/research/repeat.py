@@ -168,8 +168,8 @@ _PAGE = """# SDR over several deals of the folds
 Made by `python -m training.research.repeat MANIFEST... --head sdr --page docs/sdr-over-deals.md` on {n} deals. The
 card of a model judges the SDR ceiling on one deal of songs and separator families into folds; how well it is told for
 families that were held out depends on which these are. Here the head is fitted anew on every deal, by `{config}.toml`:
-mean absolute errors in dB, beside those of always saying the other folds' median, and the share of files within intervals that other
-folds fixed at 90 %.
+mean absolute errors in dB, beside those of always saying the other folds' median, and the share of files within
+intervals that other folds fixed at 90 %.
 
 | deal | unseen families: files | error | of the median | within | known families: files | error | of it | within |
 |---:|---:|---:|---:|---:|---:|---:|---:|---:|
