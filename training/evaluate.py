@@ -150,6 +150,15 @@ def unseen_rows(meta: pd.DataFrame, n_folds: int) -> Mask:
     return unseen & ~meta["oracle"].to_numpy(bool)
 
 
+def clean_rows(meta: pd.DataFrame) -> Mask:
+    """Return the rows that are clips as they are, near-oracles and clips of :func:`strike` left out.
+
+    Args:
+        meta: described rows.
+    """
+    return (meta["kind"] == "clean").to_numpy() & ~meta["oracle"].to_numpy(bool) & ~meta["struck"].to_numpy(bool)
+
+
 def judged_rows(meta: pd.DataFrame, n_folds: int) -> Mask:
     """Return the unseen rows that are clips as they are: what figures, calibration and thresholds are made from.
 
@@ -199,8 +208,7 @@ def straighten_sdr(meta: pd.DataFrame, held: Outputs) -> tuple[Outputs, Calibrat
     Returns:
         The scores, and the line of all folds, for the head that learnt from all.
     """
-    known = (meta["kind"] == "clean").to_numpy() & ~meta["oracle"].to_numpy(bool) & ~meta["struck"].to_numpy(bool)
-    known &= np.isfinite(labels.sdr(meta)) & np.isfinite(held["logit"])
+    known = clean_rows(meta) & np.isfinite(labels.sdr(meta)) & np.isfinite(held["logit"])
     scored = files(meta, held, known)
     scored["sdr_db"] = scored["sdr_db"].clip(labels.MIN_SDR_DB, labels.MAX_SDR_DB)
     sdr = held["sdr_db"].copy()

@@ -72,7 +72,7 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
         "sums": _sums(meta, held, config, of_fold),
         "wholes": _wholes(meta, held, of_fold),
     }
-    known = _seen_family(meta, held, config)
+    known = seen_family(meta, held, config)
     out["seen_family_unseen_song_auc"] = evaluate.auc(known)
     out["pairs_unseen_song_auc"] = evaluate.auc(known[known["set"] == "pairs"])
     oracle = (meta["kind"] == "clean").to_numpy() & meta["oracle"].to_numpy(bool) & ~meta["struck"].to_numpy(bool)
@@ -128,12 +128,17 @@ def caught_at(scored: pd.DataFrame) -> dict[str, float]:
     return out
 
 
-def _seen_family(meta: pd.DataFrame, held: Outputs, config: Config) -> pd.DataFrame:
-    """Files of unseen songs whose separator's family was trained on, and the studio stems; none that stays unjudged."""
-    clean = (meta["kind"] == "clean").to_numpy() & ~meta["oracle"].to_numpy(bool) & ~meta["struck"].to_numpy(bool)
+def seen_family(meta: pd.DataFrame, held: Outputs, config: Config) -> pd.DataFrame:
+    """Return files of unseen songs whose separator's family was trained on, and the studio stems.
+
+    Args:
+        meta: all rows, described.
+        held: what the folds' models said.
+        config: of the protocol.
+    """
     separated = (meta["origin"] == "separated").to_numpy()
     seen = separated & ~evaluate.unseen_rows(meta, config.n_folds)
-    return evaluate.files(meta, held, clean & (seen | ~separated) & np.isfinite(held["logit"]))
+    return evaluate.files(meta, held, evaluate.clean_rows(meta) & (seen | ~separated) & np.isfinite(held["logit"]))
 
 
 def _by_sdr(scored: pd.DataFrame) -> list[dict[str, Any]]:

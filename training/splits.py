@@ -25,6 +25,7 @@ def folds(
     n_folds: int = N_FOLDS,
     seed: int = 0,
     dealt: tuple[dict[str, int], dict[str, int]] = ({}, {}),
+    shuffled: bool = False,
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Give every unit (song or repository) and every separator family a fold.
 
@@ -37,6 +38,8 @@ def folds(
         n_folds: how many folds.
         seed: changes ties and the order in which units are dealt.
         dealt: units and families that have their folds already; what is new is dealt beside them.
+        shuffled: families are dealt in a random order of the seed, not the largest first: by any seed the same few
+            large ones stay apart then.
 
     Returns:
         unit to fold, family to fold.
@@ -48,7 +51,7 @@ def folds(
     for clip in clips:
         if clip.family:
             families[clip.family.name] += 1
-    family_fold = _deal(families, n_folds, seed, dealt[1])
+    family_fold = _deal(families, n_folds, seed, dealt[1], shuffled)
     groups = joined_units(clips)
     members: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
@@ -143,12 +146,14 @@ def joined_units(clips: Sequence[Clip]) -> dict[str, str]:
     return {unit: find(unit) for unit in parent}
 
 
-def _deal(sizes: dict[str, int], n_folds: int, seed: int, dealt: dict[str, int]) -> dict[str, int]:
+def _deal(
+    sizes: dict[str, int], n_folds: int, seed: int, dealt: dict[str, int], shuffled: bool = False
+) -> dict[str, int]:
     load = [0] * n_folds
     out = dict(dealt)
     for name, fold in dealt.items():
         load[fold] += sizes.get(name, 0)
-    for name in sorted(sizes.keys() - dealt.keys(), key=lambda n: (-sizes[n], _hash(n, seed))):
+    for name in sorted(sizes.keys() - dealt.keys(), key=lambda n: (0 if shuffled else -sizes[n], _hash(n, seed))):
         out[name] = min(range(n_folds), key=lambda k: (load[k], _hash(f"{name}/{k}", seed)))
         load[out[name]] += sizes[name]
     return out

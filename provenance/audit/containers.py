@@ -30,6 +30,16 @@ MAX_BYTES = 2**31
 """A member, object or cell above this is not read into memory."""
 
 
+def list_inside(where: str, given: Mapping[str, str], passed: Counter[str] | None = None) -> Iterator[Item]:
+    """Yield what a container holds: the members of a tar, the cells of a table.
+
+    Args:
+        where: path or URI of a tar, or of a table with a column of audio.
+        given, passed: as for :func:`list_members`.
+    """
+    return list_members(where, given, passed) if where.lower().endswith(".tar") else list_cells(where, given)
+
+
 def list_members(where: str, given: Mapping[str, str], passed: Counter[str] | None = None) -> Iterator[Item]:
     """Yield the audio members of a tar; a ``.json`` member of the same sample holds its claims.
 
@@ -188,8 +198,7 @@ def find_inside(place: str) -> Item | None:
 
 @lru_cache(maxsize=2)
 def _contents(where: str) -> dict[str, Item]:
-    items = list_members(where, {}) if where.lower().endswith(".tar") else list_cells(where, {})
-    return {item.path: item for item in items}
+    return {item.path: item for item in list_inside(where, {})}
 
 
 def fetch(item: Item) -> Source:
@@ -224,7 +233,7 @@ def fetch(item: Item) -> Source:
 def _check(item: Item) -> None:
     """Raise what is wrong with a container that stands in a plan as a file, because its listing failed."""
     try:
-        for _ in list_members(item.where, {}) if item.where.lower().endswith(".tar") else list_cells(item.where, {}):
+        for _ in list_inside(item.where, {}):
             pass
     except DamagedError as error:
         raise UnreadableAudio(item.path, "damaged_container", error.found, error.needed) from error

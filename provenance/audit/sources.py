@@ -72,13 +72,9 @@ def _list_glob(pattern: str, given: dict[str, str], passed: Counter[str]) -> Ite
 def _list_alone(where: str, facts: tuple[int, int], given: dict[str, str], passed: Counter[str]) -> Iterator[Item]:
     """List the one file that a source is: audio itself, or what a manifest, tar or dataset names."""
     ending = Path(where).suffix.lower()
-    if ending == ".tar":
-        yield from containers.list_members(where, given, passed)
-    elif ending in _MANIFESTS:
-        yield from manifests.list_rows(where, given)
-    elif ending in _TABLES and containers.find_audio_column(where) is not None:
-        yield from containers.list_cells(where, given)
-    elif ending == ".parquet":
+    if _is_container(where):
+        yield from containers.list_inside(where, given, passed)
+    elif ending in (*_MANIFESTS, ".parquet"):
         yield from manifests.list_rows(where, given)
     elif ending in (*_ARCHIVES, *_NO_MANIFESTS):
         tables = "a manifest as .csv, .tsv, .jsonl (an object a line) or .parquet"
@@ -95,20 +91,22 @@ def _list_file(where: str, facts: tuple[int, int], given: dict[str, str], passed
 
     Hidden ones are no part of a delivery: macOS leaves ``._a.wav`` beside each file it copies.
     """
-    ending = Path(where).suffix.lower()
     if Path(where).name.startswith("."):
         return
     try:
-        if ending == ".tar":
-            yield from containers.list_members(where, given, passed)
-        elif ending in _TABLES and containers.find_audio_column(where) is not None:
-            yield from containers.list_cells(where, given)
-        elif ending in EXTENSIONS:
+        if _is_container(where):
+            yield from containers.list_inside(where, given, passed)
+        elif Path(where).suffix.lower() in EXTENSIONS:
             yield _item(where, facts)
         else:
             listing.note(passed, where)
     except DamagedError:  # one of thousands must not end an audit: its row says what is wrong
         yield _item(where, facts)
+
+
+def _is_container(where: str) -> bool:
+    ending = Path(where).suffix.lower()
+    return ending == ".tar" or (ending in _TABLES and containers.find_audio_column(where) is not None)
 
 
 def _item(where: str, facts: tuple[int, int]) -> Item:

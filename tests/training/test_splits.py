@@ -57,10 +57,10 @@ def rows(clips: list[Clip], unit_fold: dict[str, int], family_fold: dict[str, in
 
 
 @settings(max_examples=60, deadline=None)
-@given(catalogues(), st.integers(0, 3))
-def test_nothing_that_is_judged_was_learnt_from(clips: list[Clip], seed: int) -> None:
+@given(catalogues(), st.integers(0, 3), st.booleans())
+def test_nothing_that_is_judged_was_learnt_from(clips: list[Clip], seed: int, shuffled: bool) -> None:
     """No song, no repository (but that of the paired set) and no family of a judged clip is among what was learnt."""
-    unit_fold, family_fold = splits.folds(clips, 3, seed)
+    unit_fold, family_fold = splits.folds(clips, 3, seed, shuffled=shuffled)
     meta = rows(clips, unit_fold, family_fold)
     for fold in range(3):
         learnt = [c for c, use in zip(clips, evaluate.training_rows(meta, fold), strict=True) if use]
@@ -195,3 +195,20 @@ def test_clips_that_are_struck_are_learnt_from_and_not_judged(tmp_path: Path) ->
     file.write_text("clip,flag\nz,two_sources\n")
     with pytest.raises(ValueError, match=r"struck.csv: found clip z"):
         evaluate.strike(meta, [file])
+
+
+def test_shuffled_deals_part_families_otherwise() -> None:
+    """Largest first, families of unlike sizes are parted in one way by every seed; shuffled, in several."""
+    sizes = {"htdemucs": 6, "spleeter:4stems": 5, "umxhq": 4, "wave-u-net": 3, "bsrnn": 2}
+    names = [name for name, size in sizes.items() for _ in range(size)]
+    clips = [clip(k, "field", f"long song name {k}", f"owner/r{k}", name, "vocals") for k, name in enumerate(names)]
+
+    def partings(shuffled: bool) -> set[frozenset[frozenset[str]]]:
+        found = set()
+        for seed in range(10):
+            fold = splits.folds(clips, 3, seed, shuffled=shuffled)[1]
+            found.add(frozenset(frozenset(name for name in fold if fold[name] == k) for k in range(3)))
+        return found
+
+    assert len(partings(shuffled=False)) == 1
+    assert len(partings(shuffled=True)) > 2

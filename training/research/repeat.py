@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from enum import StrEnum
@@ -39,22 +38,13 @@ FALSE_ALARM = 0.01
 def deal(meta: pd.DataFrame, clips: Sequence[catalogue.Clip], n_folds: int, seed: int) -> pd.DataFrame:
     """Return the rows with the folds of another deal.
 
-    Families come in random order, each into the fold that has fewest clips: the protocol deals the
-    largest first, so that by any seed the same few large families stay apart.
-
     Args:
         meta: described rows.
         clips: the catalogue they came from.
         n_folds: of the protocol.
         seed: of the deal.
     """
-    sizes = Counter(clip.family.name for clip in clips if clip.family)
-    family_fold: dict[str, int] = {}
-    load = np.zeros(n_folds)
-    for name in np.random.default_rng(seed).permutation(sorted(sizes)).tolist():
-        family_fold[name] = int(load.argmin())
-        load[family_fold[name]] += sizes[name]
-    unit_fold, _ = splits.folds(clips, n_folds, seed, ({}, family_fold))
+    unit_fold, family_fold = splits.folds(clips, n_folds, seed, shuffled=True)
     fold = {clip.name: unit_fold[unit_of(clip)] for clip in clips}
     return meta.assign(
         fold=meta["clip"].map(fold).astype(int),
@@ -104,7 +94,7 @@ def measure_sdr(table: dataset.Table, meta: pd.DataFrame, settings: Config) -> d
     Returns:
         Of families that were held out and of those that were not, over songs that were: ``n_unseen``, ``n_known``
         files; ``unseen``, ``known`` mean absolute error in dB, and ``unseen_constant``, ``known_constant`` that of the
-        other folds' median; ``unseen_covered`` the share of files within intervals that other folds fixed.
+        other folds' median; ``unseen_covered``, ``known_covered`` the share within intervals that other folds fixed.
     """
     has = np.flatnonzero(np.isfinite(labels.sdr(meta)))
     meta = meta.iloc[has].reset_index(drop=True)
@@ -119,11 +109,10 @@ def measure_sdr(table: dataset.Table, meta: pd.DataFrame, settings: Config) -> d
     held: heads.Outputs = {"sdr_db": sdr, "logit": np.zeros(len(meta))}
     if isinstance(settings.sdr, Perceptron):
         held, _ = evaluate.straighten_sdr(meta, held)
-    clean = (meta["kind"] == "clean").to_numpy() & ~meta["oracle"].to_numpy(bool) & ~meta["struck"].to_numpy(bool)
-    unseen = evaluate.judged_rows(meta, settings.n_folds)
+    unseen = evaluate.files(meta, held, evaluate.judged_rows(meta, settings.n_folds))
     out: dict[str, Any] = {}
-    for name, rows in (("unseen", unseen), ("known", clean & ~unseen)):
-        found = report.sdr(evaluate.files(meta, held, rows))
+    for name, scored in (("unseen", unseen), ("known", report.seen_family(meta, held, settings))):
+        found = report.sdr(scored)
         out |= {
             f"n_{name}": found["n"],
             name: found.get("mae_db"),
@@ -212,8 +201,7 @@ def page(found: pd.DataFrame) -> str:
     Args:
         found: rows of :func:`measure_sdr` with columns ``config``, of one setting, and ``deal``.
     """
-    columns = [f"{part}{name}" for part in ("unseen", "known") for name in ("", "_constant", "_covered")]
-    mean = found[["n_unseen", "n_known", *columns]].astype(float).mean()
+    mean = found[["n_unseen", "n_known", *_SHOWN[Head.SDR]]].astype(float).mean()
     lines = [_line(str(row["deal"]), row) for _, row in found.sort_values("deal").iterrows()]
     return _PAGE.format(n=len(found), config=found["config"].iloc[0], lines="\n".join([*lines, _line("mean", mean)]))
 
