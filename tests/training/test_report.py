@@ -74,5 +74,5 @@ def test_no_figure_is_of_a_clip_that_stays_unjudged() -> None:
         "stem": "vocals", "set": "s", "repo": "r", "song": "g", "family": "", "manifest": "m", "codec": "",
         "separator": "", "wetness": "wet", "sdr_db": np.nan,
     })  # fmt: skip
-    seen = report._seen_family(meta, {"logit": np.zeros(4)}, type("Config", (), {"n_folds": 3}))  # type: ignore[arg-type]
+    seen = report.seen_family(meta, {"logit": np.zeros(4)}, type("Config", (), {"n_folds": 3}))  # type: ignore[arg-type]
     assert seen["clip"].tolist() == ["b", "d"]
