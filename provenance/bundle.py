@@ -60,6 +60,29 @@ class CyclesWeight:
 
 
 @dataclass(frozen=True)
+class SdrInterval:
+    """How wide the 90 % interval of an SDR estimate is: the higher the estimate, the more it may err.
+
+    Args:
+        base_db: half its width at an estimate of 0 dB.
+        per_db: how much is added for each dB of the estimate, from 0.
+        from_db: estimates below have the interval of this one.
+    """
+
+    base_db: float
+    per_db: float = 0.0
+    from_db: float = 0.0
+
+    def half_width(self, estimate_db: float) -> float:
+        """Return half the width of the interval around an estimate, in dB.
+
+        Args:
+            estimate_db: of a stem.
+        """
+        return self.base_db + self.per_db * max(estimate_db, self.from_db)
+
+
+@dataclass(frozen=True)
 class Bundle:
     """What a model folder holds.
 
@@ -70,7 +93,7 @@ class Bundle:
         heads: which of ``origin``, ``processing``, ``sdr``, ``distance`` the model has.
         calibration: of the origin.
         thresholds: of the decision.
-        sdr_half_width_db: half the 90 % interval of the SDR estimate, by conformal prediction; 0 without the head.
+        sdr_interval: the 90 % interval of the SDR estimate, by conformal prediction; of no width without the head.
         licence: of the weights and what they were trained on, in a line.
         cycles: how the cue of that name weighs; None of a model that leaves it to the reader.
     """
@@ -81,7 +104,7 @@ class Bundle:
     heads: frozenset[str]
     calibration: Calibration
     thresholds: Thresholds
-    sdr_half_width_db: float
+    sdr_interval: SdrInterval
     licence: str
     cycles: CyclesWeight | None = None
 
@@ -134,7 +157,7 @@ def load(model: str | Path | None = None) -> Bundle:
             heads=frozenset(config["heads"]),
             calibration=Calibration(**config["calibration"]),
             thresholds=Thresholds(**config["thresholds"]),
-            sdr_half_width_db=float(config["sdr_half_width_db"]),
+            sdr_interval=_sdr_interval(config),
             licence=str(config["licence"]),
             cycles=_cycles(folder, config.get("cycles")),
         )
@@ -168,6 +191,11 @@ def _cycles(folder: Path, given: dict[str, Any] | None) -> CyclesWeight | None:
         return None
     _compare(folder, "cue of cycles", json.loads(json.dumps(cycles.contract())), given["cue"])
     return CyclesWeight(tuple(given["values"]), tuple(given["raises"]))
+
+
+def _sdr_interval(config: dict[str, Any]) -> SdrInterval:
+    given = config.get("sdr_interval")
+    return SdrInterval(float(config["sdr_half_width_db"])) if given is None else SdrInterval(**given)  # of old models
 
 
 def _check(folder: Path, config: dict[str, Any], digest: str) -> None:

@@ -136,7 +136,7 @@ def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle, 
     sdr = None
     if scores.sdr_db is not None and origin == "separated":
         estimate = float(scores.sdr_db[rows].mean())
-        half = bundle.sdr_half_width_db
+        half = bundle.sdr_interval.half_width(estimate)
         sdr = SdrCeiling(round(estimate, 2), round(estimate - half, 2), round(estimate + half, 2))
     processing: Processing = "undecided"
     p_processing = None

@@ -86,7 +86,7 @@ def write(folder: Path, seed: int = 0, outputs: tuple[str, ...] = (), with_map: 
             "family": 0.3,
             "layers": 0.6,
         },
-        "sdr_half_width_db": 6.0,
+        "sdr_interval": {"base_db": 6.0, "per_db": 0.0, "from_db": 0.0},
         "licence": "Apache-2.0",
         "frontend": frontend.contract(),
     }

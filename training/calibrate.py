@@ -10,13 +10,16 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, QuantileRegressor
 from sklearn.metrics import f1_score
 
-from provenance.bundle import Calibration
+from provenance.bundle import Calibration, SdrInterval
 from provenance.decide import CALIBRATED_SHARE, calibrate
 
 Array = npt.NDArray[np.float32]
 N_AXES = 32
 MIN_ON_LINE = 30
-"""Files from which a line of SDR is fitted; with fewer it stays as it was found."""
+"""Files from which an interval of SDR may widen with the estimate; with fewer it is as wide everywhere."""
+_LEAST_SHARE = 0.05
+"""Below the estimate that so many of the files lie below an interval gets no narrower."""
+_LEAST_HALF_DB = 0.5
 
 
 @dataclass(frozen=True)
@@ -175,23 +178,6 @@ def _between(ordered: npt.NDArray[np.float64], n: int) -> float:
     return float((ordered[n - 1] + ordered[n]) / 2) if n else float(ordered[0])
 
 
-def fit_line(found_db: npt.ArrayLike, true_db: npt.ArrayLike) -> Calibration:
-    """Fit slope and intercept of the SDR that was found, by least absolute errors; too few files change nothing.
-
-    Args:
-        found_db: of each file, in dB.
-        true_db: what it is, in dB.
-
-    Source: R. Koenker and G. Bassett, Regression Quantiles, 1978.
-    """
-    x, y = np.asarray(found_db, float)[:, None], np.asarray(true_db, float)
-    if len(y) < MIN_ON_LINE:
-        return Calibration(1.0, 0.0)
-    fit = QuantileRegressor(quantile=0.5, alpha=0.0, solver="highs").fit(x, y)
-    slope = float(fit.coef_[0])
-    return Calibration(slope, float(fit.intercept_)) if slope > 0 else Calibration(1.0, 0.0)
-
-
 def called_by_other_folds(p: npt.ArrayLike, truth: npt.ArrayLike, fold: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """Call each row by the probability from which the other folds have their best F1.
 
@@ -268,6 +254,34 @@ def conformal_half_width(residual_db: npt.ArrayLike, coverage: float = 0.9) -> f
     return float(errors[rank])
 
 
+def fit_interval(found_db: npt.ArrayLike, true_db: npt.ArrayLike, coverage: float = 0.9) -> SdrInterval:
+    """Fit the interval around an estimate of SDR that holds the truth of a share of all extractions.
+
+    What is estimated high is told worse. Half the width is a line over the estimate, the quantile of what estimates
+    err by, that never falls; scaled so that the share holds as a split-conformal interval.
+
+    Args:
+        found_db: estimates of held-out extractions.
+        true_db: what they are.
+        coverage: wanted.
+
+    Source: J. Lei et al., Distribution-Free Predictive Inference for Regression, JASA 2018, 5.2 (locally weighted
+        conformal inference); R. Koenker and G. Bassett, Regression Quantiles, 1978 (the line).
+    """
+    found = np.asarray(found_db, float)
+    error = np.abs(found - np.asarray(true_db, float))
+    if len(found) < MIN_ON_LINE:
+        return SdrInterval(conformal_half_width(error, coverage))
+    lowest = float(np.quantile(found, _LEAST_SHARE))
+    fit = QuantileRegressor(quantile=coverage, alpha=0.0, solver="highs").fit(found[:, None], error)
+    slope, base = float(fit.coef_[0]), float(fit.intercept_)
+    if slope <= 0 or base + slope * lowest < _LEAST_HALF_DB:
+        return SdrInterval(conformal_half_width(error, coverage))
+    line = SdrInterval(base, slope, lowest)
+    ratio = conformal_half_width(error / [line.half_width(value) for value in found], coverage)
+    return SdrInterval(ratio * base, ratio * slope, lowest)
+
+
 __all__ = [
     "Distance",
     "calibrate",
@@ -276,7 +290,7 @@ __all__ = [
     "conformal_half_width",
     "ece",
     "fit_distance",
-    "fit_line",
+    "fit_interval",
     "fit_platt",
     "reliability",
     "weights",

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from provenance.bundle import SdrInterval
 from training.catalogue import Clip
 from training.examples import Recipe
 from training.separators import script
@@ -126,7 +127,8 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "",
         f"`model.onnx`, {evaluation['model']['bytes'] / 1e6:.2f} MB, sha256 `{described['sha256'][:12]}`. Written by "
         "`python -m training.fit`; every figure below comes from `evaluation.json` beside it."
-        + _refitted(evaluation.get("refitted"), evaluation.get("carried")),
+        + _refitted(evaluation.get("refitted"), evaluation.get("carried"), "line_taken_off" in evaluation)
+        + _off_line(evaluation.get("line_taken_off")),
         "",
         "**Licence.** "
         + described["licence"][0].upper()
@@ -187,6 +189,8 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "",
         "Families trained on, songs not. " + _sdr(figures["sdr_seen_family"]),
         "",
+        *_sdr_interval(described, figures["sdr"], figures["sdr_seen_family"]),
+        "",
         "### Dry, hybrid, wet",
         "",
         *_processing(figures["processing"]),
@@ -237,7 +241,7 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _refitted(record: dict[str, Any] | None, carried: dict[str, Any] | None) -> str:
+def _refitted(record: dict[str, Any] | None, carried: dict[str, Any] | None, off_line: bool) -> str:
     if carried:
         return (
             f" Its heads of {' and '.join(carried['heads'])} are those of `{carried['from']}`, taken over by "
@@ -247,8 +251,19 @@ def _refitted(record: dict[str, Any] | None, carried: dict[str, Any] | None) -> 
     if not record:
         return ""
     return (
-        f" Its heads of {' and '.join(record['heads'])} were fitted anew by `python -m training.refit`; all others are "
-        f"those of `{record['from']}`, bit for bit, and their figures were measured with it."
+        f" Its heads of {' and '.join(record['heads'])} were fitted anew by `python -m training.refit`; all others "
+        f"{'but SDR ' if off_line else ''}are those of `{record['from']}`, bit for bit, and their figures were "
+        "measured with it."
+    )
+
+
+def _off_line(line: dict[str, float] | None) -> str:
+    if not line:
+        return ""
+    return (
+        f" Estimates of SDR were laid on a line when it was fitted (times {line['slope']:.3f}, "
+        f"{line['intercept_db']:+.2f} dB); `python -m training.intervals` took it off and put the figures of SDR over "
+        "several deals here, for which the head was fitted anew each time."
     )
 
 
@@ -357,13 +372,34 @@ def _table(rows: dict[str, dict[str, Any]]) -> list[str]:
 def _sdr(sdr: dict[str, Any]) -> str:
     if "mae_db" not in sdr:
         return f"Only {sdr['n']} extractions have a measured SDR: too few for a figure."
+    spread = f" ± {sdr['mae_spread_db']:.2f}" if "deals" in sdr else ""
     return (
-        f"On {sdr['n']} extractions of known SDR: mean absolute error {sdr['mae_db']:.2f} dB, beside "
+        (f"In the mean of {sdr['deals']} deals of songs and families into folds, on" if spread else "On")
+        + f" {sdr['n']} extractions of known SDR: mean absolute error {sdr['mae_db']:.2f}{spread} dB, beside "
         f"{sdr['mae_of_other_folds_median_db']:.2f} dB for always saying the median of the other folds, "
         f"{sdr['mae_of_the_median_db']:.2f} dB for that of these very files; bias {sdr['bias_db']:+.2f} dB; "
-        f"correlation {sdr['correlation']:.2f}. The 90 % interval is the estimate ± {sdr['half_width_db']:.1f} dB; "
-        f"fixed on other folds it covered {_percent(sdr['coverage_on_other_folds'])}."
+        f"correlation {sdr['correlation']:.2f}. Within the 90 % interval, fixed on unseen families of other folds, lie "
+        f"{_percent(sdr['coverage_on_other_folds'])}."
     )
+
+
+def _sdr_interval(described: dict[str, Any], sdr: dict[str, Any], seen: dict[str, Any]) -> list[str]:
+    interval = SdrInterval(**described["sdr_interval"])
+    widths = ", ".join(f"± {interval.half_width(value):.1f} dB at {value:g} dB" for value in (5.0, 10.0, 15.0))
+    lines = [
+        f"The 90 % interval around an estimate grows with it, as the error does: {widths}; below "
+        f"{interval.from_db:.1f} dB it gets no narrower.",
+        "",
+        "| estimate | not trained on: files | error | half interval | within | trained on: files | error | within |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    of_seen = {band["from_db"]: band for band in seen.get("by_estimate", [])}
+    for band in sdr.get("by_estimate", []):
+        other = of_seen.get(band["from_db"])
+        cells = [f"{band['n']:g}", f"{band['mae_db']:.2f}", f"{band['half_width_db']:.1f}", _percent(band["covered"])]
+        cells += [f"{other['n']:g}", f"{other['mae_db']:.2f}", _percent(other["covered"])] if other else ["0", "", ""]
+        lines.append(f"| {band['from_db']:g} to {band['to_db']:g} | {' | '.join(cells)} |")
+    return lines
 
 
 def _degraded(degraded: dict[str, Any], reworked: dict[str, Any] | None) -> list[str]:

@@ -17,7 +17,6 @@ from sklearn.metrics import roc_auc_score
 from provenance.bundle import Calibration
 from provenance.decide import calibrate
 from training import calibrate as fitting
-from training import labels
 from training.catalogue import Clip
 from training.catalogue.clips import read_rows
 from training.config import Config
@@ -195,28 +194,6 @@ def files(meta: pd.DataFrame, held: Outputs, rows: Mask) -> pd.DataFrame:
     )
     pooled["separated"] = pooled["origin"] == "separated"
     return pooled.reset_index()
-
-
-def straighten_sdr(meta: pd.DataFrame, held: Outputs) -> tuple[Outputs, Calibration]:
-    """Lay the SDR of each fold on the line that the extractions of the other folds ask for.
-
-    Families of separators that were held out and those that were not count alike: which a file is of is not known.
-
-    Args:
-        meta, held: as for :func:`files`.
-
-    Returns:
-        The scores, and the line of all folds, for the head that learnt from all.
-    """
-    known = clean_rows(meta) & np.isfinite(labels.sdr(meta)) & np.isfinite(held["logit"])
-    scored = files(meta, held, known)
-    scored["sdr_db"] = scored["sdr_db"].clip(labels.MIN_SDR_DB, labels.MAX_SDR_DB)
-    sdr = held["sdr_db"].copy()
-    for fold in meta["fold"].unique():
-        here, others = (meta["fold"] == fold).to_numpy(), scored[scored["fold"] != fold]
-        line = fitting.fit_line(others["sdr_found_db"], others["sdr_db"])
-        sdr[here] = line.slope * sdr[here] + line.intercept
-    return held | {"sdr_db": sdr}, fitting.fit_line(scored["sdr_found_db"], scored["sdr_db"])
 
 
 def allow_for_rework(meta: pd.DataFrame, held: Outputs) -> tuple[Outputs, float]:
@@ -420,7 +397,7 @@ def main(
     for failure in table.failures:
         typer.echo(f"left out: {failure}", err=True)
     fit.fit_missing(table, settings, work / "heads", workers)
-    held, fusion, _ = fit.judge_folds(table, settings, work / "heads")
+    held, fusion = fit.judge_folds(table, settings, work / "heads")
     clock = without_struck(cycles.measure(clips, workers, work / "cycles.json"), table.meta)
     held["raised"] = cycles.raised(table.meta, clock)
     figures = fit.figures_of(table, held, fusion, clock, settings)

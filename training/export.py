@@ -22,14 +22,20 @@ from provenance.frontend import N_MAP_BINS
 from provenance.model import EFFECTS, KINDS, PROCESSINGS
 from training.calibrate import Distance
 from training.heads import Fusion, Outputs, Trees
-from training.perceptron import MOST, Fitted
+from training.labels import MAX_SDR_DB, MIN_SDR_DB
+from training.perceptron import MOST, SCALE, Fitted
 from training.texture_net import N_BANDS, SDR_SCALE_DB, SPREAD_FLOOR, Ensemble, TextureNet
 from training.texture_net.onsets import SCALE_DB
 
 OPSET, ML_OPSET = 18, 5
 Array = npt.NDArray[np.float32]
+_OFF_LINE_DB = 1e-3
 _LEAST_HALVED = 1024
 """Fewer weights than these are not worth a node."""
+
+
+class LineError(ValueError):
+    """A head of SDR that no line can be taken off: names what was found and what is needed."""
 
 
 def export(
@@ -153,6 +159,45 @@ def replace_heads(
         graph.named(graph.strengths(strengths), "strengths")
         outputs.append(helper.make_tensor_value_info("strengths", TensorProto.FLOAT, ["n", len(EFFECTS)]))
     _rewrite(model, kept, graph.nodes, graph.constants, outputs, n_features, file)
+
+
+def take_off_line(source: Path, file: Path) -> tuple[float, float]:
+    """Write a graph again whose SDR is what its perceptron says, between the least and the most that is learnt.
+
+    Models up to 2026-11-29 laid it on a line: slope and intercept were multiplied into the last steps.
+
+    Args:
+        source: the graph.
+        file: where to write.
+
+    Returns:
+        Slope and intercept in dB of the line; 1 and 0 of a graph that had none.
+
+    Raises:
+        LineError: its bounds are not those of a line.
+    """
+    model = load(source)
+    constants = {value.name: value for value in model.graph.initializer}
+    if "sdr_median" not in constants:  # trees, which no line was ever laid under
+        file.write_bytes(model.SerializeToString())
+        return 1.0, 0.0
+    added = next(node for node in model.graph.node if "sdr_median" in node.input)
+    scaled = next(node for node in model.graph.node if node.output[0] in added.input)
+    factor = next(name for name in scaled.input if name in constants)
+    names = (factor, median, least, most) = (factor, "sdr_median", "sdr_least", "sdr_most")
+    scale, middle, low, high = (float(numpy_helper.to_array(constants[name])) for name in names)
+    slope, intercept = scale / SCALE, low - scale / SCALE * MIN_SDR_DB
+    if scale == SCALE:
+        slope, intercept = 1.0, 0.0
+    elif abs((high - intercept) / slope - MAX_SDR_DB) > _OFF_LINE_DB:
+        raise LineError(f"{source}: found SDR of {low:.2f} to {high:.2f} dB; needed: bounds on one line with its scale")
+    else:
+        of_none = {factor: SCALE, median: (middle - intercept) / slope, least: MIN_SDR_DB, most: MAX_SDR_DB}
+        for name, now in of_none.items():
+            constants[name].CopyFrom(numpy_helper.from_array(np.asarray(now, np.float32), name))
+        onnx.checker.check_model(model)
+    file.write_bytes(model.SerializeToString())
+    return slope, intercept
 
 
 def carry_heads(

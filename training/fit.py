@@ -46,7 +46,7 @@ from training import (
 from training.examples import DEGRADED, OUT_OF_MIXES
 from training.heads import Outputs, Trees
 from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Unjudged, Work, Workers
-from training.perceptron import Fitted, Perceptron
+from training.perceptron import Perceptron
 from training.separators.errors import SeparatorError
 from training.texture_net import Ensemble, Network, View
 
@@ -135,14 +135,11 @@ def main(
     fit_missing(table, settings, work / "heads", workers)
     if nets_out is not None:
         keep(nets_out, table, settings, work / "heads")
-    held, fusion, line = judge_folds(table, settings, work / "heads")
+    held, fusion = judge_folds(table, settings, work / "heads")
     clock = evaluate.without_struck(cycles.measure(clips, workers, work / "cycles.json"), table.meta)
     held["raised"] = cycles.raised(table.meta, clock)
     figures = figures_of(table, held, fusion, clock, settings)
     trained = load(table, settings, None, work / "heads")
-    if isinstance(trained.trees.sdr, Fitted):
-        on_line = trained.trees.sdr.on_line(line.slope, line.intercept)
-        trained = dataclasses.replace(trained, trees=dataclasses.replace(trained.trees, sdr=on_line))
     elsewhere = _record_of(table, settings, work / "heads")
     record = json.loads(elsewhere.read_text(encoding="utf-8")) if settings.network.cycles and elsewhere.exists() else {}
     weight = cycles.described_as(cycles.fit(clock))
@@ -509,9 +506,7 @@ def _load_networks(table: dataset.Table, settings: config.Config, fold: int | No
     return net
 
 
-def judge_folds(
-    table: dataset.Table, settings: config.Config, cache: Path
-) -> tuple[Outputs, heads.Fusion, bundle.Calibration]:
+def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> tuple[Outputs, heads.Fusion]:
     """Let the model without each fold judge that fold's units.
 
     Args:
@@ -521,8 +516,7 @@ def judge_folds(
 
     Returns:
         Fused outputs, and how they were fused; of origin on clips as they are, reworked and degraded ones, sums of
-        stems and whole mixes parted, where networks speak of nothing else, the rest on all rows. Last the line that the
-        SDR of a perceptron is to be laid on; that of the outputs lies on the lines of other folds.
+        stems and whole mixes parted, where networks speak of nothing else, the rest on all rows.
     """
     held: Outputs = {}
     for fold in range(settings.n_folds):
@@ -547,10 +541,7 @@ def judge_folds(
     if "p_reworked" in held:
         held, allowance = evaluate.allow_for_rework(table.meta, held)
         fusion = dataclasses.replace(fusion, allowance=allowance)
-    if "sdr_db" not in held or settings.network.cycles or not isinstance(settings.sdr, Perceptron):
-        return held, fusion, bundle.Calibration(1.0, 0.0)
-    held, line = evaluate.straighten_sdr(table.meta, held)
-    return held, fusion, line
+    return held, fusion
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ MOST_LOG_ODDS = 20.0
 _LEAST_SPREAD = 1e-6
 _N_DRAWN = 8000
 """Rows that medians and spreads are measured on, at most."""
-_SCALE = 10.0
+SCALE = 10.0
 """What targets are divided by: decibels come near one."""
 _BEND = 0.1
 """Half of the loss's quadratic part, of divided targets: beyond 1 dB an error counts by its size."""
@@ -101,16 +101,6 @@ class Fitted:
         self.squash, self.net, self.scale, self.middle, self.bounds = squash, net, scale, middle, bounds
         self.n_features_in_ = len(squash.middle)
 
-    def on_line(self, slope: float, intercept: float) -> Fitted:
-        """Return the perceptron with its values on another line, its bounds with them.
-
-        Args:
-            slope: above zero.
-            intercept: in the unit of its values.
-        """
-        low, high = (slope * bound + intercept for bound in self.bounds)
-        return Fitted(self.squash, self.net, slope * self.scale, slope * self.middle + intercept, (low, high))
-
     @property
     def layers(self) -> list[nn.Linear]:
         """Its layers, each but the last followed by a rectifier."""
@@ -140,8 +130,8 @@ def fit(
         seed: of weights, order and noise.
     """
     middle = float(np.median(values))
-    squash, net = _fit(features, (values - middle) / _SCALE, weight, settings, seed, _absolute)
-    return Fitted(squash, net, _SCALE, middle, (float(values.min()), float(values.max())))
+    squash, net = _fit(features, (values - middle) / SCALE, weight, settings, seed, _absolute)
+    return Fitted(squash, net, SCALE, middle, (float(values.min()), float(values.max())))
 
 
 def fit_log_odds(

@@ -29,6 +29,8 @@ LICENCE = (
     "research (see the model card)"
 )
 MAX_DIFFERENCE = 1e-4
+NO_INTERVAL = {"base_db": 15.0, "per_db": 0.0, "from_db": 0.0}
+"""Of a model whose SDR could be judged on too few files."""
 RECORDED = (
     "device", "batch", "rate", "minutes", "passes", "n_rows", "steps", "held_out_windows", "from", "further", "taken",
 )  # fmt: skip
@@ -89,7 +91,7 @@ def write(
                 "family": settings.family_threshold,
                 "layers": settings.layers_threshold,
             },
-            "sdr_half_width_db": round(float(figures["sdr"].get("half_width_db", 15.0)), 3),
+            "sdr_interval": figures["sdr"].get("interval", NO_INTERVAL),
             "licence": LICENCE,
             "cycles": cycles,
             "frontend": frontend.contract(),

@@ -94,17 +94,32 @@ def test_enough_of_what_is_decided_is_right() -> None:
     assert calibrate.choose_thresholds(p, y, 0.01, 0.2, min_right=0.5) == (upper, loose)
 
 
-def test_line_of_sdr_is_that_of_most_files() -> None:
-    """Slope and intercept are found in spite of a few files that are far off; few files change nothing."""
+def test_an_interval_of_sdr_is_as_wide_as_the_estimate_asks_for() -> None:
+    """It holds the wanted share of other files at low estimates and at high ones, and gets no narrower below."""
     rng = np.random.default_rng(8)
-    found = rng.uniform(0, 15, 200)
-    true = 1.2 * found - 3 + rng.laplace(0, 0.05, 200)
-    true[:20] = 25.0
-    line = calibrate.fit_line(found, true)
-    assert line.slope == pytest.approx(1.2, abs=0.03)
-    assert line.intercept == pytest.approx(-3, abs=0.2)
-    assert calibrate.fit_line(found[:10], true[:10]) == calibrate.Calibration(1.0, 0.0)
-    assert calibrate.fit_line(found, -true) == calibrate.Calibration(1.0, 0.0)
+    found = rng.uniform(2, 15, 8000)
+    true = found + rng.normal(0, 0.3 * found)
+    interval = calibrate.fit_interval(found[:4000], true[:4000])
+    half = np.array([interval.half_width(value) for value in found[4000:]])
+    held = np.abs(true[4000:] - found[4000:]) <= half
+    for low, high in ((2, 5), (5, 10), (10, 15)):
+        here = (found[4000:] >= low) & (found[4000:] < high)
+        assert held[here].mean() == pytest.approx(0.9, abs=0.03)
+    assert half.max() > 3 * half.min()
+    assert interval.half_width(-5.0) == interval.half_width(interval.from_db) > 0
+
+
+def test_an_interval_is_as_wide_everywhere_where_nothing_else_is_known() -> None:
+    """Of a few files, and of those whose high estimates are the better ones."""
+    rng = np.random.default_rng(9)
+    found = rng.uniform(2, 15, 400)
+    noise = rng.normal(0, 1, 400)
+    falling = calibrate.fit_interval(found, found + noise * (16 - found))
+    assert falling.per_db == 0
+    assert falling.base_db == pytest.approx(calibrate.conformal_half_width(noise * (16 - found)))
+    few = calibrate.fit_interval(found[:29], found[:29] + noise[:29])
+    assert (few.per_db, few.from_db) == (0, 0)
+    assert few.base_db == pytest.approx(calibrate.conformal_half_width(noise[:29]))
 
 
 def test_an_allowance_is_what_a_rework_added() -> None:

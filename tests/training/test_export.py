@@ -186,6 +186,39 @@ def test_a_perceptron_of_sdr_agrees(trees: Trees, features: np.ndarray, tmp_path
     assert export.parity(file, said | {"sdr_db": said["sdr_db"] + 0.01}, rows, None) > 1e-4
 
 
+def test_a_line_under_sdr_is_taken_off(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
+    """The graph says what the perceptron said before it was laid on a line, all else bit for bit what it said."""
+    values = np.clip(features[:, 1] / 4 + 8, -5, 25).astype(float)
+    values[:2] = -5, 25
+    model = perceptron.fit(features[:, :N_SEEN], values, np.ones(len(values)), Perceptron(60, width=24, batch=64), 0)
+    low, high = (1.2 * bound - 2.5 for bound in model.bounds)
+    laid, odd = (
+        perceptron.Fitted(model.squash, model.net, 1.2 * model.scale, 1.2 * model.middle - 2.5, (low, most))
+        for most in (high, high + 1)
+    )
+    for name, head in (("plain", model), ("laid", laid), ("odd", odd)):
+        export.export(dataclasses.replace(trees, sdr=head), None, Fusion(), N_FEATURES, tmp_path / f"{name}.onnx")
+    said = {}
+    for name, line in (("plain", (1.0, 0.0)), ("laid", (1.2, -2.5))):
+        off = tmp_path / f"{name}-off.onnx"
+        assert export.take_off_line(tmp_path / f"{name}.onnx", off) == pytest.approx(line, abs=1e-5)
+        said[name] = dict(zip(*run(off, features), strict=True))
+    assert np.allclose(said["plain"]["sdr_db"], said["laid"]["sdr_db"], atol=1e-4)
+    for name in said["plain"].keys() - {"sdr_db"}:
+        assert np.array_equal(said["plain"][name], said["laid"][name], equal_nan=True), name
+    with pytest.raises(export.LineError, match="needed: bounds on one line"):
+        export.take_off_line(tmp_path / "odd.onnx", tmp_path / "never.onnx")
+    export.export(trees, None, Fusion(), N_FEATURES, tmp_path / "trees.onnx")
+    assert export.take_off_line(tmp_path / "trees.onnx", tmp_path / "same.onnx") == (1.0, 0.0)
+
+
+def run(file: Path, features: np.ndarray) -> tuple[list[str], list[np.ndarray]]:
+    """Names and values of a graph's outputs."""
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return names, session.run(names, {"features": features})
+
+
 def test_two_heads_are_replaced_and_nothing_else(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
     """A graph with other trees for processing and effects, of more features, says of the rest what it said, exactly."""
     old, new = tmp_path / "old.onnx", tmp_path / "new.onnx"

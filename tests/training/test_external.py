@@ -18,7 +18,7 @@ import typer
 import provenance
 from tests import tiny
 from tests.training.gits import encoded, listing, mirror
-from training.research import external
+from training.research import external, together
 
 app = typer.Typer()
 app.command()(external.main)
@@ -95,5 +95,31 @@ def test_without_mirrors_nothing_is_claimed(listed: Path, tmp_path: Path) -> Non
     """An empty folder of mirrors gives no page."""
     (tmp_path / "empty").mkdir()
     done = CliRunner().invoke(app, [str(tmp_path / "empty"), "--list", str(listed)])
+    assert done.exit_code == 2
+    assert "found no files of both origins" in done.stderr
+
+
+def test_several_lists_are_judged_as_one(listed: Path, tmp_path: Path) -> None:
+    """Each list has its line and all together one; probabilities are held against what was extracted."""
+    app = typer.Typer()
+    app.command()(together.main)
+    other = tmp_path / "other.csv"
+    other.write_text(listed.read_text(encoding="utf-8").replace("spleeter", "hpss"), encoding="utf-8")
+    model = tiny.write(tmp_path / "tiny", thresholds={
+        "separated": 0.0, "studio": 0.0, "processing": 0.5, "distance": 100.0, "family": 0.3, "layers": 0.6
+    })  # fmt: skip
+    lists = ["--list", str(listed), "--list", str(other)]
+    done = CliRunner().invoke(app, [str(tmp_path / "mirrors"), *lists, "--model", str(model)])
+    assert done.exit_code == 0, done.output
+    text = done.stdout
+    assert "| list.csv | 1 | 1 | 0 | 1 | 1 | 0 |" in text
+    assert "| all together | 2 | 2 | 0 | 2 | 2 | 0 |" in text
+    assert "recordings called separated 100.0% to 100.0%" in " ".join(text.split())
+    assert "| others | 2 | 2 | 0 | 0 |" in text
+    bins = [line.split(" | ") for line in text.splitlines() if line.startswith("| 0.")]
+    assert sum(int(cells[1]) for cells in bins) == 4
+    assert all(cells[0][2:5] <= cells[2] <= cells[0][9:] for cells in bins)
+    (tmp_path / "empty").mkdir()
+    done = CliRunner().invoke(app, [str(tmp_path / "empty"), *lists, "--model", str(model)])
     assert done.exit_code == 2
     assert "found no files of both origins" in done.stderr

@@ -86,14 +86,6 @@ def test_mixed_rows_make_it_less_sure() -> None:
         assert ((found > 0) == is_so[3000:]).mean() > 0.95
 
 
-def test_its_values_may_be_laid_on_a_line() -> None:
-    """What it says, and the least and the most of it, are the line's values of what it said."""
-    rows = skewed(1500, 4)
-    model = perceptron.fit(rows, 8 + 4 * np.tanh(rows[:, 5]), np.ones(1500), SMALL, 1)
-    far = np.concatenate([rows, rows * 100])
-    assert np.allclose(model.on_line(1.3, -2.0).predict(far), 1.3 * model.predict(far) - 2.0, atol=1e-4)
-
-
 def test_it_may_tell_classes_apart() -> None:
     """Its output is log odds: calibrated where it knows, bounded where it does not, and rows count by their weight."""
     rng = np.random.default_rng(6)

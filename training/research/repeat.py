@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,7 +29,6 @@ from training import catalogue, config, dataset, evaluate, fit, heads, labels, r
 from training.config import Config
 from training.examples import SEPARABLE
 from training.options import DemucsRepo, Flags, Manifests, Networks, Scripts, Unjudged, Work, Workers
-from training.perceptron import Perceptron
 from training.separators.errors import SeparatorError
 from training.splits import unit_of
 
@@ -94,7 +94,9 @@ def measure_sdr(table: dataset.Table, meta: pd.DataFrame, settings: Config) -> d
     Returns:
         Of families that were held out and of those that were not, over songs that were: ``n_unseen``, ``n_known``
         files; ``unseen``, ``known`` mean absolute error in dB, and ``unseen_constant``, ``known_constant`` that of the
-        other folds' median; ``unseen_covered``, ``known_covered`` the share within intervals that other folds fixed.
+        other folds' median; ``unseen_covered``, ``known_covered`` the share within intervals that the unseen ones of
+        other folds fixed. Whole figures, as :func:`training.report.sdr` has them, are ``sdr`` and ``sdr_seen_family``;
+        ``settings`` are the head's.
     """
     has = np.flatnonzero(np.isfinite(labels.sdr(meta)))
     meta = meta.iloc[has].reset_index(drop=True)
@@ -107,12 +109,13 @@ def measure_sdr(table: dataset.Table, meta: pd.DataFrame, settings: Config) -> d
         if head is not None and len(here):
             sdr[here] = head.predict(features[here])
     held: heads.Outputs = {"sdr_db": sdr, "logit": np.zeros(len(meta))}
-    if isinstance(settings.sdr, Perceptron):
-        held, _ = evaluate.straighten_sdr(meta, held)
     unseen = evaluate.files(meta, held, evaluate.judged_rows(meta, settings.n_folds))
-    out: dict[str, Any] = {}
-    for name, scored in (("unseen", unseen), ("known", report.seen_family(meta, held, settings))):
-        found = report.sdr(scored)
+    out: dict[str, Any] = {
+        "settings": asdict(settings.sdr),
+        "sdr": report.sdr(unseen),
+        "sdr_seen_family": report.sdr(report.seen_family(meta, held, settings), unseen),
+    }
+    for name, found in (("unseen", out["sdr"]), ("known", out["sdr_seen_family"])):
         out |= {
             f"n_{name}": found["n"],
             name: found.get("mae_db"),
@@ -151,6 +154,7 @@ class Head(StrEnum):
 
 
 _MEASURES = {Head.ORIGIN: measure, Head.SDR: measure_sdr}
+_OF_A_BAND = (("mae_db", ".2f"), ("half_width_db", ".1f"), ("covered", ".1%"))
 _JUDGED_BY = {Head.ORIGIN: ("auc", 1), Head.SDR: ("unseen", -1)}
 _PAGE = """# SDR over several deals of the folds
 
@@ -158,11 +162,17 @@ Made by `python -m training.research.repeat MANIFEST... --head sdr --page docs/s
 card of a model judges the SDR ceiling on one deal of songs and separator families into folds; how well it is told for
 families that were held out depends on which these are. Here the head is fitted anew on every deal, by `{config}.toml`:
 mean absolute errors in dB, beside those of always saying the other folds' median, and the share of files within
-intervals that other folds fixed at 90 %.
+intervals that the unseen families of other folds fixed at 90 %.
 
 | deal | unseen families: files | error | of the median | within | known families: files | error | of it | within |
 |---:|---:|---:|---:|---:|---:|---:|---:|---:|
 {lines}
+
+By what is estimated, over all deals: what is estimated high is told worse, and its interval is wider.
+
+| estimate | unseen: files of a deal | error | half interval | within | known: files | error | half | within |
+|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+{by_estimate}
 """
 _SHOWN = {
     Head.ORIGIN: ("auc", "auc_vocals", "auc_drums", "caught_1", "caught_2", "accused"),
@@ -203,7 +213,26 @@ def page(found: pd.DataFrame) -> str:
     """
     mean = found[["n_unseen", "n_known", *_SHOWN[Head.SDR]]].astype(float).mean()
     lines = [_line(str(row["deal"]), row) for _, row in found.sort_values("deal").iterrows()]
-    return _PAGE.format(n=len(found), config=found["config"].iloc[0], lines="\n".join([*lines, _line("mean", mean)]))
+    means = [report.mean_sdr(list(found[name])) for name in ("sdr", "sdr_seen_family")]
+    return _PAGE.format(
+        n=len(found),
+        config=found["config"].iloc[0],
+        lines="\n".join([*lines, _line("mean", mean)]),
+        by_estimate="\n".join(_band(*(part["by_estimate"] for part in means))),
+    )
+
+
+def _band(unseen: list[dict[str, float]], known: list[dict[str, float]]) -> list[str]:
+    of_known = {row["from_db"]: row for row in known}
+    lines = []
+    for row in unseen:
+        low, high = row["from_db"], row["to_db"]
+        cells = [f"{low:g} to {high:g}"]
+        for part in (row, of_known.get(low, {})):
+            cells += [f"{part['n']:.0f}" if part else "0"]
+            cells += [f"{part[name]:{form}}" if part else "" for name, form in _OF_A_BAND]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def _line(name: str, row: pd.Series) -> str:

@@ -1,0 +1,113 @@
+"""Figures of SDR over several deals, put into the model that ships."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from provenance import bundle, frontend
+from training import intervals, refit, report
+
+MODEL = Path("models") / "stem-v1"
+
+
+def scored(rng: np.random.Generator, error_per_db: float) -> pd.DataFrame:
+    """Held-out extractions whose estimates err in proportion to how high they are."""
+    found = rng.uniform(2, 15, 300)
+    truth = found + rng.normal(0, error_per_db * found)
+    return pd.DataFrame(
+        {"separated": True, "sdr_db": truth, "sdr_found_db": found, "fold": rng.integers(0, 3, len(found))}
+    )
+
+
+@pytest.fixture
+def deals(tmp_path: Path, root: Path) -> Path:
+    """Two deals of the shipped model's head, one of another head, and one of another configuration."""
+    rng = np.random.default_rng(3)
+    settings = json.loads((root / MODEL / "evaluation.json").read_text(encoding="utf-8"))["training"]["sdr"]
+    rows = []
+    for deal in (0, 1):
+        unseen, known = scored(rng, 0.3), scored(rng, 0.2)
+        figures = {"sdr": report.sdr(unseen), "sdr_seen_family": report.sdr(known, unseen)}
+        rows.append({"config": "stem-v1", "deal": deal, "head": "sdr", "settings": settings} | figures)
+    rows += [rows[1] | {"head": "origin", "deal": 2}, rows[1] | {"config": "other", "deal": 3}]
+    file = tmp_path / "deals.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return file
+
+
+def test_the_means_of_the_deals_are_what_the_model_states(deals: Path, tmp_path: Path, root: Path) -> None:
+    """Figures, interval and card are of both deals; the verdict's interval is that; other heads say what they said."""
+    out = tmp_path / "stem-v1"
+    intervals.put(root / MODEL, deals, out, "stem-v1")
+    rows = [json.loads(line) for line in deals.read_text(encoding="utf-8").splitlines()][:2]
+    evaluation = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+    told = evaluation["figures"]["sdr"]
+    assert told["deals"] == 2
+    assert told["mae_db"] == pytest.approx(np.mean([row["sdr"]["mae_db"] for row in rows]), abs=1e-3)
+    assert told["mae_spread_db"] == pytest.approx(np.std([row["sdr"]["mae_db"] for row in rows]), abs=1e-3)
+    assert sum(band["n"] for band in told["by_estimate"]) == pytest.approx(300, abs=1)
+    interval = bundle.load(out).sdr_interval
+    assert asdict(interval) == pytest.approx(told["interval"])
+    assert interval.half_width(12.0) > 1.5 * interval.half_width(4.0)
+    card = " ".join((out / "README.md").read_text(encoding="utf-8").split())
+    assert f"± {interval.half_width(10.0):.1f} dB at 10 dB" in card
+    assert "In the mean of 2 deals" in card
+    sessions = [
+        onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+        for folder in (root / MODEL, out)
+    ]
+    names = [output.name for output in sessions[0].get_outputs() if output.name != "sdr_db"]
+    given = refit.inputs_of(sessions[0], some_features())
+    for name, old, new in zip(names, *(session.run(names, given) for session in sessions), strict=True):
+        assert np.array_equal(old, new, equal_nan=True), name
+
+
+def some_features() -> np.ndarray:
+    """A few rows as wide as the front end's."""
+    return np.random.default_rng(0).normal(0, 20, (4, frontend.N_FEATURES)).astype(np.float32)
+
+
+def test_files_of_known_families_are_judged_by_the_interval_of_unseen_ones() -> None:
+    """It is the one that verdicts carry; estimates that err less lie within it more often."""
+    rng = np.random.default_rng(4)
+    unseen, known = scored(rng, 0.3), scored(rng, 0.15)
+    told, other = report.sdr(unseen), report.sdr(known, unseen)
+    assert other["interval"] == told["interval"]
+    assert told["coverage_on_other_folds"] == pytest.approx(0.9, abs=0.04)
+    assert other["coverage_on_other_folds"] > 0.97
+    assert [band["covered"] for band in told["by_estimate"]] == pytest.approx([0.9] * 5, abs=0.1)
+    assert told["by_estimate"][-1]["half_width_db"] > 2 * told["by_estimate"][0]["half_width_db"]
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda rows: rows[:1], "found 1 deals of 'stem-v1' with --head sdr; needed: two and more"),
+        (lambda rows: [row | {"settings": row["settings"] | {"width": 7}} for row in rows], "found another width"),
+        (lambda rows: [row | {"sdr": {"n": 4}} for row in rows], "found fewer than ten files in deal 0"),
+    ],
+)
+def test_deals_that_say_nothing_of_the_model_are_refused(
+    deals: Path, tmp_path: Path, root: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]], found: str
+) -> None:
+    """Too few, of another head, or of too few files: one line says so and nothing is written."""
+    rows = change([json.loads(line) for line in deals.read_text(encoding="utf-8").splitlines()])
+    deals.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    app = typer.Typer()
+    app.command()(intervals.main)
+    done = CliRunner().invoke(app, [str(root / MODEL), str(deals), "--out", str(tmp_path / "new")])
+    assert done.exit_code == 2
+    assert found in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.glob("*new*"))
