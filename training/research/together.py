@@ -26,9 +26,10 @@ MIN_OUTPUTS = 5
 """Families of fewer outputs are counted together."""
 _PAGE = """# All files gathered after the model was fixed
 
-Made by `python -m training.research.together MIRRORS` with `{model}`, of the files of {lists}: nothing of these
-repositories is among what it was trained or calibrated on. Files are as they could be found, many from one repository:
-intervals resample repositories. What could not be judged is left out.
+Made by `python -m training.research.together MIRRORS` with `{model}`, of the files of
+{lists}: nothing of these repositories is among
+what it was trained or calibrated on. Files are as they could be found, many from one repository: intervals resample
+repositories. What could not be judged is left out.
 
 | list | recordings | called separated | called studio | outputs | called separated | called studio | AUC |
 |---|---:|---:|---:|---:|---:|---:|---:|
