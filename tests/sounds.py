@@ -64,19 +64,20 @@ def encode(wave: Wave, rate_hz: int = RATE_HZ, fmt: str = "WAV", subtype: str | 
     return buffer.getvalue()
 
 
-def encode_m4a(wave: Wave, rate_hz: int = RATE_HZ, fmt: str = "mp4") -> bytes:
-    """Return the bytes of AAC in an MP4 or ADTS container, made by PyAV."""
+def encode_m4a(wave: Wave, rate_hz: int = RATE_HZ, fmt: str = "mp4", coding: str = "aac", **options: str) -> bytes:
+    """Return the bytes of AAC, or of another coding, in an MP4 or other container, made by PyAV."""
     import av
 
     layout = "stereo" if wave.shape[1] == 2 else "mono"
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format=fmt) as container:
-        stream = container.add_stream("aac", rate=rate_hz, layout=layout)
+    with av.open(buffer, "w", format=fmt, options=options) as container:
+        stream = container.add_stream(coding, rate=rate_hz, layout=layout)
         stream.bit_rate = 192_000
-        for start in range(0, len(wave), 1024):
-            block = np.ascontiguousarray(wave[start : start + 1024].T)
-            frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
-            frame.rate, frame.pts = rate_hz, start
-            container.mux(stream.encode(frame))
+        size = stream.codec_context.frame_size or 1024
+        fit = av.AudioResampler(stream.codec_context.format, layout, rate_hz, size)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave.T), format="fltp", layout=layout)
+        frame.rate, frame.pts = rate_hz, 0
+        for part in (*fit.resample(frame), *fit.resample(None)):
+            container.mux(stream.encode(part))
         container.mux(stream.encode(None))
     return buffer.getvalue()
