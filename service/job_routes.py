@@ -32,6 +32,8 @@ _ID = re.compile(r"^[0-9a-f]{32}$")
 _CURSOR = "^[0-9]{1,12}[.][0-9]{1,9}-[0-9a-f]{32}$"
 """When the last job listed was made, in Unix seconds, and its id."""
 _JSON_BYTES = 16_000_000
+_MOST_FAULTS = 20
+"""Of a JSON, told one by one: those of a long one would take gigabytes, and hold up everyone else."""
 _LOOK_S = 0.3
 _VARIES = {"Vary": "Accept"}
 _FIELDS = ("file", "coverage", "webhook")
@@ -246,8 +248,11 @@ def _asked(fields: dict[str, Any]) -> JobRequest:
         raise _invalid(error) from error
 
 
-def _invalid(error: ValidationError) -> RequestValidationError:
-    known = f"unknown; needed: of {', '.join(map(repr, JobRequest.model_fields))} what is wanted"
+def _invalid(error: ValidationError) -> RequestValidationError | Problem:
+    needed = f"of {', '.join(map(repr, JobRequest.model_fields))} what is wanted"
+    if error.error_count() > _MOST_FAULTS:
+        return Problem(422, "invalid_request", f"found {error.error_count()} faults in the JSON; needed: {needed}")
+    known = f"unknown; needed: {needed}"
     faults: list[dict[str, Any]] = [
         {**e, "msg": known} if e["type"] == "extra_forbidden" else {**e} for e in error.errors()
     ]

@@ -25,7 +25,11 @@ class JobRequest(BaseModel):
         description="absolute path of a CSV, JSON Lines or Parquet file on the server with a column 'path', below an "
         "allowed folder; paths in it that are not absolute start at its own",
     )
-    paths: list[str] | None = Field(default=None, description="absolute paths on the server, below an allowed folder")
+    paths: list[str] | None = Field(
+        default=None,
+        fail_fast=True,  # of a list of millions that holds no text one fault is told
+        description="absolute paths on the server, below an allowed folder",
+    )
     coverage: Coverage = Field(default="full", description="all of each file, or one window of four")
     webhook: str | None = Field(
         default=None,

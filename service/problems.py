@@ -227,7 +227,7 @@ def _as_problem(error: Exception, words: Mapping[int, str]) -> Problem:
         detail = words.get(error.status_code, str(error.detail))
         return Problem(error.status_code, _code(error.status_code), detail, error.headers)
     if isinstance(error, RequestValidationError):
-        faults = [{"where": [str(p) for p in e["loc"]], "fault": fault_of(e)} for e in error.errors()]
+        faults = [{"where": [str(p)[:_SHOWN] for p in e["loc"]], "fault": fault_of(e)} for e in error.errors()]
         detail = "; ".join(f"{'.'.join(f['where'])}: {f['fault']}" for f in faults)[:500]
         return Problem(422, "invalid_request", detail, errors=faults)
     if _is_database(error):

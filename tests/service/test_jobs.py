@@ -234,12 +234,31 @@ def test_a_wrong_job_is_a_problem(served: Server, body: object, code: str) -> No
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        '{"paths": [' + ",".join(["1"] * 1_000_000) + "]}",
+        "{" + ",".join(f'"{k:x}": 1' for k in range(300_000)) + "}",
+        '{"' + "x" * 2_000_000 + '": 1}',
+    ],
+    ids=["no text in a long list", "many unknown names", "one long name"],
+)
+def test_a_long_json_full_of_faults_is_answered_shortly(served: Server, body: str) -> None:
+    """Faults are not listed by the million: that took gigabytes, and nobody else was served meanwhile."""
+    with served.client() as client:
+        answer = client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"}, timeout=10)
+    is_problem(answer, 422, "invalid_request")
+    assert len(answer.content) < 10_000
+
+
+@pytest.mark.parametrize(
     ("name", "content"),
     [
         ("a.csv", "title\nx\n"),
         ("a.csv", ""),
         ("a.jsonl", "nonsense"),
         ("a.jsonl", "[1]\n"),
+        ("a.jsonl", '{"path": "/half a pair \\ud800.wav"}\n'),
+        ("a.jsonl", '{"path": "/a.wav", "deep": ' + "[" * 100_000 + "]" * 100_000 + "}\n"),
         ("a.txt", "x"),
         ("a.parquet", "PAR1"),
     ],
@@ -250,6 +269,15 @@ def test_a_wrong_manifest_is_a_problem(served: Server, root: Path, name: str, co
     with served.client() as client:
         answer = client.post("/v1/jobs", json={"manifest": str(root / name)})
     is_problem(answer, 422, "n_files" if content == "" else "bad_manifest")
+
+
+def test_other_columns_of_a_manifest_may_be_long(served: Server, root: Path) -> None:
+    """Nothing but the paths is looked at: lyrics of any length stand beside them."""
+    (root / "lyrics.csv").write_text(f"path,lyrics\n00.flac,{'la ' * 100_000}\n")
+    with served.client() as client:
+        answer = client.post("/v1/jobs", json={"manifest": str(root / "lyrics.csv")})
+        assert answer.status_code == 202, answer.text
+        assert ended(client, answer.json())["files"]["done"] == 1
 
 
 def test_server_files_are_off_unless_folders_are_listed(server: Server, wav: bytes) -> None:
