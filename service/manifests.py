@@ -17,6 +17,7 @@ from service.worker import Task, open_file
 
 COLUMN = "path"
 MAX_BYTES = 64_000_000
+csv.field_size_limit(MAX_BYTES)  # of cells beside the path, which are not looked at, too
 
 
 def read(manifest: str, roots: tuple[str, ...], limit: int) -> list[tuple[str, str]]:
@@ -48,7 +49,7 @@ def read(manifest: str, roots: tuple[str, ...], limit: int) -> list[tuple[str, s
             names = list(_names(file, Path(manifest).suffix.lower()))
     except UnreadableAudio as error:
         raise Problem(422, error.code, f"manifest: found {error.found}; needed: {error.needed}") from error
-    except (ValueError, KeyError, OSError) as error:  # pyarrow's and json's errors are ValueErrors
+    except (ValueError, KeyError, OSError, RuntimeError, csv.Error) as error:  # pyarrow's and json's are of these
         if lacking(error):
             raise
         needed = f"CSV, JSON Lines or Parquet with a column {COLUMN!r}"
@@ -105,6 +106,7 @@ def _names(file: BinaryIO, suffix: str) -> Iterator[str]:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"a {COLUMN} that is no text")
+    value.encode()  # a ValueError for half a pair of surrogates, which JSON can spell and no database keeps
     return value
 
 
