@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import ipaddress
 import os
@@ -96,6 +97,19 @@ class Settings(BaseSettings):
     def _folders(cls, value: object) -> object:
         return tuple(w for w in value.split(os.pathsep) if w) if isinstance(value, str) else value
 
+    @field_validator("webhook_secret")
+    @classmethod
+    def _signs(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        try:
+            key = key_of(value.get_secret_value())
+        except ValueError:
+            key = b""
+        if not key:
+            raise ValueError("found 'whsec_' before what is no Base64; needed: 'whsec_' and Base64, or another text")
+        return value
+
     @property
     def max_body_bytes(self) -> int:
         """Size of one upload, with room for the wrapping of a form."""
@@ -120,6 +134,18 @@ class Settings(BaseSettings):
         if self.allowed_hosts:
             return self.allowed_hosts
         return LOOPBACK_NAMES if is_loopback(host) else ("*",)
+
+
+def key_of(secret: str) -> bytes:
+    """Return the key of a webhook's signature.
+
+    Args:
+        secret: ``whsec_`` and Base64, as Standard Webhooks has it, or any other text, whose UTF-8 is the key.
+
+    Raises:
+        ValueError: what follows ``whsec_`` is no Base64.
+    """
+    return base64.b64decode(secret[6:]) if secret.startswith("whsec_") else secret.encode()
 
 
 def is_loopback(host: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -16,9 +17,10 @@ import httpx
 from service.durable import Stopped
 from service.job_records import Job
 from service.problems import Problem
-from service.settings import Settings
+from service.settings import Settings, key_of
 
 _TIMEOUT_S = 10.0
+"""Of a whole try: a receiver that sends its headers letter by letter would keep one alive for hours."""
 _log = logging.getLogger("service.webhook")
 
 
@@ -67,7 +69,7 @@ def sign(secret: str, message_id: str, timestamp_s: int, body: bytes) -> str:
         timestamp_s: value of the header ``webhook-timestamp``, Unix time.
         body: what is sent.
     """
-    key = base64.b64decode(secret[6:]) if secret.startswith("whsec_") else secret.encode()
+    key = key_of(secret)
     signed = b".".join((message_id.encode(), str(timestamp_s).encode(), body))
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
 
@@ -92,13 +94,20 @@ def send(url: str, message_id: str, body: bytes, secret: str) -> str:
         "webhook-signature": sign(secret, message_id, now_s, body),
     }
     try:
-        with (
-            httpx.Client(trust_env=False, follow_redirects=False, timeout=_TIMEOUT_S) as client,
-            client.stream("POST", url, content=body, headers=headers) as answer,  # whose body is not read
-        ):
-            return "" if answer.is_success else f"status {answer.status_code}"
+        return asyncio.run(_send(url, body, headers))
+    except TimeoutError:
+        return f"no answer within {_TIMEOUT_S:g} s"
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return f"{type(error).__name__}: {error}"
+
+
+async def _send(url: str, body: bytes, headers: dict[str, str]) -> str:
+    async with (
+        asyncio.timeout(_TIMEOUT_S),
+        httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=None) as client,
+        client.stream("POST", url, content=body, headers=headers) as answer,  # whose body is not read
+    ):
+        return "" if answer.is_success else f"status {answer.status_code}"
 
 
 def deliver(job: Job, settings: Settings, stopping: threading.Event) -> bool:
@@ -134,7 +143,8 @@ def _listed(host: str, port: int | None, scheme: str, hosts: tuple[str, ...]) ->
     number = port or (443 if scheme == "https" else 80)
     name = f"[{host}]" if ":" in host else host
     usual = number == (443 if scheme == "https" else 80)
-    return f"{name}:{number}" in hosts or (usual and name in hosts)
+    listed = {one.lower() for one in hosts}  # as a URL's is
+    return f"{name}:{number}" in listed or (usual and name in listed)
 
 
 def _iso(time_s: float | None) -> str:

@@ -114,6 +114,8 @@ def test_other_machines_are_not_served_without_keys(monkeypatch: pytest.MonkeyPa
         ({"rate_limit": "often"}, "'600/minute'"),
         ({"database_url": "mysql://nowhere/x"}, "SQLite or PostgreSQL"),
         ({"host": "0.0.0.0"}, "STEM_ALLOW_NO_KEYS"),
+        ({"webhook_secret": "whsec_abc"}, "STEM_WEBHOOK_SECRET: Value error, found 'whsec_' before what is no Base64"),
+        ({"webhook_secret": "whsec_"}, "needed: 'whsec_' and Base64, or another text"),
     ],
 )
 def test_what_cannot_start_says_why_in_a_line(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -131,7 +133,38 @@ def test_receivers_that_hang_hold_up_no_job(serve: Callable[..., Server], wav: b
     assert "Traceback" not in server.log
 
 
-SETTINGS = Settings(webhook_hosts=("hooks.example", "127.0.0.1:9000", "[::1]:80"), webhook_secret="x")  # type: ignore[arg-type]
+def test_a_receiver_that_never_comes_to_an_end_is_left(serve: Callable[..., Server], wav: bytes) -> None:
+    """Headers that trickle in keep no webhook waiting for hours, and no service from stopping."""
+    asked = threading.Semaphore(0)
+
+    def trickle(taken: socket.socket) -> None:
+        asked.release()
+        with contextlib.suppress(OSError):
+            taken.sendall(b"HTTP/1.1 200 OK\r\n")
+            while True:
+                taken.sendall(b"x: y\r\n")
+                time.sleep(0.2)
+
+    def listen(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=trickle, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=listen, args=(listener,), daemon=True).start()
+        host = f"127.0.0.1:{listener.getsockname()[1]}"
+        server = serve(webhook_hosts=host, webhook_secret=SECRET, webhook_tries=2, webhook_wait_s=0.05, shutdown_s=2)
+        with server.client() as client:
+            job = client.post("/v1/jobs", files={"file": wav}, data={"webhook": f"http://{host}/"}).json()
+            wait_until(lambda: client.get(f"/v1/jobs/{job['id']}").json()["webhook"] == "failed", 60)
+            client.post("/v1/jobs", files={"file": wav}, data={"webhook": f"http://{host}/"})
+            for _ in range(3):
+                assert asked.acquire(timeout=30)
+        assert server.stop(30) == 0
+    assert "no answer within 10 s" in server.log
+
+
+SETTINGS = Settings(webhook_hosts=("Hooks.Example", "127.0.0.1:9000", "[::1]:80"), webhook_secret="x")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -139,13 +172,14 @@ SETTINGS = Settings(webhook_hosts=("hooks.example", "127.0.0.1:9000", "[::1]:80"
     [
         "https://hooks.example/a",
         "https://hooks.example:443/",
+        "https://HOOKS.example/",
         "http://127.0.0.1:9000/x",
         "http://[::1]/",
         "http://[::1]:80/",
     ],
 )
 def test_listed_hosts_are_allowed(url: str) -> None:
-    """A host is allowed with its usual port, or with the port that is listed."""
+    """A host is allowed with its usual port, or with the port that is listed, in whatever case it is written."""
     check(url, SETTINGS)
 
 
@@ -175,6 +209,11 @@ def test_other_hosts_are_refused(url: str, code: str) -> None:
 
 def test_webhooks_are_off_without_hosts_or_secret() -> None:
     """Without a list of hosts, or nothing to sign with, there are no webhooks."""
-    for settings in (Settings(webhook_secret="x"), Settings(webhook_hosts=("hooks.example",))):  # type: ignore[arg-type]
+    hosts = ("hooks.example",)
+    for settings in (
+        Settings(webhook_secret="x"),  # type: ignore[arg-type]
+        Settings(webhook_hosts=hosts),
+        Settings(webhook_hosts=hosts, webhook_secret=""),  # type: ignore[arg-type]
+    ):
         with pytest.raises(Problem, match="webhooks_off"):
             check("https://hooks.example/", settings)
