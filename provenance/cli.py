@@ -12,6 +12,7 @@ import platform
 import shutil
 import sys
 import tempfile
+import traceback
 from collections import Counter
 from enum import StrEnum
 from importlib import metadata
@@ -38,6 +39,7 @@ from provenance.verdict import Verdict
 EXIT_FINDING, EXIT_ERROR, EXIT_STOPPED, EXIT_CLOSED = 1, 2, 130, 141
 FINDINGS = (*ORIGINS, "dry", "hybrid", "wet")
 STDIN = "-"
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -180,7 +182,11 @@ app.add_typer(audit_app, name="audit")
 
 
 def main() -> None:
-    """Run the command line; whoever closes its output early, or has no room or no letters for it, is no finding."""
+    """Run the command line; whoever closes its output, or has no room or no letters for it, is no finding."""
+    if sys.stdout is None:  # closed by the caller: nobody can write to what stands there instead, and few commands do
+        sys.stdout = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - for as long as the command runs
+    if sys.stderr is None:  # else what is said would go to stdout, among the data
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # a name of another alphabet than that of the output
     try:
@@ -191,15 +197,27 @@ def main() -> None:
                 raise stop.__context__ from None
             raise
         finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            sys.stdout.flush()
     except BrokenPipeError:
         _drop_output(EXIT_CLOSED)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except io.UnsupportedOperation:
+        if sys.stdout.writable():
             raise
+        _say("stdout cannot be written: it is closed")
+        sys.exit(EXIT_ERROR)
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            _crash()
         _say(f"stdout cannot be written: {error.strerror}")
         _drop_output(EXIT_ERROR)
+    except Exception:
+        _crash()
+
+
+def _crash() -> NoReturn:
+    """End with the error in view, and not with Python's 1: that is a finding."""
+    traceback.print_exc()
+    _drop_output(EXIT_ERROR)
 
 
 def _drop_output(code: int) -> NoReturn:

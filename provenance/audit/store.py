@@ -74,6 +74,8 @@ def query(out: Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     with connect(out) as db:
         try:
             cursor = db.execute(sql)
+            if cursor is None or cursor.description is None:  # as of nothing but a comment
+                raise AuditError(f"found no query in {sql!r}; needed: such as 'select * from stems'")
             return [column[0] for column in cursor.description], cursor.fetchall()
         except duckdb.Error as error:
             raise AuditError(f"{error}") from error

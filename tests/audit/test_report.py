@@ -797,6 +797,10 @@ def test_a_query_prints_names_as_they_are(tmp_path: Path) -> None:
     assert "\x1b" not in done.stdout
     done = cli("audit", "query", str(tmp_path), sql, "--format", "jsonl", cwd=tmp_path)
     assert json.loads(done.stdout, parse_constant=pytest.fail)["n"] is None
+    for nothing in ("", "/* no query */"):
+        done = cli("audit", "query", str(tmp_path), nothing, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"found no query in {nothing!r}; needed: such as 'select * from stems'\n"
 
 
 def test_a_disk_that_is_full_for_duckdb_is_no_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -440,6 +440,33 @@ def test_a_full_disk_is_an_error(fmt: str, model: dict[str, Path], folder: Path)
     assert (done.returncode, done.stderr) == (2, "stdout cannot be written: No space left on device\n")
 
 
+@pytest.mark.parametrize("fmt", ["table", "json", "jsonl", "csv"])
+def test_a_closed_stdout_is_an_error_and_no_finding(fmt: str, model: dict[str, Path], folder: Path) -> None:
+    """Where the caller has closed stdout the exit code is 2, with a line that says so."""
+    command = [*COMMAND, "score", "a.wav", "--format", fmt, "--model", str(model["studio"])]
+    done = subprocess.run(["bash", "-c", '"$@" >&-', "-", *command], capture_output=True, text=True, env=ENV,
+                          cwd=folder, timeout=120, check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "stdout cannot be written: it is closed\n")
+
+
+def test_a_closed_stderr_puts_no_messages_among_the_data(model: dict[str, Path], folder: Path) -> None:
+    """What would have been said on stderr is not said on stdout."""
+    command = [*COMMAND, "score", "gone.wav", "a.wav", "--format", "jsonl", "--model", str(model["studio"])]
+    done = subprocess.run(["bash", "-c", '"$@" 2>&-', "-", *command], capture_output=True, text=True, env=ENV,
+                          cwd=folder, timeout=120, check=False)  # fmt: skip
+    assert done.returncode == 2
+    assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == ["error", "ok"]
+
+
+def test_a_fault_of_the_program_is_no_finding(tmp_path: Path) -> None:
+    """Whatever goes wrong where nobody expects it, the exit code is not that of a finding."""
+    broken = "import provenance, provenance.cli as cli; provenance.load = lambda model: 1 / 0; cli.main()"
+    done = subprocess.run([sys.executable, "-c", broken, "score", "a.wav"], capture_output=True, text=True, env=ENV,
+                          cwd=tmp_path, timeout=120, check=False)  # fmt: skip
+    assert done.returncode == 2
+    assert "ZeroDivisionError" in done.stderr
+
+
 def test_the_version_is_printed_alone() -> None:
     """``--version`` is one line and needs no command."""
     done = run("--version")
