@@ -33,9 +33,10 @@ def note(passed: Counter[str], path: str) -> None:
 
 
 def walk(paths: Iterable[str], passed: Counter[str]) -> Iterator[str]:
-    """Yield files as given; of a folder the audio below it, in order, but for hidden files (macOS leaves ``._a.wav``).
+    """Yield files as given; of a folder the audio below it, in order, but for what is hidden (``._a.wav`` of macOS).
 
-    A folder without audio, or one that cannot be listed, is yielded itself, to be named as an error.
+    Links to folders are followed, but for those that lead back to a folder that they lie in. A folder without audio, or
+    one that cannot be listed, is yielded itself, to be named as an error.
 
     Args:
         paths: of files and folders.
@@ -50,15 +51,27 @@ def walk(paths: Iterable[str], passed: Counter[str]) -> Iterator[str]:
 
 def _walk(top: str, passed: Counter[str]) -> list[str]:
     found: list[str] = []
-    for folder, _, names in os.walk(top, onerror=lambda error: found.append(str(error.filename))):
-        hidden = any(part.startswith(".") for part in Path(folder).relative_to(top).parts)
+    above: dict[str, frozenset[tuple[int, int]]] = {}
+    for folder, inside, names in os.walk(top, onerror=lambda e: found.append(str(e.filename)), followlinks=True):
+        within = above.pop(folder, frozenset()) | _ids(folder)
+        paths = {name: os.path.join(folder, name) for name in inside if not name.startswith(".")}
+        inside[:] = [name for name, path in paths.items() if not _ids(path) & within]
+        above |= {paths[name]: within for name in inside}
         for name in names:
             if Path(name).suffix.lower() not in EXTENSIONS:
-                if not hidden:
-                    note(passed, name)
+                note(passed, name)
             elif not name.startswith("."):
                 found.append(os.path.join(folder, name))
     return sorted(found)
+
+
+def _ids(folder: str) -> frozenset[tuple[int, int]]:
+    """Return device and number of a folder, or nothing where it cannot be asked."""
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return frozenset()
+    return frozenset({(status.st_dev, status.st_ino)})
 
 
 def sum_up(passed: Mapping[str, int]) -> dict[str, int]:

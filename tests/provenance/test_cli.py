@@ -8,9 +8,11 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import provenance
-from provenance import flat, table
+from provenance import flat, listing, table
 from provenance.cli import app
 from provenance.errors import UnreadableAudio
 from tests import sounds, tiny
@@ -172,6 +174,24 @@ def test_folders_are_walked_in_order_and_only_for_audio(model: dict[str, Path], 
     assert [row["path"] for row in rows] == [str(folder / "a.wav"), str(folder / "b" / "c.FLAC")]
     assert done.returncode == 0
     assert done.stderr == "1 file passed over, whose ending names no audio that is read: .txt 1\n"
+
+
+def test_a_folder_holds_the_same_files_as_to_an_audit(folder: Path, tmp_path: Path) -> None:
+    """Links to folders are followed and lead nobody in circles; hidden folders are no part of a delivery."""
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    top = tmp_path / "delivery"
+    shutil.copytree(folder, top)
+    shutil.copytree(folder, top / ".Trashes")
+    (top / "b" / "more").symlink_to("../../elsewhere")
+    (top / "b" / "up").symlink_to("..")
+    (top / "itself").symlink_to("itself")
+    passed: Counter[str] = Counter()
+    found = list(listing.walk([str(top)], passed))
+    names = ["a.wav", "b/c.FLAC", "b/more/a.wav", "b/more/b/c.FLAC"]
+    assert found == [str(top / name) for name in names]
+    assert passed == {".txt": 2, "none": 1}
+    sources = pytest.importorskip("provenance.audit.sources", reason="needs the extra 'audit'")
+    assert [item.path for item in sources.list_items(str(top))] == found
 
 
 def test_a_folder_that_may_not_be_entered_is_named(
