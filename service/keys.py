@@ -44,8 +44,8 @@ class KeyRing:
         try:
             stamp = self._stat()
             if stamp != self._stamp:
+                self._names = _parse(self._path)  # none, where the last line was deleted
                 self._stamp = stamp
-                self._names = read(self._path)
                 _log.info("keys read again", extra={"n_keys": len(self._names)})
         except StartError as error:  # half-written or gone: the keys known so far stay
             _log.error("keys not read again: %s", error)
@@ -80,6 +80,13 @@ def read(path: Path) -> dict[str, str]:
     Raises:
         StartError: the file cannot be read, a line is wrong, or there is no key.
     """
+    names = _parse(path)
+    if not names:
+        raise StartError(f"{path}: found no key; needed: at least one, made with 'python -m service.keys FILE NAME'")
+    return names
+
+
+def _parse(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -93,8 +100,6 @@ def read(path: Path) -> dict[str, str]:
         if match is None:
             raise StartError(f"{path}: found a wrong line {number}; needed: NAME and the SHA-256 of the key in hex")
         names[match[2]] = match[1]
-    if not names:
-        raise StartError(f"{path}: found no key; needed: at least one, made with 'python -m service.keys FILE NAME'")
     return names
 
 

@@ -57,6 +57,10 @@ def test_keys_are_asked_for_hashed_and_rotated_without_a_restart(serve: Callable
         assert status(**{"X-API-Key": new}) == 200
         file.write_text("half a li")
         assert status(**{"X-API-Key": new}) == 200, "a half-written file must not lock everybody out"
+        file.write_text("")
+        assert status(**{"X-API-Key": new}) == 401, "the last key is taken back by deleting its line, too"
+        last = make_key(file, "last")
+        assert status(**{"X-API-Key": last}) == 200
 
 
 def test_a_job_is_seen_by_its_own_key_only(serve: Callable[..., Server], tmp_path: Path, wav: bytes) -> None:
