@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import logging
 import re
@@ -96,6 +97,12 @@ class Observed:
 
         try:
             await self._app(scope, receive, sent)
+        except asyncio.CancelledError:  # the service stops, and this takes longer than STEM_SHUTDOWN_S
+            if status:
+                raise
+            detail = "found a service that stops before the answer is known; needed: a running one"
+            problem = Problem(503, "not_ready", detail, {"Retry-After": "10", "Connection": "close"})
+            await problem_response(problem, request_id)(scope, receive, sent)
         except Exception:  # already logged and, unless the answer had begun, answered with 500
             if not status:
                 problem = Problem(500, "internal", "an error of the service, written to its log")

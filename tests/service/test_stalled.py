@@ -71,3 +71,18 @@ def test_a_slow_body_and_a_long_answer_are_not_given_up(serve: Callable[..., Ser
     finally:
         for pid in held:
             os.kill(pid, signal.SIGCONT)
+
+
+def test_what_the_end_of_the_service_cuts_off_may_be_sent_again(serve: Callable[..., Server], wav: bytes) -> None:
+    """A body that still comes, and a file that is still scored, are answered 503 when the time to stop is over."""
+    server = serve(shutdown_s=1, workers=1)
+    for pid in workers(server):
+        os.kill(pid, signal.SIGSTOP)  # the service kills it
+    scored = post(server, "audio/wav", len(wav), wav)
+    coming = post(server, "audio/wav", len(wav), wav[:1000])
+    time.sleep(0.5)
+    assert server.stop(30) == 0
+    for connection in (scored, coming):
+        status, problem = answer(connection)
+        assert (status, problem["code"], problem["title"]) == (503, "not_ready", "Service Unavailable")
+    assert "Traceback" not in server.log
