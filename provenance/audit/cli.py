@@ -101,17 +101,18 @@ def run(
                 effort=Effort.lasting(read_time(check)),
                 told=told,
             )
-        print(json.dumps(found, indent=1)) if output is ReportFormat.json else _print(found, out)
-        if found["files"]["passed"]:
-            print(f"{source}: {listing.describe(found['files']['passed'])}", file=sys.stderr)
-        if n_gone := found["files"]["n_gone"]:
-            print(f"{out}: {listing.count_files(n_gone)} gone or changed since; rows of them are taken out",
-                  file=sys.stderr)  # fmt: skip
-        if n_restated := found["files"]["n_restated"]:
-            print(f"{out}: {listing.count_files(n_restated)} claimed otherwise than before; rows say so now",
-                  file=sys.stderr)  # fmt: skip
-        if n_repeated := found["files"]["n_repeated"]:
-            print(f"{source}: {n_repeated:,} rows name a file that is named before", file=sys.stderr)
+    print(json.dumps(found, indent=1)) if output is ReportFormat.json else _print(found, out)
+    if found["files"]["passed"]:
+        print(f"{source}: {listing.describe(found['files']['passed'])}", file=sys.stderr)
+    if n_gone := found["files"]["n_gone"]:
+        print(f"{out}: {listing.count_files(n_gone)} gone or changed since; rows of them are taken out",
+              file=sys.stderr)  # fmt: skip
+    if n_restated := found["files"]["n_restated"]:
+        print(f"{out}: {listing.count_files(n_restated)} claimed otherwise than before; rows say so now",
+              file=sys.stderr)  # fmt: skip
+    if n_repeated := found["files"]["n_repeated"]:
+        print(f"{source}: {n_repeated:,} rows name a file that is named before", file=sys.stderr)
+    with _errors():
         hits = gate.check(found, conditions, out)
     for hit in hits:
         print(f"--fail-on: {hit}", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -878,6 +879,14 @@ def test_the_command_from_folder_to_gate(tmp_path: Path, root: Path) -> None:
     assert any(
         ".txt 1, .wma 1" in text for text in json.loads((tmp_path / "o1" / "summary.json").read_text())["cannot_tell"]
     )
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = "from provenance.cli import main; main()"
+    for form in ("table", "json"):
+        line = [sys.executable, "-c", code, "audit", str(tmp_path / "set"), "--out", str(tmp_path / "o1")]
+        left = subprocess.run([*line, "--format", form], stdout=writer, stderr=subprocess.PIPE, text=True, cwd=root)
+        assert (left.returncode, left.stderr) == (141, ""), "whoever reads the sum may leave early"
+    os.close(writer)
     wrong = cli("audit", str(tmp_path / "nothing"), "--out", str(tmp_path / "o2"), cwd=root)
     assert wrong.returncode == 2
     assert "no such file or folder" in wrong.stderr
