@@ -27,6 +27,8 @@ _LOSSLESS_IN_MP4 = ("alac", "flac", "pcm_s", "pcm_f")
 """The same of FFmpeg's names: those of A-law and mu-law are pcm_alaw and pcm_mulaw."""
 _UNKNOWN_LENGTH = 2**62
 """libsndfile gives about 2**63 for a length that the header leaves open."""
+_SOX_SIZES = (0x7FFF_F000, 0x7F00_0000)
+"""What SoX says, a header more, of a WAV and an AIFF that it writes to a pipe."""
 _BEHIND_S = 1.0
 """So much audio behind the end of what a decoder gives is no rest of padding: it would go unjudged."""
 _BEHIND_BYTES = 1 << 17
@@ -285,7 +287,8 @@ def _is_truncated(file: BinaryIO) -> bool:
 def _whole(field: bytes, more: int, order: Literal["little", "big"]) -> int:
     """Return how many bytes a file is to have, or 0 where its head leaves that open."""
     declared = int.from_bytes(field, order)
-    return 0 if declared in (0, (1 << 8 * len(field)) - 1) else declared + more
+    unknown = declared in (0, (1 << 8 * len(field)) - 1) or (len(field) == 4 and declared & ~0xFFF in _SOX_SIZES)
+    return 0 if unknown else declared + more
 
 
 @contextmanager

@@ -249,6 +249,26 @@ def test_a_truncated_file_is_either_named_so_or_refused(fmt: str) -> None:
     assert info.is_short
 
 
+@pytest.mark.parametrize(
+    ("fmt", "sizes"),
+    [
+        ("WAV", {4: b"\x24\xf0\xff\x7f", 40: b"\x00\xf0\xff\x7f"}),  # SoX
+        ("WAV", {4: b"\xff" * 4, 40: b"\xff" * 4}),  # FFmpeg
+        ("AIFF", {4: b"\x7f\x00\x00\x50"}),
+        ("AU", {8: b"\xff" * 4}),
+    ],
+)
+def test_a_file_written_to_a_pipe_is_not_called_short(fmt: str, sizes: dict[int, bytes]) -> None:
+    """Whoever writes to a pipe does not know the length, and leaves in the header what stands for that."""
+    wave = sounds.music(3.0)
+    data = bytearray(sounds.encode(wave, fmt=fmt, subtype="PCM_16"))
+    for at, size in sizes.items():
+        data[at : at + 4] = size
+    info, found = audio.read(bytes(data))
+    assert len(found) == len(wave)
+    assert not info.is_short
+
+
 def mp3(wave: sounds.Wave, headed: bool = True) -> bytes:
     """A VBR MP3, with or without the frame at its beginning that says how many follow."""
     data = sounds.encode(wave, fmt="MP3")
