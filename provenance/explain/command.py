@@ -40,7 +40,7 @@ def command(
         print(flat.printable(str(error)), file=sys.stderr)
         raise typer.Exit(2) from None
     except OSError as error:
-        name = flat.printable(str(error.filename))
+        name = flat.printable(str(error.filename or out))  # what fails in the middle names no file
         print(f"{name}: cannot be written ({error.strerror}); needed: a folder to write to", file=sys.stderr)
         raise typer.Exit(2) from None
     print(flat.printable(str(out)))

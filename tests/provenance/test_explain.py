@@ -298,6 +298,16 @@ def test_what_cannot_be_written_is_told_before_the_work(tmp_path: Path, place: s
     assert place in done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_named_with_the_page(tmp_path: Path, tiny_model: Path) -> None:
+    """What fails in the middle of writing is told with the name of the page."""
+    soundfile.write(tmp_path / "a.wav", noise(2 * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ)
+    line = ["explain", str(tmp_path / "a.wav"), "--out", "/dev/full", "--windows", "0", "--model", str(tiny_model)]
+    done = CliRunner().invoke(app, line)
+    assert done.exit_code == 2
+    assert done.stderr.startswith("/dev/full: cannot be written (No space left on device)")
+
+
 @pytest.mark.parametrize(("name", "said"), [("missing.wav", "no such file"), ("text.wav", "no audio")])
 def test_the_command_names_bad_input(tmp_path: Path, tiny_model: Path, root: Path, name: str, said: str) -> None:
     """A missing or foreign file ends with exit code 2 and one line that names it."""
