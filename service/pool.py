@@ -13,6 +13,7 @@ import multiprocessing
 import multiprocessing.context
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from multiprocessing.connection import Connection
 
 from service import worker
@@ -122,7 +123,7 @@ class Pool:
         loop = asyncio.get_running_loop()
         started = loop.time()
         work = loop.run_in_executor(self._threads, slot.run, task)
-        work.add_done_callback(lambda _: self._give_back(slot))
+        work.add_done_callback(partial(self._done, slot))
         outcome = await asyncio.shield(work)  # a caller that leaves does not free the worker
         self._mean_s += 0.1 * (loop.time() - started - self._mean_s)
         if isinstance(outcome, Refused) and outcome.trace:
@@ -138,6 +139,11 @@ class Pool:
         for slot in self._slots:
             slot.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _done(self, slot: _Slot, work: asyncio.Future[Outcome]) -> None:
+        if not work.cancelled():
+            work.exception()  # raised where it is awaited; a caller that has left is told of no error
+        self._give_back(slot)
 
     def _give_back(self, slot: _Slot) -> None:
         if slot.alive or slot.closed:
