@@ -179,6 +179,8 @@ def _grouped_by(paths: list[str], songs: list[str | None]) -> tuple[str, set[str
     with duckdb.connect() as db:
         db.execute("create table stems (path varchar, song varchar, status varchar, verdict_status varchar)")
         db.executemany("insert into stems values (?, ?, 'ok', 'ok')", list(zip(paths, songs, strict=True)))
+        for column in ("shard integer", "position integer", "landmarks uinteger[]"):
+            db.execute(f"alter table stems add column {column}")
         words = summary._judge(db)
         return words, {key for (key,) in db.execute("select distinct song_key from judged").fetchall()}
 

@@ -131,6 +131,12 @@ def _of_checks(summary: dict[str, Any]) -> list[str]:
     if unchecked:
         out.append(f"{unchecked:,} candidates for the same performance were not compared on their audio; "
                    "--check gives it longer.")  # fmt: skip
+    relations = found["same_takes"]["relations"]
+    if alike := sum(relations.get(kind, 0) for kind in ("same_take", "processed_version", "separated_version")):
+        out.append(
+            f"{alike:,} pairs of files hold one performance and are no copies but for gain: unless they are of one "
+            "group the intervals take them for independent, and would be wider if they did not."
+        )
     if found["same_takes"]["more_candidates"]:
         out.append("There are more candidates for the same performance than the report looks at.")
     songs, pairs = found["shared_phase"], found["claimed_pairs"]

@@ -72,7 +72,10 @@ def _bound(at_most: float, sample: Sample, detector: Detector, n_set: int) -> st
     if at_most >= UNBOUNDED:
         if sample.share >= detector.sensitivity.value:
             return "As many were called separated as would be if all of them were: nothing bounds the share from above."
-        return "These are too few files to bound the share of separated stems from above."
+        if round(sample.n_effective) >= sample.n:
+            return "These are too few files to bound the share of separated stems from above."
+        worth = f"All these are worth {sample.n_effective:.0f} independent of each other"
+        return f"{worth}: too few to bound the share of separated stems from above."
     which = "judged" if n_set == sample.n else "judged or not yet opened"
     rounded_up = math.ceil(round(1000 * at_most, 6)) / 10
     return f"With 95 % confidence no more than {rounded_up:.1f}% of the {n_set:,} files {which} are separated."

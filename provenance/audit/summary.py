@@ -12,7 +12,7 @@ import duckdb
 
 import provenance
 from provenance import bundle
-from provenance.audit import checks, findings, mixes, patterns, plan, prevalence, risk, store
+from provenance.audit import checks, findings, likeness, mixes, patterns, plan, prevalence, risk, store
 from provenance.audit.answer import answer
 from provenance.audit.limits import list_limits
 from provenance.audit.prevalence import Estimate, Sample
@@ -109,7 +109,11 @@ def _copy_model_files(folder: Path | None, out: Path) -> list[str]:
 
 
 def _judge(db: duckdb.DuckDBPyConnection) -> str:
-    """Make the view ``judged``: files with a verdict, and what groups them. Songs where claimed, else small folders."""
+    """Make the view ``judged``: files with a verdict, and what groups them. Songs where claimed, else small folders.
+
+    A file's ``cluster`` is its ``song_key``, or that of its first copy: one recording twice is no second piece of
+    evidence. Copies are told by their landmarks, which gain leaves as they are.
+    """
     inside = "regexp_matches(path, '(?i)[.](tar|parquet|arrow)#[^/]*$')"
     folder = f"regexp_replace(path, if({inside}, '#[^/]*$', '/[^/]*$'), '')"
     facts = store.fetch(
@@ -122,7 +126,17 @@ def _judge(db: duckdb.DuckDBPyConnection) -> str:
         key, named, words = folder, "true", "folder"
     else:
         key, named, words = "path", "false", "file"
-    db.execute(f"create view judged as select *, {key} as song_key, {named} as song_named from stems where {_OK}")
+    db.execute(f"""
+        create temp table copies as
+        with marked as (
+            select shard, position, {key} as song_key, hash(landmarks) as marks from stems
+            where {_OK} and len(landmarks) >= {likeness.MIN_VOTES}),
+        several as (select marks, min(song_key) as first_key from marked group by marks having count(*) > 1)
+        select shard, position, first_key from marked join several using (marks)""")
+    db.execute(f"""
+        create view judged as
+        select stems.*, {key} as song_key, {named} as song_named, coalesce(copies.first_key, {key}) as cluster
+        from stems left join copies using (shard, position) where {_OK}""")
     return words
 
 
@@ -173,7 +187,7 @@ def sample(db: duckdb.DuckDBPyConnection, event: str, where: str, fraction: floa
         The sample, or None of no file.
     """
     found = db.execute(
-        f"select sum(({event})::int) as k, count(*) as m from judged where {where} group by song_key order by song_key"
+        f"select sum(({event})::int) as k, count(*) as m from judged where {where} group by cluster order by cluster"
     ).fetchnumpy()
     if not len(found["m"]):
         return None

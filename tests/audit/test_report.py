@@ -649,6 +649,26 @@ def test_copies_are_counted_as_files_and_not_as_pairs(tmp_path: Path) -> None:
     assert gate.check(found, gate.read(["copy"]), out) == ["copy: 3 files"]
 
 
+def test_a_copy_is_no_second_piece_of_evidence(tmp_path: Path) -> None:
+    """Songs that are copies of each other count as one in the intervals; a set of nothing but copies bounds nothing."""
+    out = tmp_path / "drawn"
+    rowsets.write(out, 512, provenance.load().bundle.reference, separated=0.0)
+    before = summary.summarise(out)["acceptance"]
+    parts = sorted((out / "parts").glob("*.parquet"))
+    first = parquet.read_table(parts[0])
+    for part in parts:
+        rows = parquet.read_table(part)
+        for name in ("landmarks", "landmark_frames"):
+            marks = pa.array([first[name][0].as_py()] * len(rows), rows.schema.field(name).type)
+            rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), marks)
+        parquet.write_table(rows, part)
+    found = summary.summarise(out)
+    assert (found["prevalence"]["separated"]["n"], found["prevalence"]["separated"]["n_songs"]) == (512, 1)
+    assert found["acceptance"]["n_effective"] == 1 < before["n_effective"]
+    assert before["at_most"] < 0.05 < found["acceptance"]["at_most"]
+    assert found["acceptance"]["bound"].startswith("All these are worth 1 independent of each other: too few")
+
+
 def test_card_and_evaluation_lie_where_the_report_says(audited: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     """The model's card and evaluation are copied beside the report that names them; of another scorer none is named."""
     bundle = provenance.load().bundle
