@@ -23,7 +23,7 @@ def list_limits(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
             *_of_detector(summary, evaluation),
             *_of_processing(summary, evaluation),
             *_of_choice(summary),
-            *_of_files(summary),
+            *_of_files(summary, evaluation),
             *_of_checks(summary),
         )
         if text
@@ -37,14 +37,19 @@ def _of_detector(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
     out = [
         f"A single call is evidence, not proof: of extractions the model had never met, {found.sensitivity.value:.0%} "
         f"were called separated, and {found.false_alarms.value:.1%} of studio stems were too ({found.source}). The "
-        "shares above account for both."
+        "shares above account for both, and hold where the model errs as often as that: every interval and bound "
+        "rests on it."
     ]
+    if summary["coverage"] != "full":
+        out.append(
+            "Of each file one window of four was looked at, as --windows sparse asks; the error rates are of files "
+            "that were heard whole."
+        )
     weak = [f"{name} ({value:.0%} of {n})" for name, (value, n) in sorted(evaluation.families.items()) if value < _WEAK]
     if weak:
         out.append(
-            "If a vendor used one separator only, the true share depends on which: least often recognised were "
-            + ", ".join(weak)
-            + "."
+            "If a vendor used one separator only, the true share depends on which, and interval and bound need "
+            "not hold it: least often recognised were " + ", ".join(weak) + "."
         )
     if not summary["prevalence"]["separated"].get("fits", True):
         out.append(
@@ -58,6 +63,7 @@ def _of_detector(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
             f"be: about {alarms['expected']:,.0f}. They are rarer in this set than where they were measured, and so "
             "may calls of true extractions be; the bound is one without false alarms."
         )
+    out += _of_studio(summary, evaluation)
     share = summary["prevalence"]["undecided"]["value"]
     if share is not None and evaluation.undecided is not None and share > max(evaluation.undecided) + 0.1:
         out.append(
@@ -67,6 +73,23 @@ def _of_detector(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
     elif share:
         out.append(f"{share:.0%} of the stems are undecided. Undecided is not a clean bill.")
     return out
+
+
+def _of_studio(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
+    """Say how much of what is called studio is none: it is what a buyer takes."""
+    share, undecided = summary["prevalence"]["separated"], summary["prevalence"]["undecided"]
+    n = share["n"] - share["called"] - undecided.get("called", 0)
+    if not n or not share["fits"]:
+        return []
+    middle, most = evaluation.missed(share["value"]), evaluation.missed(share["high"])
+    if middle is None or most is None:
+        return []
+    return [
+        f"Called studio is no proof of a recording: of the extractions above "
+        f"{evaluation.figures['separated_called_studio']:.1%} were called so. Of the {listing.count_files(n)} called "
+        f"studio here about {middle:.1%} are extractions if the estimate holds, and {most:.1%} if the upper end of "
+        "its interval does. The clean subset of an export is taken from them."
+    ]
 
 
 def _of_processing(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
@@ -105,7 +128,7 @@ def _of_choice(summary: dict[str, Any]) -> list[str]:
     return [] if files["complete"] else ["The audit is not complete: run it again to go on."]
 
 
-def _of_files(summary: dict[str, Any]) -> list[str]:
+def _of_files(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
     files, out = summary["files"], []
     bad, refused = files["n_error"] + files["n_crashed"], files["n_refused"]
     if bad:
@@ -114,6 +137,13 @@ def _of_files(summary: dict[str, Any]) -> list[str]:
         out.append(f"{listing.count_files(refused)} read and not judged: silent, under a second or below 16 kHz.")
     if files["passed"]:
         out.append(f"{listing.describe(files['passed'])}. Nothing here holds for them.")
+    if files["n_mixes"]:
+        often = evaluation.mixes
+        said = "" if often is None else f": of true mixes {often:.1%} were called separated in the model's evaluation"
+        out.append(
+            f"{listing.count_files(files['n_mixes'])} called mixes, by claimed stem or name. They are counted as any "
+            f"other, but the error rates are of stems{said}."
+        )
     lossy = next((row["n"] for row in summary["reasons"] if row["reason"] == "lossy"), 0)
     if lossy:
         out.append(f"{listing.count_files(lossy)} of lossy coding, which hides part of what separation leaves.")

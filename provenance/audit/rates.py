@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ class Evaluation:
         families: sensitivity by family of separator, with the number of extractions.
         undecided: share of studio and of separated stems that came out undecided.
         figures: ``figures.unseen`` of the file.
+        mixes: share of mixes of true stems that were called separated; None where the evaluation lacks it.
+        thresholds: what verdicts are stated from; empty where the evaluation lacks them.
     """
 
     separated: Detector | None
@@ -61,6 +63,19 @@ class Evaluation:
     families: dict[str, tuple[float, int]]
     undecided: tuple[float, float] | None
     figures: dict[str, Any]
+    mixes: float | None = None
+    thresholds: dict[str, float] = field(default_factory=dict)
+
+    def missed(self, share: float) -> float | None:
+        """Return which part of what is called studio is extractions; None where the evaluation does not tell.
+
+        Args:
+            share: of the set that is extractions.
+        """
+        studio, separated = (self.figures.get(f"{origin}_called_studio") for origin in ("studio", "separated"))
+        if studio is None or separated is None or not studio + separated:
+            return None
+        return float(share * separated / (share * separated + (1 - share) * studio))
 
 
 def read_evaluation(folder: Path | None, copy: Path | None = None) -> Evaluation:
@@ -75,9 +90,10 @@ def read_evaluation(folder: Path | None, copy: Path | None = None) -> Evaluation
     """
     file = copy if folder is None else folder / "evaluation.json"
     try:
-        figures = json.loads(file.read_text(encoding="utf-8"))["figures"] if file else {}
-    except (OSError, ValueError, KeyError):
-        figures = {}
+        whole = json.loads(file.read_text(encoding="utf-8")) if file else {}
+    except (OSError, ValueError):
+        whole = {}
+    figures = whole.get("figures", {})
     unseen = figures.get("unseen", {})
     separated = _separated(unseen)
     design = _design(unseen, separated)
@@ -98,6 +114,8 @@ def read_evaluation(folder: Path | None, copy: Path | None = None) -> Evaluation
         families,
         undecided,
         unseen,
+        figures.get("sums", {}).get("mixes", {}).get("studio_called_separated"),
+        whole.get("thresholds", {}),
     )
 
 

@@ -78,7 +78,10 @@ def _bound(at_most: float, sample: Sample, detector: Detector, n_set: int) -> st
         return f"{worth}: too few to bound the share of separated stems from above."
     which = "judged" if n_set == sample.n else "judged or not yet opened"
     rounded_up = math.ceil(round(1000 * at_most, 6)) / 10
-    return f"With 95 % confidence no more than {rounded_up:.1f}% of the {n_set:,} files {which} are separated."
+    return (
+        f"With 95 % confidence no more than {rounded_up:.1f}% of the {n_set:,} files {which} are separated, if what "
+        f"separated them is caught as often as in the model's evaluation ({detector.sensitivity.value:.0%})."
+    )
 
 
 def expected_alarms(n: int, sample: Sample, detector: Detector) -> dict[str, Any]:

@@ -152,9 +152,10 @@ def _count_files(db: duckdb.DuckDBPyConnection, counts: plan.Counts) -> dict[str
             coalesce(sum(duration_s), 0) / 3600 as hours from stems""",
     )[0]
     row["hours"] = round(row["hours"], 3)
+    n_mixes = store.fetch(db, f"select count(*) as n from judged where {mixes.is_mix()}")[0]["n"]
     return {"n_listed": counts.n_listed, "n_planned": counts.n_planned, "n_repeated": counts.n_repeated,
-            "n_gone": counts.n_gone, "n_restated": counts.n_restated, **row, "passed": counts.passed,
-            "complete": row["n_rows"] == counts.n_planned}  # fmt: skip
+            "n_gone": counts.n_gone, "n_restated": counts.n_restated, **row, "n_mixes": n_mixes,
+            "passed": counts.passed, "complete": row["n_rows"] == counts.n_planned}  # fmt: skip
 
 
 def _fraction(settings: plan.Settings, counts: plan.Counts, files: dict[str, Any]) -> float | None:
@@ -325,4 +326,4 @@ def _rates(evaluation: Evaluation) -> dict[str, Any]:
         {"family": name, "sensitivity": value, "n": n} for name, (value, n) in sorted(evaluation.families.items())
     ]
     return {"separated": plain(evaluation.separated), "wet": plain(evaluation.wet), "families": families,
-            "undecided": evaluation.undecided}  # fmt: skip
+            "undecided": evaluation.undecided, "thresholds": evaluation.thresholds}  # fmt: skip

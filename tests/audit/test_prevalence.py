@@ -182,6 +182,7 @@ def test_a_bound_that_bounds_nothing_is_said_to_be_none() -> None:
         f"no more than {math.ceil(1000 * many['at_most']) / 10:.1f}% of the 300 files judged are separated"
         in (many["bound"])
     ), "a bound is rounded up"
+    assert "as often as in the model's evaluation (50%)" in many["bound"], "a bound says what it rests on"
     assert (
         "judged or not yet opened" in risk.acceptance(Sample(0.0, 300, 300, 300.0, 299.0, 0.3), detector, 900)["bound"]
     )

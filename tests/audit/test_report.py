@@ -605,6 +605,32 @@ def test_drawn_rows_sum_up_with_the_models_own_rates(tmp_path: Path) -> None:
     assert any("evidence, not proof" in text for text in found["cannot_tell"])
 
 
+def test_what_a_share_rests_on_is_said_beside_it(tmp_path: Path) -> None:
+    """How much of what is called studio is none, that mixes and sparse windows err otherwise, and how to do it over."""
+    rowsets.write(tmp_path, 512, provenance.load().bundle.reference, sample=256)
+    part = min((tmp_path / "parts").glob("*.parquet"))
+    rows = parquet.read_table(part)
+    stems = pa.array(["mix", *rows["stem"].to_pylist()[1:]], pa.string())
+    parquet.write_table(rows.set_column(rows.schema.get_field_index("stem"), "stem", stems), part)
+    plan = tmp_path / "plan.jsonl"
+    plan.write_text(plan.read_text().replace('"coverage": "full"', '"coverage": "sparse"', 1))
+    found = summary.summarise(tmp_path)
+    told = " ".join(found["cannot_tell"])
+    evaluation = json.loads((tmp_path / "model-evaluation.json").read_text())
+    missed, right = (evaluation["figures"]["unseen"][f"{of}_called_studio"] for of in ("separated", "studio"))
+    share = found["prevalence"]["separated"]
+    middle, most = (p * missed / (p * missed + (1 - p) * right) for p in (share["value"], share["high"]))
+    n_studio = 256 - share["called"] - found["prevalence"]["undecided"]["called"]
+    assert f"Of the {n_studio} files called studio here about {middle:.1%} are extractions" in told
+    assert f"and {most:.1%} if the upper end" in told
+    assert found["files"]["n_mixes"] == 1
+    assert f"of true mixes {evaluation['figures']['sums']['mixes']['studio_called_separated']:.1%} were called" in told
+    assert "one window of four was looked at" in told
+    page = report.write(tmp_path, found).read_text()
+    assert f"Called separated from p = {evaluation['thresholds']['separated']}" in page
+    assert "<code>--sample 256</code>, <code>--seed 0</code>" in page
+
+
 def test_wet_is_counted_where_it_is_stated(tmp_path: Path) -> None:
     """A separated stem that is most probably wet is none of the wet: nothing is stated of it; and why is said."""
     rowsets.write(tmp_path / "drawn", 2_000, provenance.load().bundle.reference)
