@@ -1,5 +1,5 @@
 // The table of all files, and what is downloaded of it. A row is made once and filled anew, so that a click is not lost.
-import { $, chance, el, number } from "./dom.js";
+import { $, chance, el, number, plain } from "./dom.js";
 import { isEnded, items } from "./send.js";
 
 const HEADS = [
@@ -7,6 +7,7 @@ const HEADS = [
   ["sdr", "SDR ceiling, dB"], ["processing", "Processing"], ["duration", "Length, s"], ["state", "State"],
 ];
 const STATES = { held: "waiting, as the service asks", done: "scored" };
+const isJudged = (item) => item.verdict?.status === "ok";
 const sort = { by: null, down: false };
 const rows = new Map();
 
@@ -15,7 +16,7 @@ function cells(item) {
   return {
     name: item.name, origin: v?.origin ?? "", p_separated: v?.p_separated ?? null, confidence: v?.confidence ?? null,
     sdr: v?.sdr_ceiling_db?.estimate ?? null, processing: v?.processing ?? "", duration: v?.audio.duration_s ?? null,
-    state: item.problem ? item.problem.detail : STATES[item.state] ?? item.state,
+    state: item.problem ? item.problem.detail : v && v.status !== "ok" ? `not judged: ${plain(v.status)}` : STATES[item.state] ?? item.state,
   };
 }
 function ordered() {
@@ -99,11 +100,11 @@ export const jsonl = () => ordered().filter(({ item }) => item.verdict || item.p
 
 // Says how far it is.
 export function progress() {
-  const n = items.length, scored = items.filter((i) => i.verdict).length, stopped = items.filter((i) => i.state === "stopped").length;
-  const ended = items.filter(isEnded).length, none = ended - scored - stopped;
+  const n = items.length, read = items.filter((i) => i.verdict).length, scored = items.filter(isJudged).length, refused = read - scored, stopped = items.filter((i) => i.state === "stopped").length;
+  const ended = items.filter(isEnded).length, none = ended - read - stopped;
   if (!n) return "";
-  const left = [none && `${none} without a verdict`, stopped && `${stopped} stopped`].filter(Boolean).join(", ");
+  const left = [refused && `${refused} not judged`, none && `${none} without a verdict`, stopped && `${stopped} stopped`].filter(Boolean).join(", ");
   if (ended < n) return n === 1 ? "" : `Scored ${scored} of ${n}${left && `, ${left}`}…`;
-  if (n === 1) return scored ? "Scored." : "";
+  if (n === 1) return scored ? "Scored." : refused ? "Not judged." : "";
   return left ? `Scored ${scored} of ${n} files: ${left}.` : `Scored all ${n} files.`;
 }

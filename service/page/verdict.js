@@ -15,6 +15,7 @@ const NOTES = {
   outside_training: "It is unlike anything the model was trained on.",
   not_in_this_model: "What is marked “not in this model” cannot be told by the loaded model.",
 };
+const REFUSED = { ...NOTES, band_limited: "It is sampled below 16 kHz, too low to judge." };
 const CAUTION = {
   separated: "A verdict is evidence about a signal, never proof about a person: noise reduction, gating, pitch shift and low bit rates leave traces like these in true stems.",
   studio: "The model heard no trace of an extraction. A separator that it does not know may leave none that it hears, and a whole mix reads like this, too.",
@@ -23,7 +24,7 @@ const CAUTION = {
 const SVG = "http://www.w3.org/2000/svg";
 
 export function inWords(v) {
-  if (v.status !== "ok") return `Not judged. ${NOTES[v.status] ?? plain(v.status)}`;
+  if (v.status !== "ok") return `Not judged. ${REFUSED[v.status] ?? plain(v.status)}`;
   if (v.origin === "undecided") return `Undecided: ${percent(v.p_separated)} probability that it was extracted from a mix.`;
   const kind = v.processing === "undecided" ? "" : `, ${v.processing}`;
   return `${v.origin === "studio" ? "A studio stem" : "A separated stem"}: ${ORIGINS[v.origin]}${kind} (${percent(v.confidence)} probability).`;
@@ -42,7 +43,7 @@ export const advice = (problem) => [
 export const notes = (v) => v.reasons.filter((r) => r !== v.status).map((r) => el("li", {}, NOTES[r] ?? plain(r)));
 
 export function cards(v) {
-  const missing = () => el("p", { class: "quiet" }, "Not in this model.");
+  const missing = () => el("p", { class: "quiet" }, v.status === "ok" ? "Not in this model." : "Not judged.");
   const fill = (id, ...nodes) => $(id).lastElementChild.replaceChildren(...nodes);
   const meters = (values, strengths) => Object.entries(values).sort((a, b) => b[1] - a[1]).map(([k, p]) =>
     el("div", { class: "meter" }, el("span", {}, plain(k)), el("meter", { min: 0, max: 1, value: p, "aria-label": plain(k) }), el("span", {}, percent(p) + strength(strengths?.[k]))));
@@ -62,7 +63,7 @@ export function cards(v) {
 function ceiling(v) {
   const s = v.sdr_ceiling_db;
   const why = { separated: "Not in this model.", studio: "Nothing caps a studio stem.", undecided: "Stated for separated stems only." };
-  if (!s) return [el("p", { class: "quiet" }, why[v.origin])];
+  if (!s) return [el("p", { class: "quiet" }, v.status === "ok" ? why[v.origin] : "Not judged.")];
   const at = (db) => `${Math.min(100, Math.max(0, ((db + 10) / 40) * 100))}%`; // a scale from -10 to 30 dB
   const bar = document.createElementNS(SVG, "svg");
   bar.append(el("line", { x1: 0, x2: "100%", y1: 14, y2: 14, stroke: "var(--rule)", "stroke-width": 2 }),

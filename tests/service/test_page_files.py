@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import csv
+import io
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from tests.service.server import Server
 from tests.service.test_keys import make_key
@@ -41,6 +45,26 @@ def drop(page: Any, *paths: Path) -> None:
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
         session.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 120, "data": data})
+
+
+def test_what_was_read_and_not_judged_is_not_said_to_be_scored(
+    open_page: Callable[..., Any], folder: Path, tmp_path: Path
+) -> None:
+    """Silence and what is sampled too low are counted apart, with why; no part of the model is said to be missing."""
+    soundfile.write(tmp_path / "silent.wav", np.zeros(88_200), 44_100)
+    soundfile.write(tmp_path / "low.wav", 0.1 * np.random.default_rng(0).standard_normal(24_000), 8_000)
+    page = open_page()
+    page.set_input_files("#files", [tmp_path / "silent.wav", tmp_path / "low.wav", folder / "a song.flac"])
+    status(page, "Scored 1 of 3 files: 2 not judged.")
+    page.click("[data-id=row-0]")
+    for part in ("#sdr", "#processing", "#effects"):
+        assert page.inner_text(f"{part} div") == "Not judged.", part
+    page.click("[data-id=row-1]")
+    assert page.inner_text("#words") == "Not judged. It is sampled below 16 kHz, too low to judge."
+    with page.expect_download() as got:
+        page.click("#save-csv")
+    table = list(csv.DictReader(io.StringIO(Path(got.value.path()).read_text(encoding="utf-8"))))
+    assert [row["state"] for row in table] == ["not judged: silent", "not judged: band limited", "scored"]
 
 
 def test_a_file_that_is_no_audio_shows_what_is_wrong_and_nothing_empty(
