@@ -79,7 +79,7 @@ def run(
 ) -> None:
     """Score a dataset, sum it up, and write rows, summary.json and report.html."""
     with _errors():
-        from provenance.audit import gate, progress
+        from provenance.audit import gate, limits, progress
         from provenance.audit.api import audit
         from provenance.audit.checks import Effort
         from provenance.audit.run import Choice
@@ -112,6 +112,8 @@ def run(
               file=sys.stderr)  # fmt: skip
     if n_repeated := found["files"]["n_repeated"]:
         print(f"{source}: {n_repeated:,} rows name a file that is named before", file=sys.stderr)
+    for text in limits.of_claims(found):
+        print(f"{source}: {flat.printable(text)}", file=sys.stderr)
     with _errors():
         hits = gate.check(found, conditions, out)
     for hit in hits:

@@ -15,7 +15,7 @@ from provenance.decide import CALIBRATED_SHARE, CLIPPED_SHARE, RUN
 
 KINDS: dict[str, tuple[float, str]] = {
     "separated_sold_as_studio": (1.0, "claimed to be studio, called separated"),
-    "separated": (1.0, "called separated, nothing claimed"),
+    "separated": (1.0, "called separated, and neither studio nor separated is claimed"),
     "parts_disagree": (0.5, "some of it looks extracted and some recorded, as where files were spliced"),
     "wet_sold_as_dry": (0.5, "claimed dry, called wet or hybrid"),
     "dry_sold_as_wet": (0.5, "claimed wet, called dry"),

@@ -173,6 +173,19 @@ _WORDS = {
 }  # fmt: skip
 
 
+def is_understood(field: str, word: str) -> bool:
+    """Whether a claim that was read is one that a verdict can be held against.
+
+    Args:
+        field: ``origin`` or ``processing``.
+        word: of :func:`read_claims`.
+
+    >>> is_understood("origin", "studio"), is_understood("origin", "studio recording")
+    (True, False)
+    """
+    return word in _WORDS[field].values()
+
+
 def choose_columns(names: list[str], given: Mapping[str, str]) -> dict[str, str]:
     """Return which column holds what.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from provenance import listing
+from provenance.audit.items import is_understood
 from provenance.audit.rates import Evaluation
 
 _WEAK = 0.2
+_WORDS_NAMED = 3
 
 
 def list_limits(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
@@ -23,6 +25,7 @@ def list_limits(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
             *_of_detector(summary, evaluation),
             *_of_processing(summary, evaluation),
             *_of_choice(summary),
+            *of_claims(summary),
             *_of_files(summary, evaluation),
             *_of_checks(summary),
         )
@@ -50,6 +53,13 @@ def _of_detector(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
         out.append(
             "If a vendor used one separator only, the true share depends on which, and interval and bound need "
             "not hold it: least often recognised were " + ", ".join(weak) + "."
+        )
+    if evaluation.stems:
+        caught = sorted((of.sensitivity.value, name) for name, of in evaluation.stems.items())
+        out.append(
+            "Extractions of one stem are recognised more often than of another: "
+            + ", ".join(f"{name} {value:.0%}" for value, name in caught)
+            + ". The share of the whole set is corrected by the rates of all, whatever stems it holds."
         )
     if not summary["prevalence"]["separated"].get("fits", True):
         out.append(
@@ -126,6 +136,24 @@ def _of_choice(summary: dict[str, Any]) -> list[str]:
             "holds for the others."
         ]
     return [] if files["complete"] else ["The audit is not complete: run it again to go on."]
+
+
+def of_claims(summary: dict[str, Any]) -> list[str]:
+    """Return a sentence for each kind of claim in which words stand that nothing is held against.
+
+    Args:
+        summary: with ``claims``.
+    """
+    out = []
+    for field in ("origin", "processing"):
+        rows = [row for row in summary["claims"][field]["rows"] if not is_understood(field, row["claimed"])]
+        if rows:
+            words = ", ".join(f"{row['claimed']!r}" for row in rows[:_WORDS_NAMED])
+            out.append(
+                f"Of {listing.count_files(sum(row['n'] for row in rows))} the claim of {field} is not understood "
+                f"({words}{', …' if len(rows) > _WORDS_NAMED else ''}): no finding can refute it."
+            )
+    return out
 
 
 def _of_files(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:

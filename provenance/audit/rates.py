@@ -11,6 +11,9 @@ import numpy as np
 
 from provenance.audit.prevalence import Rate, rate_from
 
+_ENOUGH = 50
+"""Files of either kind of a stem from which its own rates are taken."""
+
 
 @dataclass(frozen=True)
 class Detector:
@@ -54,6 +57,7 @@ class Evaluation:
         families: sensitivity by family of separator, with the number of extractions.
         undecided: share of studio and of separated stems that came out undecided.
         figures: ``figures.unseen`` of the file.
+        stems: as ``separated``, by name of stem where the evaluation has enough of both kinds.
         mixes: share of mixes of true stems that were called separated; None where the evaluation lacks it.
         thresholds: what verdicts are stated from; empty where the evaluation lacks them.
     """
@@ -63,6 +67,7 @@ class Evaluation:
     families: dict[str, tuple[float, int]]
     undecided: tuple[float, float] | None
     figures: dict[str, Any]
+    stems: dict[str, Detector] = field(default_factory=dict)
     mixes: float | None = None
     thresholds: dict[str, float] = field(default_factory=dict)
 
@@ -114,6 +119,7 @@ def read_evaluation(folder: Path | None, copy: Path | None = None) -> Evaluation
         families,
         undecided,
         unseen,
+        _stems(figures.get("by_stem", {}), design),
         figures.get("sums", {}).get("mixes", {}).get("studio_called_separated"),
         whole.get("thresholds", {}),
     )
@@ -132,6 +138,22 @@ def _separated(unseen: dict[str, Any]) -> Detector | None:
         "that the scoring model had not seen"
     )
     return Detector(sensitivity, false_alarms, source)
+
+
+def _stems(by_stem: dict[str, dict[str, Any]], design: float) -> dict[str, Detector]:
+    """Return the rates on each stem, worth as much less than its files as those of all files are."""
+    out = {}
+    for name, found in by_stem.items():
+        caught, alarms = found.get("separated_called_separated"), found.get("studio_called_separated")
+        n_separated, n_studio = found.get("n_separated", 0), found.get("n_studio", 0)
+        if caught is None or alarms is None or caught <= alarms or min(n_separated, n_studio) < _ENOUGH:
+            continue
+        out[name.lower()] = Detector(
+            rate_from(caught, n_separated, None, design),
+            rate_from(alarms, n_studio, None, design),
+            f"{n_studio} studio stems and {n_separated} extractions of {name}",
+        )
+    return out
 
 
 def _design(unseen: dict[str, Any], separated: Detector | None) -> float:

@@ -252,8 +252,9 @@ def _groups(db: duckdb.DuckDBPyConnection, evaluation: Evaluation, fraction: flo
         for entry in names:
             quoted = entry["name"].replace("'", "''")
             part = sample(db, _SEPARATED, f"{column} = '{quoted}'", fraction)
-            found = _share(part, evaluation.separated)
-            rows.append({"name": entry["name"], **found})
+            own = evaluation.stems.get(entry["name"].strip().lower()) if column == "stem" else None
+            found = _share(part, own or evaluation.separated)
+            rows.append({"name": entry["name"], **found, "own_rates": own is not None})
         if rows:
             out[column] = rows
     return out

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from provenance import bundle
-from provenance.audit import checks, prevalence, risk, store, summary
+from provenance.audit import checks, prevalence, report, risk, store, summary
 from provenance.audit.prevalence import Rate, Sample
 from provenance.audit.rates import Detector, read_evaluation
 from tests.audit import rowsets
@@ -237,6 +237,23 @@ def test_an_evaluation_is_worth_what_its_own_intervals_say(tmp_path: Path) -> No
     assert found.separated.false_alarms.n < 600
     assert found.undecided == pytest.approx((0.28, 0.4))
     assert read_evaluation(tmp_path / "none").separated is None
+
+
+def test_the_share_of_a_stem_is_corrected_by_the_errors_on_that_stem(tmp_path: Path, root: Path) -> None:
+    """Extractions of some stems are seldom recognised: as many calls are of more of them; of other names by all."""
+    rowsets.write(tmp_path, 2000, bundle.load().reference, separated=0.2)
+    found = summary.summarise(tmp_path, effort=checks.Effort(seconds=0))
+    figures = json.loads((root / "models" / "stem-v1" / "evaluation.json").read_text())["figures"]
+    rows = {row["name"]: row for row in found["groups"]["stem"]}
+    assert set(rows) == {"vocals", "drums", "bass", "other"}
+    for name, row in rows.items():
+        rates = figures["by_stem"][name]
+        caught, alarms = rates["separated_called_separated"], rates["studio_called_separated"]
+        assert row["own_rates"]
+        assert row["value"] == pytest.approx((row["called_share"] - alarms) / (caught - alarms), abs=1e-4)
+    assert not any(row["own_rates"] for row in found["groups"]["codec"])
+    assert any("one stem are recognised more often" in text for text in found["cannot_tell"])
+    assert "Stems named " in report.write(tmp_path, found).read_text()
 
 
 def test_findings_are_as_sure_as_the_set_lets_them_be(tmp_path: Path) -> None:

@@ -22,7 +22,20 @@ from typer.testing import CliRunner
 
 import provenance
 from provenance import flat, listing
-from provenance.audit import answer, checks, export, findings, gate, likeness, phases, progress, report, store, summary
+from provenance.audit import (
+    answer,
+    checks,
+    export,
+    findings,
+    gate,
+    likeness,
+    limits,
+    phases,
+    progress,
+    report,
+    store,
+    summary,
+)
 from provenance.audit import cli as audit_cli
 from provenance.audit.driver import Progress
 from provenance.audit.errors import AuditError
@@ -603,6 +616,17 @@ def test_drawn_rows_sum_up_with_the_models_own_rates(tmp_path: Path) -> None:
     assert share["n_songs"] == 500
     assert found["claims"]["studio"]["alarms"]["expected"] < found["claims"]["studio"]["alarms"]["called"]
     assert any("evidence, not proof" in text for text in found["cannot_tell"])
+
+
+def test_a_claim_in_words_that_are_not_understood_is_named(tmp_path: Path) -> None:
+    """A vendor who writes 'studio recording' is told from one who claims nothing: on stderr and in the report."""
+    make.files(tmp_path, ["a.wav", "b.wav"], loud={"a.wav"})
+    (tmp_path / "m.csv").write_text("file,claimed_origin\na.wav,Studio Recording\nb.wav,studio\n")
+    score_source(str(tmp_path / "m.csv"), tmp_path / "out", workers=1, loader=LOADER)
+    found = summary.summarise(tmp_path / "out")
+    (said,) = limits.of_claims(found)
+    assert said.startswith("Of 1 file the claim of origin is not understood ('Studio Recording')")
+    assert said in found["cannot_tell"]
 
 
 def test_what_a_share_rests_on_is_said_beside_it(tmp_path: Path) -> None:
