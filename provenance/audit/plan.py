@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -145,7 +146,9 @@ def make(out: Path, settings: Settings, items: Iterable[Item], passed: Mapping[s
             settings = replace(settings, shuffled=before.shuffled and bool(in_order))
         scratch = plan.with_suffix(".part")
         with scratch.open("w", encoding="utf-8") as file:
+            begun = read_begun(out) if before else datetime.now(UTC).isoformat(timespec="seconds")
             file.write(json.dumps({"format": FORMAT, "dated": dated, **asdict(settings)}) + "\n")
+            file.write(json.dumps({"begun": begun}) + "\n")  # a line of its own, which programs of before pass over
             if before:
                 copy_shards(plan, file, amended)
             n_shards += _write_shards(file, held, listed.places[new], n_shards)
@@ -178,6 +181,18 @@ def read_settings(out: Path) -> Settings:
         raise AuditError(f"{out}: its plan has another format; needed: {FORMAT}")
     head.pop("dated", None)
     return Settings(**head)
+
+
+def read_begun(out: Path) -> str | None:
+    """Return when an audit was begun, in UTC; None of one by a program that did not write it down.
+
+    Args:
+        out: its folder.
+    """
+    with (out / _PLAN).open(encoding="utf-8") as file:
+        next(file)
+        begun: str | None = json.loads(file.readline()).get("begun")
+    return begun
 
 
 def read_counts(out: Path) -> Counts:

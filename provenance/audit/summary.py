@@ -49,19 +49,22 @@ def summarise(out: Path, model: str | None = None, effort: checks.Effort | None 
     settings, counts = plan.read_settings(out), plan.read_counts(out)
     folder = _model_folder(model, settings.model)
     evaluation = read_evaluation(folder, out / _EVALUATION)
+    effort = effort or checks.Effort()
     with store.connect(out) as db:
         cluster = _judge(db)
         files = _count_files(db, counts)
         fraction = _fraction(settings, counts, files)
         shares = _prevalence(db, "true", evaluation, fraction)
         findings.begin(db, _corrected(shares["separated"]), evaluation.wet)
-        checked = checks.run(db, effort or checks.Effort())
+        checked = checks.run(db, effort)
         summary: dict[str, Any] = {
             "version": SUMMARY_VERSION,
             "program": f"stem-provenance {provenance.__version__}",
             "source": settings.source,
             "model": settings.model,
             "coverage": settings.coverage,
+            "begun": plan.read_begun(out),
+            "effort": dataclasses.asdict(effort),
             "choice": _choice(settings, counts, files, fraction),
             "files": files,
             "clustered_by": cluster,

@@ -653,6 +653,8 @@ def test_what_a_share_rests_on_is_said_beside_it(tmp_path: Path) -> None:
     page = report.write(tmp_path, found).read_text()
     assert f"Called separated from p = {evaluation['thresholds']['separated']}" in page
     assert "<code>--sample 256</code>, <code>--seed 0</code>" in page
+    assert found["begun"][:16].replace("T", " ") in page
+    assert summary.summarise(tmp_path)["begun"] == found["begun"]
 
 
 def test_wet_is_counted_where_it_is_stated(tmp_path: Path) -> None:
