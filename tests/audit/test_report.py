@@ -650,6 +650,7 @@ def test_what_a_share_rests_on_is_said_beside_it(tmp_path: Path) -> None:
     assert found["files"]["n_mixes"] == 1
     assert f"of true mixes {evaluation['figures']['sums']['mixes']['studio_called_separated']:.1%} were called" in told
     assert "one window of four was looked at" in told
+    assert "Of a set that was picked by its verdicts" in told
     page = report.write(tmp_path, found).read_text()
     assert f"Called separated from p = {evaluation['thresholds']['separated']}" in page
     assert "<code>--sample 256</code>, <code>--seed 0</code>" in page
