@@ -271,6 +271,7 @@ def _print(found: dict[str, Any], out: Path) -> None:
         console.print(f"No processing is stated of {wet['unstated']:,} of {wet['n']:,} files scored.", markup=False)
     if found["acceptance"] is not None:
         console.print(found["acceptance"]["bound"], markup=False)
+        console.print(found["acceptance"]["floor"], markup=False)
     if found["findings"]["by_kind"]:
         kinds = Table()
         for name in ("finding", "files", "seconds at stake"):

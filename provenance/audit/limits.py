@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from provenance import listing
@@ -93,6 +94,13 @@ def _of_studio(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
     n = share["n"] - share["called"] - undecided.get("called", 0)
     if not n or not share["fits"]:
         return []
+    called, expected = n / share["n"], evaluation.called_studio(share["low"])
+    if expected is not None and called > expected + 2 * math.sqrt(expected * (1 - expected) / share["n_effective"]):
+        return [
+            f"{called:.0%} were called studio, and no more than {expected:.0%} would be if the interval above held: "
+            "extractions are recognised more often here than in the model's evaluation, and fewer are separated than "
+            "is estimated. Only the share that holds whatever separated them can be relied on."
+        ]
     middle, most = evaluation.missed(share["value"]), evaluation.missed(share["high"])
     if middle is None or most is None:
         return []

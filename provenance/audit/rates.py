@@ -71,16 +71,23 @@ class Evaluation:
     mixes: float | None = None
     thresholds: dict[str, float] = field(default_factory=dict)
 
+    def called_studio(self, share: float) -> float | None:
+        """Return which part of a set is called studio; None where the evaluation does not tell.
+
+        Args:
+            share: of the set that is extractions.
+        """
+        studio, separated = (self.figures.get(f"{origin}_called_studio") for origin in ("studio", "separated"))
+        return None if studio is None or separated is None else float(share * separated + (1 - share) * studio)
+
     def missed(self, share: float) -> float | None:
         """Return which part of what is called studio is extractions; None where the evaluation does not tell.
 
         Args:
             share: of the set that is extractions.
         """
-        studio, separated = (self.figures.get(f"{origin}_called_studio") for origin in ("studio", "separated"))
-        if studio is None or separated is None or not studio + separated:
-            return None
-        return float(share * separated / (share * separated + (1 - share) * studio))
+        called = self.called_studio(share)
+        return share * float(self.figures["separated_called_studio"]) / called if called else None
 
 
 def read_evaluation(folder: Path | None, copy: Path | None = None) -> Evaluation:

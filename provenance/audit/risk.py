@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from provenance.audit.prevalence import Rate, Sample, upper_limit
+from provenance.audit.prevalence import Rate, Sample, estimate, upper_limit
 from provenance.audit.rates import Detector
 
 UNBOUNDED = 0.995
@@ -31,7 +31,8 @@ def acceptance(sample: Sample, detector: Detector, n_set: int) -> dict[str, Any]
         ``at_most`` (a share of separated stems not exceeded, at 95 %, one-sided), and for each of five contaminations
         the ``buyers_risk``: the probability that a set with so many separated stems shows as few calls as were seen.
         ``sellers_risk`` is the probability that a set without any shows as many. ``bound`` says ``at_most`` in words;
-        ``alarms`` are those of :func:`expected_alarms` if nothing is separated.
+        ``alarms`` are those of :func:`expected_alarms` if nothing is separated. ``at_least`` is the share that is
+        reached even where every extraction is recognised, at 95 %, one-sided; ``floor`` says it in words.
     """
     rng = np.random.default_rng(0)
     se, fa = (
@@ -45,6 +46,7 @@ def acceptance(sample: Sample, detector: Detector, n_set: int) -> dict[str, Any]
         held = _extractions(p, n, sample.fraction, rng)
         drawn[p] = rng.binomial(held, se) + rng.binomial(n - held, fa)
     at_most = round(upper_limit(sample, detector.sensitivity, detector.false_alarms), 4)
+    at_least = math.floor(1e4 * estimate(sample, Rate(1.0, _MANY), detector.false_alarms, 0.9).low) / 1e4
     return {
         "n_scored": sample.n,
         "n_set": n_set,
@@ -52,6 +54,8 @@ def acceptance(sample: Sample, detector: Detector, n_set: int) -> dict[str, Any]
         "n_called": round(sample.share * sample.n),
         "at_most": at_most,
         "bound": _bound(at_most, sample, detector, n_set),
+        "at_least": at_least,
+        "floor": _floor(at_least, sample, n_set),
         "level": 0.95,
         "buyers_risk": {f"{p:g}": round(float((drawn[p] <= math.floor(seen + _EXACT)).mean()), 4) for p in LIMITS},
         "sellers_risk": round(_chance_of_as_many(seen, n, detector.false_alarms), 4),
@@ -81,6 +85,17 @@ def _bound(at_most: float, sample: Sample, detector: Detector, n_set: int) -> st
     return (
         f"With 95 % confidence no more than {rounded_up:.1f}% of the {n_set:,} files {which} are separated, if what "
         f"separated them is caught as often as in the model's evaluation ({detector.sensitivity.value:.0%})."
+    )
+
+
+def _floor(at_least: float, sample: Sample, n_set: int) -> str:
+    rounded_down = math.floor(round(1000 * at_least, 6)) / 10
+    if rounded_down <= 0:
+        return "That any of them is separated is not shown: false alarms explain as many calls."
+    which = "" if n_set == sample.n else " or not yet opened"
+    return (
+        f"Whatever separated them, with 95 % confidence at least {rounded_down:.1f}% of those judged{which} are "
+        "separated, if true stems are called so as seldom as in the model's evaluation."
     )
 
 

@@ -7,7 +7,9 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from provenance import bundle
 from provenance.audit import checks, prevalence, report, risk, store, summary
@@ -237,6 +239,40 @@ def test_an_evaluation_is_worth_what_its_own_intervals_say(tmp_path: Path) -> No
     assert found.separated.false_alarms.n < 600
     assert found.undecided == pytest.approx((0.28, 0.4))
     assert read_evaluation(tmp_path / "none").separated is None
+
+
+@pytest.mark.parametrize("caught", [0.03, 0.6, 1.0])
+@pytest.mark.parametrize("truth", [0.0, 0.1, 0.6])
+def test_the_least_share_holds_whatever_separated_a_set(caught: float, truth: float) -> None:
+    """However often a vendor's separators are recognised, what is said to be the least is at most the truth."""
+    detector = Detector(Rate(0.59, 160), Rate(0.01, 2900), "")
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(200):
+        separated = round(300 * truth)
+        share = (rng.binomial(separated, caught) + rng.binomial(300 - separated, 0.01)) / 300
+        found = risk.acceptance(Sample(share, 300, 300, 300.0, 299.0, 1.0), detector, 300)
+        held += found["at_least"] <= truth
+        assert (
+            f"at least {math.floor(1000 * found['at_least']) / 10:.1f}%" in found["floor"] or found["at_least"] < 0.001
+        )
+    assert held >= 0.92 * 200  # 95 %, and the chance of 200 runs
+
+
+def test_more_called_studio_than_the_interval_explains_is_said(tmp_path: Path) -> None:
+    """Two thirds called separated and a third studio: extractions are recognised more often than was measured."""
+    rowsets.write(tmp_path, 1000, bundle.load().reference, separated=0.6)
+    for part in (tmp_path / "parts").glob("*.parquet"):
+        rows = parquet.read_table(part)
+        calls = ["studio" if call == "undecided" else call for call in rows["origin"].to_pylist()]
+        parquet.write_table(rows.set_column(rows.schema.get_field_index("origin"), "origin", pa.array(calls)), part)
+    found = summary.summarise(tmp_path, effort=checks.Effort(seconds=0))
+    assert found["prevalence"]["separated"]["low"] > 0.8
+    called = found["prevalence"]["separated"]["called_share"]
+    assert called - 0.05 < found["acceptance"]["at_least"] < called
+    (said,) = [text for text in found["cannot_tell"] if "were called studio, and no more than" in text]
+    assert found["acceptance"]["floor"] in report.write(tmp_path, found).read_text().replace("&#39;", "'")
+    assert said.startswith(f"{1 - called:.0%} were called studio")
 
 
 def test_the_share_of_a_stem_is_corrected_by_the_errors_on_that_stem(tmp_path: Path, root: Path) -> None:
