@@ -148,12 +148,23 @@ def rooms(manifests: Iterable[Path]) -> list[Path]:
 def song_key(song_id: str) -> str:
     """Normalise a song's name, so that spelling variants of one song share a key.
 
+    What is written in another script counts by a hash: of two songs ``(Live)`` alone would be left.
+
     >>> song_key("A Classic Education - NightOwl") == song_key("a_classic_education-nightowl.stem")
     True
     """
     text = unicodedata.normalize("NFKD", song_id).encode("ascii", "ignore").decode().lower()
-    text = re.sub(r"\.(stem|mp4|wav|flac|mp3)$", "", text)
-    return re.sub(r"[^a-z0-9]+", "", text) or hashlib.sha256(song_id.encode()).hexdigest()[:12]
+    text = re.sub(r"[^a-z0-9]+", "", re.sub(r"\.(stem|mp4|wav|flac|mp3)$", "", text))
+    others = "".join(c for c in unicodedata.normalize("NFKC", song_id).lower() if _is_of_another_script(c))
+    if others or not text:
+        text += hashlib.sha256((others or song_id).encode()).hexdigest()[:12]
+    return text
+
+
+def _is_of_another_script(character: str) -> bool:
+    """Whether a letter, number or mark has no ASCII in it, as an accented one has."""
+    plain = unicodedata.normalize("NFKD", character).encode("ascii", "ignore")
+    return not plain and unicodedata.category(character)[0] in "LNM"
 
 
 def shown(name: str) -> str:
