@@ -23,6 +23,7 @@ torch = pytest.importorskip("torch")
 
 from tests.training import songs  # noqa: E402
 from training import catalogue  # noqa: E402
+from training.catalogue import __main__ as catalogue_command  # noqa: E402
 from training.families import family_of  # noqa: E402
 from training.separators import build, cache, command, demucs, networks, run, separator  # noqa: E402
 from training.separators.errors import DiskFull, SeparatorError  # noqa: E402
@@ -437,6 +438,58 @@ def test_a_separator_of_one_stem_gives_rows_of_it(manifest: Path, tmp_path: Path
     build.build(clips, [giving("umx", "vocals", "accompaniment")], tmp_path / "both", build.Settings(1.0))
     made = [row for row in rows_of(tmp_path / "both") if row["origin"] == "separated"]
     assert sorted(row["note"] for row in made) == ["direct"] * 3 + ["residual"] * 3
+
+
+def test_a_song_that_is_listed_twice_is_mixed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A song of two data sets, or under two names of one, goes by one name; its true stems are those of one of them."""
+    for top, name in (("one", "Alpha Song"), ("two", "Alpha Song"), ("two", "Another Name")):
+        songs.write_song(tmp_path / top / name, 2.0, 1)
+    out = tmp_path / "all.csv"
+    assert catalogue_command.main([str(tmp_path / "one"), str(tmp_path / "two"), "--out", str(out)]) == 0
+    words = [str(out), "--seconds", "1", "--out", str(tmp_path / "pairs"), "--separator", copier("umx", "vocals")]
+    assert run.main(words) == 0
+    assert "alphasong: found it again as two, Alpha Song and two, Another Name; of one, Alpha Song alone" in (
+        capsys.readouterr().err
+    )
+    for row in rows_of(tmp_path / "pairs"):
+        assert "sum of" not in row["note"]
+        wave, _ = soundfile.read(tmp_path / "pairs" / row["clip"])
+        assert row["origin"] == "separated" or float(np.abs(wave).max()) < 0.4
+
+
+def test_tracks_in_folders_of_their_own_are_one_recording(tmp_path: Path) -> None:
+    """Stems are summed where no other folder has as many again, as of a band and a voice recorded apart."""
+    text = "clip,set,song_id,stem,origin,source_repo,source_path\n"
+    for place, kinds in (("band", ("drums", "bass")), ("voice", ("vocals",)), ("choir", ("vocals",))):
+        for kind in kinds:
+            soundfile.write(tmp_path / f"{place} {kind}.wav", songs.stem(kind, 1.0, 1), RATE_HZ)
+            text += f"{place} {kind}.wav,pairs,alpha song,{kind},studio,maker/songs,alpha/{place}/{kind}.wav\n"
+    (tmp_path / "m.csv").write_text(text)
+    clips, _ = catalogue.load([tmp_path / "m.csv"])
+    built = build.build(clips, [giving("umx", "vocals")], tmp_path / "out", build.Settings(1.0))
+    assert built.problems == []
+    true = [row for row in rows_of(tmp_path / "out") if row["origin"] == "studio"]
+    assert {row["stem"]: row["note"] for row in true} == {"drums": "", "bass": "", "vocals": "sum of 2 tracks"}
+
+
+def test_outputs_that_are_parts_of_a_stem_are_laid_beside_it_together(manifest: Path, tmp_path: Path) -> None:
+    """Guitar and piano of a separator of six stems are in the true ``other``: their sum with its own is its output."""
+    parts = {"drums": 0.0, "bass": 0.0, "vocals": 0.0, "other": 0.5, "guitar": 0.3, "piano": 0.2}
+
+    def six(piece: Piece) -> dict[str, Wave]:
+        found = {name: piece.mix * np.float32(share) for name, share in parts.items()}
+        return found | {"accompaniment": piece.mix}
+
+    clips, _ = catalogue.load([manifest])
+    build.build(clips, [Separator("htdemucs_6s", "six|1", six)], tmp_path / "out", build.Settings(1.0))
+    rows = [row for row in rows_of(tmp_path / "out") if row["stem"] == "other" and row["origin"] == "separated"]
+    assert {row["note"] for row in rows} == {f"{how}; sum of 3 outputs" for how in ("direct", "residual")}
+    assert len(rows) == 6
+    for row in rows:
+        wave, _ = soundfile.read(tmp_path / "out" / row["clip"])
+        song = [r for r in rows_of(tmp_path / "out") if r["song_id"] == row["song_id"] and r["origin"] == "studio"]
+        mix = sum(soundfile.read(tmp_path / "out" / r["clip"])[0] for r in song)
+        assert np.abs(wave - mix).max() < 1e-4
 
 
 @pytest.mark.parametrize(("stem", "told"), [("piano", "gave piano; needed: one of drums"), ("mix", "gave no stem")])

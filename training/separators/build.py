@@ -22,7 +22,7 @@ from training.catalogue import Clip
 from training.catalogue.table import COLUMNS
 from training.separators import cache
 from training.separators.errors import DiskFull, SeparatorError, tell
-from training.separators.mixes import kind_of
+from training.separators.mixes import by_kind, kind_of, of_one_recording
 from training.separators.networks import STEMS as KINDS
 from training.separators.records import Record, Shelf, sources_of
 from training.separators.script import ACCOMPANIMENT
@@ -184,10 +184,9 @@ def _song(
 
 def _read(clips: list[Clip]) -> tuple[dict[str, Stem], list[str]]:
     stems: dict[str, Stem] = {}
-    problems: list[str] = []
-    for clip in sorted(clips, key=lambda c: c.name):
-        if clip.set_name == "dry" and any(c.set_name != "dry" for c in clips):
-            continue  # the raw tracks of stems that are there
+    produced = [clip for clip in clips if clip.set_name != "dry"]  # else raw tracks would stand beside stems of them
+    used, problems = of_one_recording(produced or clips)
+    for clip in sorted(used, key=lambda c: c.name):
         try:
             _, wave = audio.read(clip.path)
         except UnreadableAudio as error:
@@ -248,6 +247,7 @@ def _excerpt(
         if not set(estimates) & set(usable):
             given, needed = ", ".join(sorted(estimates)), ", ".join(usable)
             failures.append(f"{separator.name}: gave {given}; needed: one of {needed}; left out")
+        estimates, n_outputs = by_kind(estimates)
         alone = set(estimates) <= {"vocals", ACCOMPANIMENT}
         for kind, stem in stems.items():
             found = {"direct": estimates[kind]} if kind in estimates else {}
@@ -264,7 +264,8 @@ def _excerpt(
                     "reference": references[kind],
                     "sdr_db": f"{sdr_db(stem.wave, wave):.2f}",
                 }
-                row["note"] = "; ".join(filter(None, (how, row["note"])))
+                several = f"sum of {n_outputs[kind]} outputs" if n_outputs.get(kind, 1) > 1 else ""
+                row["note"] = "; ".join(filter(None, (how, several, row["note"])))
                 rows.append(row)
     return rows, failures
 

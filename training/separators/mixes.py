@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ import torch
 from provenance import audio
 from provenance.errors import UnreadableAudio
 from training import catalogue
-from training.catalogue import names
+from training.catalogue import Clip, names
 from training.separators.errors import SeparatorError
 from training.separators.networks import STEMS as KINDS
+from training.separators.script import ACCOMPANIMENT
 from training.separators.surrogate import sdr_db
 
 Wave = npt.NDArray[np.float32]
@@ -56,6 +58,53 @@ def kind_of(stem: str) -> str:
     """
     kind = names.kind_of(stem)
     return kind if kind in KINDS else "other"
+
+
+def of_one_recording(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
+    """Return the clips of one recording of a song, and a line on others that the catalogue has under its name.
+
+    A song may be listed twice, by two data sets or under two names: summed, each would be an echo of the other. Clips of
+    one source in one folder are of one recording; those of other folders too, unless two stems or more are there again.
+
+    Args:
+        clips: of one song.
+    """
+    takes: dict[tuple[str, str], list[Clip]] = defaultdict(list)
+    for clip in clips:
+        takes[clip.repo, str(PurePosixPath(clip.source_path).parent)].append(clip)
+    kinds = {take: {kind_of(clip.stem) for clip in of_take} for take, of_take in takes.items()}
+    best = max(takes, key=lambda take: (len(kinds[take]), len(takes[take])), default=None)
+    if best is None or len(kinds[best]) < 2:
+        return list(clips), []
+    others = [take for take in takes if take != best and (take[0] != best[0] or len(kinds[take] & kinds[best]) > 1)]
+    if not others:
+        return list(clips), []
+    where = " and ".join(", ".join(filter(None, take)) for take in others)
+    return (
+        [clip for take, of_take in takes.items() if take not in others for clip in of_take],
+        [f"found it again as {where}; of {', '.join(filter(None, best))} alone is it mixed"],
+    )
+
+
+def by_kind(estimates: Mapping[str, Wave]) -> tuple[dict[str, Wave], dict[str, int]]:
+    """Return estimates with guitar, piano and the like added to that of the stem they count as, where there is one.
+
+    The true stem holds them too: without them an estimate of ``other`` would be laid beside more than it is of.
+
+    Args:
+        estimates: stem name to estimate.
+
+    Returns:
+        The estimates, and of how many outputs each is the sum.
+    """
+    own = (*KINDS, ACCOMPANIMENT)
+    found = {name: wave for name, wave in estimates.items() if name in own or kind_of(name) not in estimates}
+    number = dict.fromkeys(found, 1)
+    for name, wave in estimates.items():
+        if name not in found:
+            found[kind_of(name)] = found[kind_of(name)] + wave
+            number[kind_of(name)] += 1
+    return found, number
 
 
 def gather(manifests: Sequence[Path], flags: Sequence[Path] = (), max_s: float = 10.0) -> Stems:
