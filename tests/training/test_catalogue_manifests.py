@@ -128,7 +128,8 @@ def test_the_command_says_it_without_a_traceback(name: str, folder: Path) -> Non
     [("A Classic Education - NightOwl", "a_classic_education-nightowl.stem", True), ("Café (live)", "cafe live", True),
      ("Song 1", "Song 2", False), ("東京", "大阪", False), ("東京", "東京", True),
      ("東京 (Remastered)", "大阪 (Remastered)", False), ("Привет 1", "Мир 1", False),
-     ("東京 - Live", "東京_live.wav", True), ("パン", "バン", False), ("Cafe\u0301", "Café", True), ("東京", "東京 (Live)", False)],
+     ("東京 - Live", "東京_live.wav", True), ("パン", "バン", False), ("Cafe\u0301", "Café", True),
+     ("東京", "東京 (Live)", False)],
 )  # fmt: skip
 def test_spellings_of_a_song_share_a_key(one: str, two: str, same: bool) -> None:
     """Case, accents, punctuation and file endings do not make another song; other scripts keep their own names."""

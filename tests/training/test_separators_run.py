@@ -440,6 +440,77 @@ def test_a_separator_of_one_stem_gives_rows_of_it(manifest: Path, tmp_path: Path
     assert sorted(row["note"] for row in made) == ["direct"] * 3 + ["residual"] * 3
 
 
+def test_two_separators_of_one_name_are_refused(
+    manifest: Path, tmp_path: Path, splitter: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Clips go by the separator's name: the second would silently replace those of the first."""
+    words = [str(manifest), "--seconds", "1", "--out", str(tmp_path / "out"), "--separator", copier("umx", "vocals")]
+    assert run.main([*words, "--separator", f"command[umx]+cli:{splitter}"]) == 2
+    assert "found two separators named umx" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert run.main([*words, "--separator", f"command[umx-cli]+cli:{splitter}"]) == 0
+    assert {row["separator"] for row in rows_of(tmp_path / "out")} == {"", "umx", "umx-cli"}
+
+
+def test_a_network_that_runs_out_of_memory_does_not_stop_the_others(manifest: Path, tmp_path: Path) -> None:
+    """Whatever a separator raises is told with its songs; the other songs and separators are done."""
+
+    def greedy(piece: Piece) -> dict[str, Wave]:
+        if piece.song == "betasong":
+            raise RuntimeError("out of memory\nTried to allocate 7 GiB")
+        return {"vocals": piece.mix * np.float32(0.5)}
+
+    clips, _ = catalogue.load([manifest])
+    separators = [Separator("greedy", "greedy|1", greedy), giving("umx", "vocals")]
+    built = build.build(clips, separators, tmp_path / "out", build.Settings(1.0))
+    assert built.problems == ["betasong: greedy: failed (RuntimeError: out of memory)"]
+    made = [row["separator"] for row in rows_of(tmp_path / "out") if row["note"] == "direct"]
+    assert sorted(made) == ["greedy"] * 2 + ["umx"] * 3
+
+
+def test_what_a_command_says_need_not_be_text(manifest: Path, tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 on stderr are no failure, and quoted where the program fails."""
+    for code in (0, 3):
+        script = tmp_path / "speaker.py"
+        script.write_text(
+            "import shutil, sys\nsys.stderr.buffer.write(b'caf\\xe9')\n"
+            f"shutil.copy(sys.argv[1], sys.argv[2] + '/vocals.wav')\nsys.exit({code})\n"
+        )
+        speaker = command.open_command(f"{sys.executable} {script} {{input}} {{output}}", "speaker")
+        if code:
+            with pytest.raises(SeparatorError, match="speaker: ended with 3: caf"):
+                speaker.run(Piece(mix_of(0)))
+        else:
+            assert set(speaker.run(Piece(mix_of(0)))) == {"vocals"}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(["--seconds", "0"], "longer than 0 s"), (["--excerpts", "0"], "found 0 excerpts"),
+     (["--effects", "30"], "a share from 0 to 1"),
+     (["--separator", "command[x]:y '{input} {output}"], "quotes that close")],
+)  # fmt: skip
+def test_numbers_and_commands_that_are_none_are_refused(
+    words: list[str], told: str, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line says what was found and what is needed."""
+    own = ["--separator", copier("umx", "vocals")] if "--separator" not in words else []
+    assert run.main([str(manifest), "--out", str(tmp_path / "out"), *own, *words]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_temporary_files_need_room(tmp_path: Path, splitter: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mix that cannot be handed to a command stops the run, which says where room is needed."""
+
+    def full(*_: object) -> None:
+        raise soundfile.LibsndfileError(2, "No space left. ")
+
+    piece = Piece(mix_of(0))
+    monkeypatch.setattr(command.soundfile, "write", full)
+    with pytest.raises(DiskFull, match="needed: room for temporary files"):
+        command.open_command(splitter).run(piece)
+
+
 def test_a_song_that_is_listed_twice_is_mixed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A song of two data sets, or under two names of one, goes by one name; its true stems are those of one of them."""
     for top, name in (("one", "Alpha Song"), ("two", "Alpha Song"), ("two", "Another Name")):

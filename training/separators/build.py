@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +43,9 @@ class Settings:
         p_effects: share of the excerpts whose stems go through an effects chain before they are mixed.
         residuals: also the mix less the other estimates, which is how some tools make a stem.
         seed: of gains and chains.
+
+    Raises:
+        SeparatorError: no length, no excerpt, or a share that is none.
     """
 
     seconds: float = 10.0
@@ -50,6 +53,13 @@ class Settings:
     p_effects: float = 0.0
     residuals: bool = True
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.seconds < float("inf") and self.n_excerpts >= 1 and 0 <= self.p_effects <= 1):
+            raise SeparatorError(
+                f"found {self.n_excerpts} excerpts of {self.seconds:g} s, {self.p_effects:g} of them with effects; "
+                "needed: one at least, longer than 0 s, and a share from 0 to 1"
+            )
 
 
 @dataclass(frozen=True)
@@ -111,9 +121,17 @@ def build(
         struck: files that the catalogue lists and must not be used: no earlier row of them is kept.
 
     Raises:
+        SeparatorError: two separators of one name, before anything is made.
         DiskFull: nothing else stops the run.
     """
     settings = settings or Settings()
+    named = Counter(_safe(separator.name) for separator in separators)
+    for separator in separators:
+        if named[_safe(separator.name)] > 1:
+            raise SeparatorError(
+                f"found two separators named {separator.name}, whose clips would replace one another; needed: a name "
+                f"in brackets for one of them, as in demucs[{separator.name}-cli]+cli:MODEL"
+            )
     songs: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         if clip.origin == "studio" and not clip.oracle and clip.set_name not in ("fx_pairs", "rir"):
@@ -277,7 +295,7 @@ def _clips_of(out: Path) -> Path:
 
 def _save(out: Path, name: str, wave: Wave) -> str:
     """Write a clip under a safe name, in 24 bits or, beyond full scale, as floats; return its path below ``out``."""
-    safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
+    safe = _safe(name)
     kind, coding = ("flac", "PCM_24") if float(np.abs(wave).max(initial=0.0)) < 0.999 else ("wav", "FLOAT")
     file = _clips_of(out) / f"{safe}.{kind}"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -291,6 +309,10 @@ def _save(out: Path, name: str, wave: Wave) -> str:
             f"{file.parent}: cannot be written ({error}); what is there is kept: see that the disk has room"
         ) from error
     return file.relative_to(out).as_posix()
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
 
 
 def _row(clip: str, kind: str, stem: Stem, piece: Piece, origin: str) -> dict[str, str]:

@@ -38,14 +38,14 @@ def separate(separator: Separator, piece: Piece, cache: Path) -> dict[str, Wave]
         DiskFull: the result cannot be kept.
     """
     if not separator.keeps:
-        return _checked(separator, piece, separator.run(piece))
+        return _checked(separator, piece, _run(separator, piece))
     folder = cache / key_of(separator, piece)
     if (folder / _DONE).is_file():
         try:
             return _read(folder)
         except (UnreadableAudio, OSError, ValueError, KeyError):
             shutil.rmtree(folder, ignore_errors=True)  # damaged afterwards: make it again
-    stems = _checked(separator, piece, separator.run(piece))
+    stems = _checked(separator, piece, _run(separator, piece))
     try:
         _write(folder, separator, stems)
     except (OSError, soundfile.LibsndfileError) as error:
@@ -89,6 +89,16 @@ def _is_running(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _run(separator: Separator, piece: Piece) -> dict[str, Wave]:
+    try:
+        return separator.run(piece)
+    except SeparatorError:
+        raise
+    except Exception as error:  # out of memory, or what else: other songs and separators go on
+        said = (str(error).strip().splitlines() or ["it said nothing"])[0]
+        raise SeparatorError(f"{separator.name}: failed ({type(error).__name__}: {said})") from error
 
 
 def _checked(separator: Separator, piece: Piece, stems: dict[str, Wave]) -> dict[str, Wave]:

@@ -17,7 +17,7 @@ from provenance import audio
 from provenance.audio import EXTENSIONS
 from provenance.errors import UnreadableAudio
 from training.catalogue.names import kind_of
-from training.separators.errors import SeparatorError
+from training.separators.errors import DiskFull, SeparatorError
 from training.separators.separator import RATE_HZ, Piece, Separator, Wave
 
 TIMEOUT_S = 3600.0
@@ -37,7 +37,10 @@ def open_command(template: str, label: str = "", timeout_s: float = TIMEOUT_S) -
     Raises:
         SeparatorError: a template without its places, or a program that is not there.
     """
-    words = shlex.split(template)
+    try:
+        words = shlex.split(template)
+    except ValueError as error:
+        raise SeparatorError(f"found command {template!r} ({error}); needed: quotes that close") from error
     if not words or not any("{input}" in w for w in words) or not any("{output}" in w for w in words):
         raise SeparatorError(f"found command {template!r}; needed: a program with {{input}} and {{output}}")
     program = shutil.which(words[0])
@@ -48,11 +51,19 @@ def open_command(template: str, label: str = "", timeout_s: float = TIMEOUT_S) -
     def run(piece: Piece) -> dict[str, Wave]:
         with tempfile.TemporaryDirectory(prefix="separate-") as folder:
             source, out = Path(folder) / "input.wav", Path(folder) / "out"
-            out.mkdir()
-            soundfile.write(source, piece.mix, RATE_HZ, "FLOAT")
+            try:
+                out.mkdir()
+                soundfile.write(source, piece.mix, RATE_HZ, "FLOAT")
+            except (OSError, soundfile.LibsndfileError) as error:
+                raise DiskFull(
+                    f"{folder}: cannot be written ({error}); "
+                    "needed: room for temporary files, there or where TMPDIR says"
+                ) from error
             filled = [w.replace("{input}", str(source)).replace("{output}", str(out)) for w in words]
             try:
-                done = subprocess.run(filled, capture_output=True, text=True, timeout=timeout_s, check=False)
+                done = subprocess.run(
+                    filled, capture_output=True, encoding="utf-8", errors="replace", timeout=timeout_s, check=False
+                )
             except subprocess.TimeoutExpired as error:
                 raise SeparatorError(f"{name}: not done after {timeout_s:.0f} s; it was ended") from error
             except OSError as error:

@@ -63,8 +63,8 @@ def kind_of(stem: str) -> str:
 def of_one_recording(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
     """Return the clips of one recording of a song, and a line on others that the catalogue has under its name.
 
-    A song may be listed twice, by two data sets or under two names: summed, each would be an echo of the other. Clips of
-    one source in one folder are of one recording; those of other folders too, unless two stems or more are there again.
+    A song may be listed twice, by two data sets or under two names: summed, each would be an echo of the other. Clips
+    of one source in one folder are of one recording; those of other folders too, unless two stems are there again.
 
     Args:
         clips: of one song.

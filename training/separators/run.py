@@ -49,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import torch
 
         torch.set_num_threads(given.threads)
-    settings = Settings(given.seconds, given.excerpts, given.effects, not given.no_residuals, given.seed)
     try:
+        settings = Settings(given.seconds, given.excerpts, given.effects, not given.no_residuals, given.seed)
         check_device(given.device)
         clips, left_out = catalogue.load(given.manifests, given.flags)
         separators, problems = _open(given.separator, given.device)
