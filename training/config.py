@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from training.dataset import without_repo
 from training.examples import PARTS, Recipe
 from training.perceptron import Perceptron
@@ -122,10 +124,17 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
         scripts: replaces the folder of separators in Python files; an empty one leaves them out.
 
     Raises:
-        ValueError: an unknown or missing key, named, or networks of which the configuration names none.
+        ValueError: no TOML, an unknown or missing key or a value out of its range, named, or networks of which the
+            configuration names none.
     """
     data = layered(path)
+    for table in (*_TABLES, *HEADS):
+        if not isinstance(data.get(table, {}), dict):
+            raise ValueError(f"{path}: found {table} = {data[table]!r}; needed: a table [{table}]")
     recipe = dict(data.pop("recipe", {}))
+    for names in _LISTS:
+        if not isinstance(recipe.get(names, []), list):
+            raise ValueError(f"{path}: found {names} = {recipe[names]!r} in [recipe]; needed: a list of names")
     if demucs_repo is not None:
         recipe["demucs_repo"] = demucs_repo
         recipe["demucs_models"] = recipe.get("demucs_models", []) if demucs_repo else []
@@ -142,17 +151,17 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
         recipe["drawn_names"] = recipe.get("drawn_names", []) if scripts else []
         remask_name = recipe.get("remask_name", "")
         recipe["remask_name"] = remask_name if scripts or remask_name in by_demucs else ""
-    if "origin_perceptron" in data:
-        data["origin_perceptron"] = Perceptron(**data["origin_perceptron"])
-    for head in ("strengths", "reworked"):
-        if head in data:
-            data[head] = Boosting(**data[head])
-    for names in ("demucs_models", "network_names", "script_names", "whole_names", "drawn_names", "further_parts"):
+    for names in _LISTS:
         recipe[names] = tuple(recipe.get(names, ()))
     unknown = set(recipe["further_parts"]) - set(PARTS)
     if unknown:
         raise ValueError(f"{path}: found further_parts {sorted(unknown)}; needed: some of {', '.join(PARTS)}")
     try:
+        if "origin_perceptron" in data:
+            data["origin_perceptron"] = Perceptron(**data["origin_perceptron"])
+        for head in ("strengths", "reworked"):
+            if head in data:
+                data[head] = Boosting(**data[head])
         read = Config(
             recipe=Recipe(**recipe),
             network=_network(data.pop("network", {})),
@@ -162,10 +171,60 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
         )
     except (TypeError, KeyError) as error:
         raise ValueError(f"{path}: {error}; needed: the keys of training.config.Config") from error
+    try:
+        _check(read)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     for table, network, kept in (("network", read.network, "keep_maps"), ("onsets", read.onsets, "keep_onsets")):
         if network.cycles and not getattr(read.recipe, kept):
             raise ValueError(f"{path}: found cycles in [{table}]; needed: {kept} = true in [recipe]")
     return read
+
+
+def _check(settings: Any, table: str = "") -> None:
+    """Raise where a value is of another kind than its key, or out of its range: it would end a fit after its rows.
+
+    Args:
+        settings: a configuration or one of its tables.
+        table: its name.
+
+    Raises:
+        ValueError: names the key, what was found and what is needed.
+    """
+    for field in dataclasses.fields(settings):
+        name, value, kind = field.name, getattr(settings, field.name), str(field.type)
+        if dataclasses.is_dataclass(value):
+            _check(value, name)
+            continue
+        whole, number = isinstance(value, int), isinstance(value, (int, float))
+        least = _LEAST.get(name, 0)
+        is_share = name in _SHARES or name.endswith("share")
+        found, needed = {
+            "bool": (isinstance(value, bool), "true or false"),
+            "str": (isinstance(value, str), "text"),
+            "int": (whole and value >= least, f"a whole number from {least}"),
+            "float": (number and 0 <= value < np.inf, "a number from 0"),
+        }.get(kind, (True, ""))
+        if kind.startswith("tuple[int"):
+            found, needed = all(isinstance(v, int) and v > 0 for v in value), "a list of whole numbers from 1"
+        if is_share:
+            found, needed = number and 0 <= value <= 1, "a share from 0 to 1"
+        if name in _BELOW_ONE:
+            found, needed = number and 0 <= value < 1, "a share from 0 to below 1"
+        if kind in ("int", "float") and isinstance(value, bool):
+            found = False
+        if not found:
+            raise ValueError(f"found {name} = {value!r}{f' in [{table}]' if table else ''}; needed: {needed}")
+
+
+_TABLES = ("recipe", "network", "onsets", "origin_perceptron", "strengths", "reworked")
+_LISTS = ("demucs_models", "network_names", "script_names", "whole_names", "drawn_names", "further_parts")
+_LEAST = {"n_folds": 2, "rounds": 1, "leaves": 2, "n_seeds": 1, "batch": 1, "width": 1, "members": 1, "n_steps": 1}
+_BELOW_ONE = ("max_accused", "max_missed", "dropout", "input_dropout", "smoothing")
+_SHARES = (
+    "min_right", "min_right_processing", "distance_quantile", "family_threshold", "layers_threshold", "p_effects",
+    "family_power", "share_of_rest", "share_of_start",
+)  # fmt: skip
 
 
 def left_out(path: Path, settings: Config) -> list[str]:
@@ -211,20 +270,28 @@ def layered(path: Path) -> dict[str, Any]:
         path: TOML file.
 
     Raises:
-        ValueError: the base is not there, or has a base itself.
+        ValueError: no TOML, or the base is not there, or has a base itself.
     """
-    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    data = _read(path)
     if "base" not in data:
         return data
     file = path.with_name(str(data.pop("base")))
     if not file.is_file():
         raise ValueError(f"{path}: found no base {file.name} beside it; needed: a TOML file")
-    merged = tomllib.loads(file.read_text(encoding="utf-8"))
+    merged = _read(file)
     if "base" in merged:
         raise ValueError(f"{path}: found a base in its base {file.name}; needed: one without")
     for name, value in data.items():
-        merged[name] = merged.get(name, {}) | value if isinstance(value, dict) else value
+        below = merged.get(name, {})
+        merged[name] = below | value if isinstance(value, dict) and isinstance(below, dict) else value
     return merged
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: found no TOML ({error}); needed: a configuration like stem-v1.toml") from error
 
 
 def _statistics(head: str, data: dict[str, Any]) -> Boosting | Perceptron:
@@ -234,6 +301,8 @@ def _statistics(head: str, data: dict[str, Any]) -> Boosting | Perceptron:
 def _network(data: dict[str, Any]) -> Network:
     for name in ("channels", "cycles", "further_cycles"):
         if name in data:
+            if not isinstance(data[name], list | tuple):
+                raise TypeError(f"found {name} = {data[name]!r}, which is no list")
             data[name] = tuple(data[name])
     return Network(**data)
 

@@ -749,3 +749,26 @@ def test_a_configuration_builds_on_the_one_beside_it(tmp_path: Path) -> None:
     mine.write_text('base = "gone.toml"\n', encoding="utf-8")
     with pytest.raises(ValueError, match="found no base gone"):
         config.load(mine)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [("max_accused = 1", "found max_accused = 1; needed: a share from 0 to below 1"),
+     ("min_right = 97", "found min_right = 97; needed: a share"), ("n_folds = 0", "found n_folds = 0; needed: a whole"),
+     ("seed = -1", "found seed = -1; needed: a whole"), ("seed = true", "found seed = True"),
+     ("[origin]\nlearning_rate = 'fast'", r"learning_rate = 'fast' in \[origin\]; needed: a number"),
+     ("[recipe]\nn_windows = '2'", r"n_windows = '2' in \[recipe\]; needed: a whole number"),
+     ("[recipe]\nwhole_share = 24", r"whole_share = 24 in \[recipe\]; needed: a share"),
+     ("[recipe]\ndemucs_models = 'af9a0947'", r"demucs_models = 'af9a0947' in \[recipe\]; needed: a list of names"),
+     ("[onsets]\ncycles = 1", "found cycles = 1, which is no list"), ("origin = 3", r"needed: a table \[origin\]"),
+     ("[reworked]\nround = 3", "unexpected keyword argument 'round'; needed: the keys"),
+     ("[origin_perceptron]\nn_step = 3", "unexpected keyword argument 'n_step'; needed: the keys"),
+     ("seed = ", "found no TOML .*line 2")],
+)  # fmt: skip
+def test_a_configuration_that_cannot_be_meant_is_refused(line: str, found: str, tmp_path: Path) -> None:
+    """A wrong key, kind or range is one line that names the file, before any row is made."""
+    (tmp_path / "plain.toml").write_text(evaluate.CONFIG_FILE.read_text(encoding="utf-8"), encoding="utf-8")
+    mine = tmp_path / "mine.toml"
+    mine.write_text(f'base = "plain.toml"\n{line}\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=f"mine.toml: .*{found}"):
+        config.load(mine)
