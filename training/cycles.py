@@ -59,6 +59,7 @@ def main(
     try:
         bundle.read(model)
         described, evaluation = publish.read(model)
+        publish.check_place(out)
         table = measure(catalogue.load(manifest, flags)[0], workers)
         if cues:
             table.to_csv(cues, index=False)

@@ -10,11 +10,11 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +28,10 @@ from provenance.errors import UnreadableAudio
 from training import examples
 from training.catalogue import Clip
 from training.catalogue.clips import shown
-from training.examples import Recipe
+from training.examples import Recipe, Rows
 from training.splits import unit_of
 
+T = TypeVar("T")
 Features = npt.NDArray[np.float32]
 Maps = npt.NDArray[np.uint8]
 ONSETS = ".onsets.npy"
@@ -99,11 +100,27 @@ def build(
     if jobs:
         with ProcessPoolExecutor(n_workers, initializer=limit_threads) as pool:
             futures = [pool.submit(make, *job) for job in jobs]
-            for future in tqdm(as_completed(futures), total=len(futures), desc="examples", unit="clip"):
-                message = future.result()
-                if message:
-                    failures.append(message)
+            with tqdm(total=len(futures), desc="examples", unit="clip") as bar:
+                failures = [message for message in results(futures, bar.update) if message]
     return _gather(clips, unit_fold, recipe, cache, sorted(failures))
+
+
+def results(futures: Sequence[Future[T]], tell: Callable[[], object] = lambda: None) -> list[T]:
+    """Return what jobs gave, as they end; where one fails, those that have not begun are dropped.
+
+    Args:
+        futures: of the jobs.
+        tell: called after each.
+    """
+    found = []
+    try:
+        for future in as_completed(futures):
+            found.append(future.result())
+            tell()
+    finally:
+        for future in futures:
+            future.cancel()
+    return found
 
 
 class Job(NamedTuple):
@@ -268,17 +285,27 @@ def make(clip: Clip, parts: list[str], pool: list[Clip], recipe: Recipe, cache: 
     for part in parts:
         rows = examples.make(clip, samples, part, pool, recipe, tuple(rooms))
         file = file_of(clip, part, recipe, cache)
-        temporary = file.with_suffix(f".{os.getpid()}.part.npz")
-        features = np.stack(rows.features) if rows.features else np.zeros((0, frontend.N_FEATURES), np.float32)
-        np.savez(temporary, features=features, meta=np.array(json.dumps(rows.meta)))
-        for suffix, wanted, kept, shape in (
-            (".npy", recipe.keep_maps, rows.maps, examples.MAP_SHAPE),
-            (ONSETS, recipe.keep_onsets, rows.onsets, examples.ONSETS_SHAPE),
-        ):
-            if wanted:
-                np.save(file.with_suffix(suffix), np.stack(kept) if kept else np.zeros((0, *shape), np.uint8))
-        os.replace(temporary, file)
+        try:
+            _write(rows, file, recipe)
+        except OSError as error:  # numpy says how many bytes it could write, and not where
+            raise OSError(
+                f"{cache}: cannot be written ({error}); what was made is kept: see that the disk has room and run "
+                "it again"
+            ) from error
     return ""
+
+
+def _write(rows: Rows, file: Path, recipe: Recipe) -> None:
+    temporary = file.with_suffix(f".{os.getpid()}.part.npz")
+    features = np.stack(rows.features) if rows.features else np.zeros((0, frontend.N_FEATURES), np.float32)
+    np.savez(temporary, features=features, meta=np.array(json.dumps(rows.meta)))
+    for suffix, wanted, kept, shape in (
+        (".npy", recipe.keep_maps, rows.maps, examples.MAP_SHAPE),
+        (ONSETS, recipe.keep_onsets, rows.onsets, examples.ONSETS_SHAPE),
+    ):
+        if wanted:
+            np.save(file.with_suffix(suffix), np.stack(kept) if kept else np.zeros((0, *shape), np.uint8))
+    os.replace(temporary, file)
 
 
 def without_repo(recipe: Recipe) -> Recipe:

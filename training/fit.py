@@ -121,6 +121,7 @@ def main(
         for line in config.left_out(config_file, settings):
             typer.echo(line, err=True)
         clips = load_checked(manifest, flags, settings)
+        publish.check_place(out)
         table, _ = gather(clips, manifest, settings, work, workers, unjudged)
         if nets_folder is not None:
             adopt(nets_folder, table, manifest, settings, work / "heads")
@@ -393,8 +394,7 @@ def fit_missing(
             _fit_one(*job)
         return
     with ProcessPoolExecutor(min(workers, len(jobs) or 1), initializer=_one_thread) as pool:
-        for done in [pool.submit(_fit_one, *job) for job in jobs]:
-            done.result()
+        dataset.results([pool.submit(_fit_one, *job) for job in jobs])
 
 
 def _one_thread() -> None:

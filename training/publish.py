@@ -121,7 +121,11 @@ def beside(out: Path) -> Iterator[Path]:
 
     Args:
         out: the folder to be written.
+
+    Raises:
+        ValueError: as for :func:`check_place`.
     """
+    _refuse_others(out)
     part = out.with_name(f".{out.name}.{os.getpid()}")
     part.mkdir(parents=True)
     try:
@@ -129,6 +133,33 @@ def beside(out: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+
+
+def check_place(out: Path) -> None:
+    """Raise where a model folder could not be written, before hours are spent on what goes into it.
+
+    Args:
+        out: the folder to be written.
+
+    Raises:
+        ValueError: something else lies there, which would be removed, or the folder above cannot be written.
+    """
+    try:
+        with beside(out) as part:
+            part.rmdir()
+    except OSError as error:
+        raise ValueError(
+            f"{out}: cannot be written ({error.strerror}); needed: a model folder, or the name of a new one"
+        ) from error
+
+
+def _refuse_others(out: Path) -> None:
+    is_free = not out.exists() or (out.is_dir() and ((out / "model.onnx").is_file() or not any(out.iterdir())))
+    if not is_free or out.name in ("", ".."):
+        raise ValueError(
+            f"{out}: found what is no model folder, and it would be replaced as a whole; needed: a model folder, or "
+            "the name of a new one, such as models/mine"
+        )
 
 
 def read(model: Path) -> tuple[dict[str, Any], dict[str, Any]]:

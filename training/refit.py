@@ -49,6 +49,7 @@ def main(
     """Fit two heads on what is known to be dry, hybrid or wet, judge them on held-out songs, and put them in."""
     try:
         described, evaluation = read(model)
+        publish.check_place(out)
         settings = config.load(config_file, demucs_repo)
         clips, _ = catalogue.load(manifest, flags)
         clips = [clip for clip in clips if clip.origin == "studio" and clip.wetness in PROCESSINGS]

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ from training import (
     fit,
     nets,
     perceptron,
+    publish,
     refit,
     splits,
     texture_net,
@@ -721,6 +723,62 @@ def test_a_fit_says_what_it_leaves_out(tmp_path: Path, monkeypatch: pytest.Monke
     settings = config.load(evaluate.CONFIG_FILE, "", "", "")
     assert lines[:-1] == config.left_out(evaluate.CONFIG_FILE, settings)
     assert "manifest.csv" in lines[-1]
+
+
+def test_a_folder_that_is_no_model_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of models, of songs or a file given for the model's is refused before any row is made, and kept."""
+    monkeypatch.setattr(fit, "load_checked", lambda *_: [])
+    app = typer.Typer()
+    app.command()(fit.main)
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    (tmp_path / "models" / "mine" / "model.onnx").write_bytes(b"mine")
+    (tmp_path / "a file").write_text("")
+    for name in ("models", "a file"):
+        done = CliRunner().invoke(app, ["m.csv", "--out", str(tmp_path / name), "--work", str(tmp_path / "work")])
+        assert done.exit_code == 2
+        assert f"{tmp_path / name}: found what is no model folder" in done.stderr
+        with pytest.raises(ValueError, match="would be replaced as a whole"), publish.beside(tmp_path / name):
+            pass
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    with pytest.raises(ValueError, match="cannot be written"):
+        publish.check_place(tmp_path / "a file" / "mine")
+    publish.check_place(tmp_path / "models" / "mine")
+    publish.check_place(tmp_path / "models" / "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a file", "models"]
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["mine"]
+
+
+def test_what_ends_a_fit_ends_it_at_once() -> None:
+    """Where a clip's rows cannot be made, those of clips that have not begun are not waited for."""
+    made: list[int] = []
+
+    def make(number: int) -> int:
+        if number == 2:
+            raise OSError("no room")
+        time.sleep(0.01)
+        made.append(number)
+        return number
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(OSError, match="no room"):
+        dataset.results([pool.submit(make, number) for number in range(100)])
+    assert len(made) < 10
+    told: list[int] = []
+    with ThreadPoolExecutor(2) as pool:
+        found = dataset.results([pool.submit(make, number) for number in range(3, 9)], lambda: told.append(1))
+    assert sorted(found) == list(range(3, 9))
+    assert len(told) == 6
+
+
+def test_rows_that_find_no_room_are_told_with_their_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """numpy says how many bytes it wrote, which tells nobody that a disk is full."""
+    clip = catalogue.load([songs.write_manifest(tmp_path, ("one song",), 1.5)])[0][0]
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("90750 requested and 81792 written")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match=r"rows: cannot be written .*disk has room"):
+        dataset.make(clip, ["clean"], [], examples.Recipe(n_windows=1), tmp_path / "rows", [])
 
 
 def test_the_full_configuration_adds_to_the_shipped_one(root: Path) -> None:
