@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +217,45 @@ def test_a_second_run_reads_only_what_changed(tmp_path: Path, monkeypatch: pytes
     soundfile.write(root / "beta two" / "bass.wav", songs.stem("bass", 1.4, 9), RATE_HZ)
     table.gather([str(root)], journal)
     assert read == ["bass.wav"]
+
+
+def test_what_could_not_be_read_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package or a permission that was missing changes neither size nor date of a file."""
+    songs.write_song(tmp_path / "songs" / "alpha one", 1.5, 1)
+    journal = tmp_path / "seen.jsonl"
+    real = inspect.examine
+    missing = inspect.Facts(problem="m4a/AAC; needed: pip install 'stem-provenance[m4a]'")
+    monkeypatch.setattr(inspect, "examine", lambda path: missing if path.stem == "bass" else real(path))
+    assert len(table.gather([str(tmp_path / "songs")], journal).rows) == 3
+    entry = {"key": "as earlier versions kept it", "facts": vars(missing)}
+    with journal.open("a") as handle:
+        handle.write(json.dumps(entry) + "\n")
+    assert entry["key"] not in inspect.Journal(journal).known
+    monkeypatch.setattr(inspect, "examine", real)
+    assert len(table.gather([str(tmp_path / "songs")], journal).rows) == 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes")
+def test_a_name_that_no_table_can_hold_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+    """A folder named in Latin-1 is left out by name; the other songs are written."""
+    songs.write_song(tmp_path / "songs" / "alpha one", 1.5, 1)
+    songs.write_song(tmp_path / "two", 1.5, 2).rename(tmp_path / "songs" / os.fsdecode(b"caf\xe9 two"))
+    out = tmp_path / "m.csv"
+    assert main([str(tmp_path / "songs"), "--out", str(out)]) == 0
+    assert {row["song_id"] for row in rows_of(out)} == {"alpha one"}
+    assert not list(tmp_path.glob("*.part"))
+    problems = table.gather([str(tmp_path / "songs")]).problems
+    assert sum("a name that is no UTF-8" in line for line in problems) == 4
+
+
+@pytest.mark.parametrize(
+    ("option", "told"), [("wetness=drye", "found wetness 'drye'; needed: one of dry"), ("dry", "found option dry")]
+)
+def test_an_option_that_means_nothing_is_refused(option: str, told: str, tmp_path: Path) -> None:
+    """Misspelt, dry recordings would be learnt from as of unknown processing."""
+    songs.write_song(tmp_path / "songs" / "alpha one", 1.5, 1)
+    with pytest.raises(CatalogueError, match=told):
+        table.gather([f"{tmp_path / 'songs'}#{option}"])
 
 
 def test_rooms_come_through(tmp_path: Path) -> None:

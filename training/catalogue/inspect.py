@@ -1,4 +1,4 @@
-"""What a stem's file holds: read once, kept by path, size and date."""
+"""What a stem's file holds: read once, kept by path, size and date; what cannot be read is tried again."""
 
 from __future__ import annotations
 
@@ -83,7 +83,9 @@ class Journal:
             for line in file.read_text(encoding="utf-8").splitlines():
                 try:
                     entry = json.loads(line)
-                    self.known[entry["key"]] = Facts(**entry["facts"])
+                    facts = Facts(**entry["facts"])
+                    if facts.digest:  # else a package or a permission may have been missing
+                        self.known[entry["key"]] = facts
                 except (ValueError, KeyError, TypeError):
                     continue  # a line cut off by a kill
 
@@ -96,11 +98,14 @@ class Journal:
         try:
             stat = path.stat()
             key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+            key.encode()
         except OSError as error:
             return Facts(problem=error.strerror or "cannot be reached")
+        except UnicodeEncodeError:
+            return Facts(problem="a name that is no UTF-8, which no table can hold; needed: another name")
         if key not in self.known:
             self.known[key] = examine(path)
-            if self.file:
+            if self.file and self.known[key].digest:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
                 with self.file.open("a", encoding="utf-8") as handle:
                     handle.write(json.dumps({"key": key, "facts": dataclasses.asdict(self.known[key])}) + "\n")

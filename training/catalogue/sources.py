@@ -79,8 +79,11 @@ def read(spec: str) -> Found:
     spec, _, text = spec.partition("#")
     options = dict(part.split("=", 1) for part in text.split(",") if "=" in part)
     unknown = set(options) - {"wetness", "licence", "name"}
+    unknown |= {part for part in text.split(",") if part and "=" not in part}
     if unknown:
         raise CatalogueError(f"{spec}: found option {', '.join(sorted(unknown))}; needed: wetness, licence or name")
+    if options.get("wetness", "unknown") not in _WETNESS:
+        raise CatalogueError(f"{spec}: found wetness {options['wetness']!r}; needed: one of {', '.join(_WETNESS)}")
     kind, _, rest = spec.partition(":")
     path = Path(rest) if kind in KINDS else Path(spec)
     if not path.exists():
@@ -271,6 +274,7 @@ KINDS: dict[str, Callable[[Path, dict[str, str]], Found]] = {
     "manifest": read_manifest,
 }
 """Kinds of source by name."""
+_WETNESS = ("dry", "hybrid", "wet", "unknown")
 _NEEDED = {
     "musdb-hq": "train/SONG/{mixture,drums,bass,other,vocals}.wav",
     "musdb": "train/SONG.stem.mp4",
