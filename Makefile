@@ -4,7 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORPUS ?= ../shared/corpus
 MANIFESTS ?= $(CORPUS)/manifest.csv
-DEMUCS_REPO ?= ../shared/separators/demucs-v3-tiny
+# local demucs weights take part where they are there
+DEMUCS_REPO ?= $(wildcard ../shared/separators/demucs-v3-tiny)
 # HTDemucs takes part where HTDEMUCS_ONNX names its file (training/separators/scripts/htdemucs.py)
 SCRIPTS ?= $(if $(HTDEMUCS_ONNX),training/separators/scripts)
 
@@ -49,7 +50,7 @@ bench-audit: $(VENV)/.dev  ## what an audit must reach: rates, memory, report, c
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.audit.bench
 
 model: $(VENV)/.dev  ## train the shipped model again from manifests
-	$(BIN)/python -m training.fit $(MANIFESTS) --demucs-repo $(DEMUCS_REPO) --scripts '$(SCRIPTS)' --out models/stem-v1
+	$(BIN)/python -m training.fit $(MANIFESTS) --demucs-repo '$(DEMUCS_REPO)' --scripts '$(SCRIPTS)' --out models/stem-v1
 
 serve: $(VENV)/.dev  ## the HTTP service on loopback
 	$(BIN)/stem-provenance serve
