@@ -178,6 +178,19 @@ def test_what_is_wrong_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "needed: two of" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(["--nets", "spleeter-a", "spleetr-b"], "found network 'spleetr-b'; needed: one of"),
+     (["--minutes", "0"], "found minutes of 0"), (["--batch", "0"], "found batch of 0")],
+)  # fmt: skip
+def test_options_are_looked_at_before_the_first_network(
+    words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A misspelt name is told at once, not after the networks before it were trained."""
+    assert train.main([str(tmp_path / "m.csv"), "--out", str(tmp_path / "nets"), *words]) == 2
+    assert told in capsys.readouterr().err
+
+
 def test_silence_does_not_pay() -> None:
     """Silence costs more than each stem's share of the mix, also where a stem is absent, and the truth least."""
     rng = np.random.default_rng(0)

@@ -81,8 +81,7 @@ def train(
     Raises:
         SeparatorError: a variant nobody listed.
     """
-    if name not in networks.VARIANTS:
-        raise SeparatorError(f"found network {name!r}; needed: one of {', '.join(networks.VARIANTS)}")
+    _check_name(name)
     folder = out / name
     if (folder / "network.json").is_file():
         return dict(json.loads((folder / "network.json").read_text(encoding="utf-8")))
@@ -170,6 +169,11 @@ def train(
     return record
 
 
+def _check_name(name: str) -> None:
+    if name not in networks.VARIANTS:
+        raise SeparatorError(f"found network {name!r}; needed: one of {', '.join(networks.VARIANTS)}")
+
+
 def _by(module: torch.nn.Module, device: str) -> Callable[[Wave], dict[str, Wave]]:
     return lambda mix: networks.run(networks.Network(module, {"stems": list(KINDS)}), mix, device)
 
@@ -191,6 +195,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     try:
+        for name in given.nets:
+            _check_name(name)
+        for option in ("minutes", "steps", "batch", "segment_s"):
+            if not getattr(given, option) > 0:
+                raise SeparatorError(f"found {option} of {getattr(given, option):g}; needed: more than 0")
         check_device(given.device)
         stems = gather(given.manifests, given.flags)
         for failure in stems.failures:
