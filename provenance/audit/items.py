@@ -163,7 +163,7 @@ FIELDS = tuple(_COLUMNS)
 """What a column of a manifest can be: ``path`` and the claims."""
 _WORDS = {
     "origin": {
-        "studio": "studio", "recorded": "studio", "original": "studio", "multitrack": "studio", "isolated": "studio",
+        "studio": "studio", "recorded": "studio", "original": "studio", "multitrack": "studio",
         "separated": "separated", "extracted": "separated", "separation": "separated", "ai": "separated",
     },
     "processing": {

@@ -28,6 +28,7 @@ from provenance.audit import (
     export,
     findings,
     gate,
+    items,
     likeness,
     limits,
     phases,
@@ -627,6 +628,7 @@ def test_a_claim_in_words_that_are_not_understood_is_named(tmp_path: Path) -> No
     (said,) = limits.of_claims(found)
     assert said.startswith("Of 1 file the claim of origin is not understood ('Studio Recording')")
     assert said in found["cannot_tell"]
+    assert not items.is_understood("origin", "isolated")  # isolated vocals are as often extracted as recorded
 
 
 def test_what_a_share_rests_on_is_said_beside_it(tmp_path: Path) -> None:
