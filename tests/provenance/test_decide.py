@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provenance.audio import AudioInfo
-from provenance.bundle import Bundle, Calibration
+from provenance.bundle import Bundle, Calibration, SdrInterval
 from provenance.containers import Counts
 from provenance.decide import CLIPPED_SHARE, Spans, calibrate, decide, refuse, scored
 from provenance.model import EFFECTS, HEADS, WindowScores
@@ -22,7 +22,8 @@ LIMITS = Thresholds(separated=0.8, studio=0.2, processing=0.6, distance=1.5, fam
 
 def bundle(slope: float = 1.0, intercept: float = 0.0) -> Bundle:
     """A bundle without a file."""
-    return Bundle(Path("none"), "m", "ab" * 32, frozenset(), Calibration(slope, intercept), LIMITS, 6.0, "Apache-2.0")
+    interval = SdrInterval(base_db=2.0, per_db=0.5, from_db=4.0)
+    return Bundle(Path("none"), "m", "ab" * 32, frozenset(), Calibration(slope, intercept), LIMITS, interval, "Apache-2.0")
 
 
 def audio_info(**changes: object) -> AudioInfo:
@@ -116,11 +117,14 @@ def test_what_is_foreign_is_undecided() -> None:
     assert found.sdr_ceiling_db is None
 
 
-def test_only_a_separated_stem_has_a_ceiling() -> None:
-    """The SDR ceiling stands with its interval on a separated stem, and is null on any other."""
-    ceiling = verdict([0.95]).sdr_ceiling_db
+@pytest.mark.parametrize(
+    ("estimate", "low", "high"), [(9.0, 2.5, 15.5), (14.0, 5.0, 23.0), (4.0, 0.0, 8.0), (1.0, -3.0, 5.0)]
+)
+def test_only_a_separated_stem_has_a_ceiling(estimate: float, low: float, high: float) -> None:
+    """The SDR ceiling stands with its interval, the wider the higher, on a separated stem, and is null on any other."""
+    ceiling = verdict([0.95], sdr_db=np.float32([estimate])).sdr_ceiling_db
     assert ceiling is not None
-    assert (ceiling.low, ceiling.estimate, ceiling.high) == (3.0, 9.0, 15.0)
+    assert (ceiling.low, ceiling.estimate, ceiling.high) == (low, estimate, high)
     assert verdict([0.05]).sdr_ceiling_db is None
     assert verdict([0.5]).sdr_ceiling_db is None
 
