@@ -23,7 +23,9 @@ LIMITS = Thresholds(separated=0.8, studio=0.2, processing=0.6, distance=1.5, fam
 def bundle(slope: float = 1.0, intercept: float = 0.0) -> Bundle:
     """A bundle without a file."""
     interval = SdrInterval(base_db=2.0, per_db=0.5, from_db=4.0)
-    return Bundle(Path("none"), "m", "ab" * 32, frozenset(), Calibration(slope, intercept), LIMITS, interval, "Apache-2.0")
+    return Bundle(
+        Path("none"), "m", "ab" * 32, frozenset(), Calibration(slope, intercept), LIMITS, interval, "Apache-2.0"
+    )
 
 
 def audio_info(**changes: object) -> AudioInfo:
