@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Literal, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from provenance import promises
 from provenance.errors import UnreadableAudio
 
 BLOCK_S = 4.0
@@ -27,14 +27,6 @@ _LOSSLESS_IN_MP4 = ("alac", "flac", "pcm_s", "pcm_f")
 """The same of FFmpeg's names: those of A-law and mu-law are pcm_alaw and pcm_mulaw."""
 _UNKNOWN_LENGTH = 2**62
 """libsndfile gives about 2**63 for a length that the header leaves open."""
-_SOX_SIZES = (0x7FFF_F000, 0x7F00_0000)
-"""What SoX says, a header more, of a WAV and an AIFF that it writes to a pipe."""
-_BEHIND_S = 1.0
-"""So much audio behind the end of what a decoder gives is no rest of padding: it would go unjudged."""
-_BEHIND_BYTES = 1 << 17
-_MPEG1_KBPS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-_MPEG2_KBPS = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-_MPEG1_HZ = (44_100, 48_000, 32_000)
 
 Samples: TypeAlias = npt.NDArray[np.float32]
 """float32, shape (n_samples, n_channels), full scale is 1.0."""
@@ -141,8 +133,8 @@ def open_soundfile(name: str, file: BinaryIO) -> Iterator[tuple[AudioInfo, Itera
     Raises:
         UnreadableAudio: nothing in it can be decoded; a broken block raises while iterating.
     """
-    truncated = _is_truncated(file)
-    counted = _mp3_counts_frames(file)
+    truncated = promises.is_truncated(file)
+    counted = promises.counts_frames(file)
     try:
         sound = _open_sound(file)
     except (soundfile.LibsndfileError, TypeError) as error:
@@ -169,14 +161,10 @@ def open_soundfile(name: str, file: BinaryIO) -> Iterator[tuple[AudioInfo, Itera
 def _open_sound(file: BinaryIO) -> _Forward:
     """Let libsndfile read a file on disk by itself: called back for bytes, Python may have to raise an interrupt where
     nothing can catch it, and then neither the audio nor the interrupt arrives."""
-    if not _is_on_disk(file):
+    if not promises.is_on_disk(file):
         return _Forward(file)
     os.lseek(file.fileno(), 0, os.SEEK_SET)
     return _Forward(file.fileno(), closefd=False)
-
-
-def _is_on_disk(file: BinaryIO) -> bool:
-    return isinstance(file, io.BufferedReader) and isinstance(file.raw, io.FileIO)
 
 
 def _reason(error: Exception) -> str:
@@ -200,7 +188,7 @@ def _soundfile_blocks(name: str, sound: soundfile.SoundFile, file: BinaryIO) -> 
         if len(block) == 0:
             if n == 0:
                 raise UnreadableAudio(name, "no_samples", "no samples behind the header", "an undamaged file")
-            if _goes_on(sound.format, file):
+            if promises.goes_on(sound.format, file):
                 found = (
                     f"audio behind the {n / sound.samplerate:.2f} s that can be decoded (several streams in one file, "
                 )
@@ -210,85 +198,6 @@ def _soundfile_blocks(name: str, sound: soundfile.SoundFile, file: BinaryIO) -> 
             return
         n += len(block)
         yield block
-
-
-def _goes_on(kind: str, file: BinaryIO) -> bool:
-    """Whether audio lies behind what libsndfile has read: it ends where the first stream of an Ogg chain does, and an
-    MP3 where the header says, or without one where the bit rate of the first frame would have it end."""
-    if kind not in ("OGG", "MP3"):
-        return False
-    at = os.lseek(file.fileno(), 0, os.SEEK_CUR) if _is_on_disk(file) else file.tell()
-    behind = _read_at(file, at)
-    if kind == "OGG":
-        return b"OggS" in behind
-    behind = _read_at(file, at + _tag_bytes(behind))
-    starts = (k for k in range(min(len(behind) - 3, 4096)) if behind[k] == 0xFF)
-    return any(_lasts(behind[k:]) for k in starts)
-
-
-def _mp3_counts_frames(file: BinaryIO) -> bool:
-    """Whether an MP3 begins with a frame that says how many there are; the length of others is guessed."""
-    begin = _read_at(file, _tag_bytes(_read_at(file, 0)))[:4096]
-    file.seek(0)
-    return any(name in begin for name in (b"Xing", b"Info", b"VBRI"))
-
-
-def _tag_bytes(data: bytes) -> int:
-    """Return the length of an ID3v2 tag at the beginning of some bytes, 0 where there is none."""
-    if not data.startswith(b"ID3") or len(data) < 10:
-        return 0
-    return 10 + sum((byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
-
-
-def _read_at(file: BinaryIO, at: int) -> bytes:
-    if _is_on_disk(file):
-        return os.pread(file.fileno(), _BEHIND_BYTES, at)
-    file.seek(at)
-    return file.read(_BEHIND_BYTES)
-
-
-def _lasts(data: bytes) -> bool:
-    """Whether frames of MPEG layer III follow one another for a second."""
-    at, seconds = 0, 0.0
-    while seconds < _BEHIND_S:
-        head = data[at : at + 4]
-        if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
-            return False
-        version, kbps, rate = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3
-        if version == 1 or kbps in (0, 15) or rate == 3:
-            return False
-        first = version == 3
-        rate_hz = _MPEG1_HZ[rate] >> (0 if first else 1 if version == 2 else 2)
-        n = 1152 if first else 576
-        at += n // 8 * (_MPEG1_KBPS if first else _MPEG2_KBPS)[kbps] * 1000 // rate_hz + (head[2] >> 1 & 1)
-        seconds += n / rate_hz
-    return True
-
-
-def _is_truncated(file: BinaryIO) -> bool:
-    """Whether the head of a WAV, AIFF, RF64, W64 or AU file promises more bytes than there are."""
-    head = file.read(28)
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    declared, slack = 0, 1
-    if head[:4] == b"RIFF":
-        declared = _whole(head[4:8], 8, "little")
-    elif head[:4] == b"FORM":
-        declared = _whole(head[4:8], 8, "big")
-    elif head[:4] == b"RF64" and head[12:16] == b"ds64":
-        declared = _whole(head[20:28], 8, "little")
-    elif head[:4] == b"riff":  # Wave64, whose chunks are padded to eight bytes
-        declared, slack = _whole(head[16:24], 0, "little"), 8
-    elif head[:4] == b".snd":
-        declared = _whole(head[8:12], int.from_bytes(head[4:8], "big"), "big")
-    return declared > size + slack
-
-
-def _whole(field: bytes, more: int, order: Literal["little", "big"]) -> int:
-    """Return how many bytes a file is to have, or 0 where its head leaves that open."""
-    declared = int.from_bytes(field, order)
-    unknown = declared in (0, (1 << 8 * len(field)) - 1) or (len(field) == 4 and declared & ~0xFFF in _SOX_SIZES)
-    return 0 if unknown else declared + more
 
 
 @contextmanager

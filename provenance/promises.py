@@ -1,0 +1,119 @@
+"""What the bytes of a file promise and a decoder does not say: its length, and whether audio follows what was read."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import BinaryIO, Literal
+
+_SOX_SIZES = (0x7FFF_F000, 0x7F00_0000)
+"""What SoX says, a header more, of a WAV and an AIFF that it writes to a pipe."""
+_BEHIND_S = 1.0
+"""So much audio behind the end of what a decoder gives is no rest of padding: it would go unjudged."""
+_BEHIND_BYTES = 1 << 17
+_MPEG1_KBPS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_MPEG2_KBPS = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+_MPEG1_HZ = (44_100, 48_000, 32_000)
+
+
+def is_on_disk(file: BinaryIO) -> bool:
+    """Return whether a file can be read by its number, without asking Python for bytes.
+
+    Args:
+        file: binary.
+    """
+    return isinstance(file, io.BufferedReader) and isinstance(file.raw, io.FileIO)
+
+
+def goes_on(kind: str, file: BinaryIO) -> bool:
+    """Return whether audio lies behind what libsndfile has read.
+
+    It ends where the first stream of an Ogg chain does, and an MP3 where the header says, or without one where the bit
+    rate of the first frame would have it end.
+
+    Args:
+        kind: as libsndfile names it: only ``OGG`` and ``MP3`` are looked at.
+        file: binary and seekable, where libsndfile left it.
+    """
+    if kind not in ("OGG", "MP3"):
+        return False
+    at = os.lseek(file.fileno(), 0, os.SEEK_CUR) if is_on_disk(file) else file.tell()
+    behind = _read_at(file, at)
+    if kind == "OGG":
+        return b"OggS" in behind
+    behind = _read_at(file, at + _tag_bytes(behind))
+    starts = (k for k in range(min(len(behind) - 3, 4096)) if behind[k] == 0xFF)
+    return any(_lasts(behind[k:]) for k in starts)
+
+
+def counts_frames(file: BinaryIO) -> bool:
+    """Return whether an MP3 begins with a frame that says how many there are; the length of others is guessed.
+
+    Args:
+        file: binary and seekable; it is left at its start.
+    """
+    begin = _read_at(file, _tag_bytes(_read_at(file, 0)))[:4096]
+    file.seek(0)
+    return any(name in begin for name in (b"Xing", b"Info", b"VBRI"))
+
+
+def _tag_bytes(data: bytes) -> int:
+    """Return the length of an ID3v2 tag at the beginning of some bytes, 0 where there is none."""
+    if not data.startswith(b"ID3") or len(data) < 10:
+        return 0
+    return 10 + sum((byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
+
+
+def _read_at(file: BinaryIO, at: int) -> bytes:
+    if is_on_disk(file):
+        return os.pread(file.fileno(), _BEHIND_BYTES, at)
+    file.seek(at)
+    return file.read(_BEHIND_BYTES)
+
+
+def _lasts(data: bytes) -> bool:
+    """Whether frames of MPEG layer III follow one another for a second."""
+    at, seconds = 0, 0.0
+    while seconds < _BEHIND_S:
+        head = data[at : at + 4]
+        if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
+            return False
+        version, kbps, rate = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3
+        if version == 1 or kbps in (0, 15) or rate == 3:
+            return False
+        first = version == 3
+        rate_hz = _MPEG1_HZ[rate] >> (0 if first else 1 if version == 2 else 2)
+        n = 1152 if first else 576
+        at += n // 8 * (_MPEG1_KBPS if first else _MPEG2_KBPS)[kbps] * 1000 // rate_hz + (head[2] >> 1 & 1)
+        seconds += n / rate_hz
+    return True
+
+
+def is_truncated(file: BinaryIO) -> bool:
+    """Return whether the head of a WAV, AIFF, RF64, W64 or AU file promises more bytes than there are.
+
+    Args:
+        file: binary and seekable, at its start, where it is left.
+    """
+    head = file.read(28)
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    declared, slack = 0, 1
+    if head[:4] == b"RIFF":
+        declared = _whole(head[4:8], 8, "little")
+    elif head[:4] == b"FORM":
+        declared = _whole(head[4:8], 8, "big")
+    elif head[:4] == b"RF64" and head[12:16] == b"ds64":
+        declared = _whole(head[20:28], 8, "little")
+    elif head[:4] == b"riff":  # Wave64, whose chunks are padded to eight bytes
+        declared, slack = _whole(head[16:24], 0, "little"), 8
+    elif head[:4] == b".snd":
+        declared = _whole(head[8:12], int.from_bytes(head[4:8], "big"), "big")
+    return declared > size + slack
+
+
+def _whole(field: bytes, more: int, order: Literal["little", "big"]) -> int:
+    """Return how many bytes a file is to have, or 0 where its head leaves that open."""
+    declared = int.from_bytes(field, order)
+    unknown = declared in (0, (1 << 8 * len(field)) - 1) or (len(field) == 4 and declared & ~0xFFF in _SOX_SIZES)
+    return 0 if unknown else declared + more
