@@ -28,6 +28,7 @@ _COLUMNS = (
 
 UNNAMED = "unnamed"
 """Stands for the repository of clips that name none."""
+_OF_A_BAND = (("mae_db", ".2f"), ("half_width_db", ".1f"), ("covered", ".1%"))
 POINTS = ("first", "second", "last")
 """Of the weight of ``cycles``."""
 
@@ -386,19 +387,32 @@ def _sdr(sdr: dict[str, Any]) -> str:
 def _sdr_interval(described: dict[str, Any], sdr: dict[str, Any], seen: dict[str, Any]) -> list[str]:
     interval = SdrInterval(**described["sdr_interval"])
     widths = ", ".join(f"± {interval.half_width(value):.1f} dB at {value:g} dB" for value in (5.0, 10.0, 15.0))
-    lines = [
+    return [
         f"The 90 % interval around an estimate grows with it, as the error does: {widths}; below "
         f"{interval.from_db:.1f} dB it gets no narrower.",
         "",
-        "| estimate | not trained on: files | error | half interval | within | trained on: files | error | within |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        *sdr_bands(sdr, seen),
     ]
-    of_seen = {band["from_db"]: band for band in seen.get("by_estimate", [])}
-    for band in sdr.get("by_estimate", []):
-        other = of_seen.get(band["from_db"])
-        cells = [f"{band['n']:g}", f"{band['mae_db']:.2f}", f"{band['half_width_db']:.1f}", _percent(band["covered"])]
-        cells += [f"{other['n']:g}", f"{other['mae_db']:.2f}", _percent(other["covered"])] if other else ["0", "", ""]
-        lines.append(f"| {band['from_db']:g} to {band['to_db']:g} | {' | '.join(cells)} |")
+
+
+def sdr_bands(unseen: dict[str, Any], known: dict[str, Any]) -> list[str]:
+    """Return errors and intervals of SDR by what is estimated, as a table in Markdown.
+
+    Args:
+        unseen, known: figures of :func:`training.report.sdr`, of families not trained on and of others.
+    """
+    of_known = {row["from_db"]: row for row in known.get("by_estimate", [])}
+    lines = [
+        "| estimate | unseen: files of a deal | error | half interval | within "
+        "| known: files | error | half | within |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in unseen.get("by_estimate", []):
+        cells = [f"{row['from_db']:g} to {row['to_db']:g}"]
+        for part in (row, of_known.get(row["from_db"], {})):
+            cells += [f"{part['n']:.0f}" if part else "0"]
+            cells += [f"{part[name]:{form}}" if part else "" for name, form in _OF_A_BAND]
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 

@@ -25,7 +25,7 @@ import typer
 from threadpoolctl import threadpool_limits
 
 from provenance import frontend
-from training import catalogue, config, dataset, evaluate, fit, heads, labels, report, splits
+from training import card, catalogue, config, dataset, evaluate, fit, heads, labels, report, splits
 from training.config import Config
 from training.examples import SEPARABLE
 from training.options import DemucsRepo, Flags, Manifests, Networks, Scripts, Unjudged, Work, Workers
@@ -154,7 +154,6 @@ class Head(StrEnum):
 
 
 _MEASURES = {Head.ORIGIN: measure, Head.SDR: measure_sdr}
-_OF_A_BAND = (("mae_db", ".2f"), ("half_width_db", ".1f"), ("covered", ".1%"))
 _JUDGED_BY = {Head.ORIGIN: ("auc", 1), Head.SDR: ("unseen", -1)}
 _PAGE = """# SDR over several deals of the folds
 
@@ -170,8 +169,6 @@ intervals that the unseen families of other folds fixed at 90 %.
 
 By what is estimated, over all deals: what is estimated high is told worse, and its interval is wider.
 
-| estimate | unseen: files of a deal | error | half interval | within | known: files | error | half | within |
-|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 {by_estimate}
 """
 _SHOWN = {
@@ -218,21 +215,8 @@ def page(found: pd.DataFrame) -> str:
         n=len(found),
         config=found["config"].iloc[0],
         lines="\n".join([*lines, _line("mean", mean)]),
-        by_estimate="\n".join(_band(*(part["by_estimate"] for part in means))),
+        by_estimate="\n".join(card.sdr_bands(*means)),
     )
-
-
-def _band(unseen: list[dict[str, float]], known: list[dict[str, float]]) -> list[str]:
-    of_known = {row["from_db"]: row for row in known}
-    lines = []
-    for row in unseen:
-        low, high = row["from_db"], row["to_db"]
-        cells = [f"{low:g} to {high:g}"]
-        for part in (row, of_known.get(low, {})):
-            cells += [f"{part['n']:.0f}" if part else "0"]
-            cells += [f"{part[name]:{form}}" if part else "" for name, form in _OF_A_BAND]
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
 
 
 def _line(name: str, row: pd.Series) -> str:
