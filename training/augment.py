@@ -91,6 +91,23 @@ def draw(rng: np.random.Generator, strength: float = 1.0) -> Chain:
     )
 
 
+def over_noise(wave: Wave, rng: np.random.Generator) -> Wave:
+    """Lay noise under a passage, 95 to 45 dB below its level: white to pink, from one source or one for each channel.
+
+    Args:
+        wave: float32 (n, 1 or 2); it is not changed.
+        rng: draws level, colour and noise.
+    """
+    below_db, colour = float(rng.uniform(45, 95)), float(rng.uniform(0, 1))
+    noise = rng.standard_normal(wave.shape if rng.random() < 0.6 else (len(wave), 1))
+    spectrum = np.fft.rfft(noise, axis=0)
+    flat_below = len(wave) * 20 / RATE_HZ
+    spectrum *= np.maximum(np.arange(len(spectrum)), flat_below)[:, None] ** (-colour / 2)
+    noise = np.fft.irfft(spectrum, len(wave), axis=0)
+    level = np.sqrt(np.mean(wave**2)) * 10 ** (-below_db / 20) / (noise.std() + 1e-12)
+    return np.asarray(wave + noise * level, np.float32)
+
+
 def effects_of(wave: Wave, chain: Chain) -> tuple[tuple[str, float], ...]:
     """Return what a chain does that is an effect by itself, with a strength of 0 to 1, as effects chains name it.
 

@@ -160,8 +160,13 @@ def load_checked(manifests: list[Path], flags: list[Path], settings: config.Conf
 
     Raises:
         CatalogueError: a file cannot be used.
-        ValueError: as for :func:`training.checks.of_folds`.
+        ValueError: as for :func:`training.checks.of_folds`, or rows are asked for that only recordings give.
     """
+    if settings.recipe.n_grounded:
+        raise ValueError(
+            f"found n_grounded = {settings.recipe.n_grounded}; needed: 0 where the origin is learnt, of whose two "
+            "classes recordings alone would lie over noise (training.refit takes it)"
+        )
     clips, left_out = catalogue.load(manifests, flags)
     for line in checks.notes(clips, left_out, flags):
         typer.echo(line, err=True)

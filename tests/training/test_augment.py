@@ -72,6 +72,29 @@ def test_noise_has_its_level() -> None:
     assert ratio == pytest.approx(-40, abs=0.5)
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_noise_is_laid_under_a_passage_as_it_is(channels: int) -> None:
+    """What is added lies 95 to 45 dB below the level, between white and pink, and leaves the passage alone."""
+    wave = sounds.music(2.0, channels=channels)
+    before = wave.copy()
+    level = np.sqrt(np.mean(wave.astype(float) ** 2))
+    below, tilts, shared = [], [], []
+    for seed in range(60):
+        noise = augment.over_noise(wave, np.random.default_rng(seed)).astype(float) - wave
+        below.append(-20 * np.log10(np.sqrt(np.mean(noise**2)) / level))
+        power = np.abs(np.fft.rfft(noise[:, 0])) ** 2
+        octaves = [power[2 * k : 4 * k].mean() for k in (500, 8000)]
+        tilts.append(10 * np.log10(octaves[0] / octaves[1]) / 4 / 3.01)
+        shared.append(channels == 2 and np.allclose(noise[:, 0], noise[:, 1], atol=1e-7))
+    assert np.array_equal(wave, before)
+    assert 44.9 < min(below) < 55 < 85 < max(below) < 95.5
+    assert -0.1 < min(tilts) < 0.2 < 0.8 < max(tilts) < 1.1
+    assert (0.1 < np.mean(shared) < 0.7) if channels == 2 else not any(shared)
+    assert np.array_equal(
+        augment.over_noise(wave, np.random.default_rng(3)), augment.over_noise(wave, np.random.default_rng(3))
+    )
+
+
 def test_what_a_chain_does_is_on_record() -> None:
     """Filters, drive and width count as the effects they are, as strong as an effects chain would call them, width only
     where there is a side that stays."""

@@ -809,6 +809,14 @@ def test_a_configuration_builds_on_the_one_beside_it(tmp_path: Path) -> None:
         config.load(mine)
 
 
+def test_rows_of_recordings_alone_are_no_rows_of_the_origin(tmp_path: Path) -> None:
+    """Noise that only true stems lie over would tell the class: a fit says so before it reads a manifest."""
+    plain = config.load(evaluate.CONFIG_FILE)
+    grounded = dataclasses.replace(plain, recipe=dataclasses.replace(plain.recipe, n_grounded=2))
+    with pytest.raises(ValueError, match="found n_grounded = 2; needed: 0"):
+        fit.load_checked([tmp_path / "no.csv"], [], grounded)
+
+
 @pytest.mark.parametrize(
     ("line", "found"),
     [("max_accused = 1", "found max_accused = 1; needed: a share from 0 to below 1"),

@@ -14,7 +14,7 @@ from provenance.model import EFFECTS
 from tests import sounds
 from tests.training import songs
 from tests.training.test_augment import PLAIN
-from training import augment, catalogue, config, dataset, evaluate, report, splits
+from training import augment, catalogue, config, dataset, evaluate, examples, report, splits
 from training.examples import Recipe, Rows
 from training.examples.rows import Context, add
 from training.families import family_of
@@ -100,6 +100,25 @@ def test_a_dry_take_that_a_chain_filtered_is_no_longer_dry(clip: catalogue.Clip)
     assert (filtered["processing"], filtered["effects"]) == ("hybrid", json.dumps([["eq", 0.3333]]))
     unknown = made(dataclasses.replace(clip, wetness="unknown"), {}, False, CHAINED)
     assert (unknown["processing"], unknown["effects"]) == ("unknown", json.dumps([["eq", 0.3333]]))
+
+
+def test_all_processings_lie_over_noise_alike(clip: catalogue.Clip) -> None:
+    """A dry take gives as many dry, hybrid and wet rows over noise, a produced one its own, an extraction none."""
+    recipe = Recipe(n_grounded=8)
+    samples = sounds.music(6.0)
+    rows = examples.make(clip, samples, "grounded", [], recipe)
+    names = pd.Series([row["processing"] for row in rows.meta]).value_counts()
+    assert names["wet"] == 8, "a chain may filter, which makes a dry row a hybrid one"
+    assert names["dry"] >= 5
+    assert names["dry"] + names["hybrid"] == 16
+    assert {row["origin"] for row in rows.meta} == {"studio"}
+    assert all(row["effects"] for row in rows.meta if row["processing"] != "dry")
+    again = examples.make(clip, samples, "grounded", [], recipe)
+    assert np.array_equal(rows.features, again.features)
+    produced = examples.make(dataclasses.replace(clip, wetness="wet"), samples, "grounded", [], recipe)
+    assert [row["processing"] for row in produced.meta] == ["wet"] * 8
+    extracted = dataclasses.replace(clip, origin="separated", family=family_of("my_net"))
+    assert examples.make(extracted, samples, "grounded", [], recipe).meta == []
 
 
 def test_what_is_stated_is_judged_by_lines_of_the_other_folds(root: Path) -> None:

@@ -15,7 +15,7 @@ from provenance import audio
 from training.catalogue import Clip
 from training.catalogue.clips import lot
 from training.examples.mixing import SEPARABLE, read_rooms
-from training.examples.plain import DEGRADED, augmented, clean, degraded, processed
+from training.examples.plain import DEGRADED, augmented, clean, degraded, grounded, processed
 from training.examples.recipe import Recipe
 from training.examples.rows import (
     MAP_SHAPE,
@@ -116,6 +116,7 @@ PARTS: dict[str, Part] = {
     "drawn": Part(drawn_mixes, ("drawn_names", *_COMMON)),
     "easy": Part(easy, ("n_easy", "demucs_models", "network_names", "script_names", *_COMMON)),
     "processed": Part(processed, ("n_processed",)),
+    "grounded": Part(grounded, ("n_grounded",)),
     "degraded": Part(degraded, ("degraded_share",)),
     "submix": Part(submixes, ("n_submixes",)),
     "bundle": Part(bundles, ("n_bundles", "script_names")),

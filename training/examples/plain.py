@@ -1,4 +1,4 @@
-"""Examples of a clip by itself: as it is, through the common chain, through effects, after single degradations."""
+"""Examples of a clip by itself: as it is, through the common chain, through effects, over noise, degraded."""
 
 from __future__ import annotations
 
@@ -48,6 +48,32 @@ def processed(c: Context) -> None:
             mono = c.samples.shape[1] == 1 and c.rng.random() < 0.5
             known: dict[str, object] = {"processing": processing, "effects": json.dumps(made.effects)}
             add(c, made.wave, "processed", number, "", mono, chain, known)
+
+
+def grounded(c: Context) -> None:
+    """Passages over noise, alike for all processings: how quiet the ground is tells neither a dry take nor a wet one.
+
+    A dry clip gives as many hybrid and wet versions of itself; noise lies before the effects, as a preamplifier's does,
+    or after them.
+    """
+    if c.clip.origin != "studio" or c.clip.oracle:
+        return
+    made = ("dry", "hybrid", "wet") if c.clip.wetness == "dry" else (c.clip.wetness,)
+    for number in range(c.recipe.n_grounded):
+        for processing in made:
+            wave = crop(c.samples, c.rng)
+            known: dict[str, object] = {"processing": processing, "effects": ""}
+            before = c.rng.random() < 0.5
+            if before:
+                wave = augment.over_noise(wave, c.rng)
+            if len(made) > 1 and processing != "dry":
+                applied = effects.produce(wave, processing, c.rng, read_rooms(c.rooms))
+                wave, known["effects"] = applied.wave, json.dumps(applied.effects)
+            if not before:
+                wave = augment.over_noise(wave, c.rng)
+            chain = augment.draw(c.rng) if c.rng.random() < 0.5 else None
+            mono = c.samples.shape[1] == 1 and c.rng.random() < 0.5
+            add(c, wave, "grounded", number, "", mono, chain, known)
 
 
 def degraded(c: Context) -> None:
