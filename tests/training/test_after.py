@@ -16,7 +16,7 @@ from provenance.audio import SAMPLE_RATE_HZ
 from tests import sounds, tiny
 from tests.training.gits import encoded, listing, mirror
 from training.degrade import DEGRADATIONS
-from training.research import after, external
+from training.research import after, cleaning, external
 
 app = typer.Typer()
 app.command()(after.main)
@@ -46,8 +46,9 @@ def test_every_degradation_has_its_line(listed: Path, tmp_path: Path, monkeypatc
     assert done.exit_code == 0, done.output
     assert "left out: nobody/nothing: found no mirror" in done.stderr
     text = (tmp_path / "page.md").read_text(encoding="utf-8")
-    assert "Not installed here: no-such-program." in text
-    for name in (after.AS_IT_IS, *DEGRADATIONS):
+    absent = ["no-such-program", *cleaning.cleaners()[1]]
+    assert f"Not installed here: {', '.join(absent)}." in text
+    for name in (after.AS_IT_IS, *DEGRADATIONS, *cleaning.cleaners()[0]):
         assert f"| {name} | 1 | 1 | 0 | 1 | 1 | 0 |" in text
     assert "| nobody's |" not in text
 
@@ -63,6 +64,30 @@ def test_a_program_gets_the_wave_and_gives_one(monkeypatch: pytest.MonkeyPatch) 
     assert made.shape == wave.shape
     assert np.allclose(made, wave / 2, atol=2**-15)
     assert len(made) == SAMPLE_RATE_HZ
+
+
+CLEANERS = cleaning.cleaners()[0]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("name", CLEANERS)
+def test_a_cleaner_takes_hiss_and_leaves_the_stem(name: str, channels: int) -> None:
+    """Where nothing sounds what was laid there is less than before, where a tone sounds it stays, and as long."""
+    wave = sounds.tone(500, 3.0, channels=channels)
+    wave[: SAMPLE_RATE_HZ // 2] = wave[SAMPLE_RATE_HZ * 3 // 2 :] = 0
+    before = wave.copy()
+    level = lambda part: 10 * np.log10(np.mean(part.astype(float) ** 2) + 1e-20)  # noqa: E731
+    silent = slice(SAMPLE_RATE_HZ * 2, SAMPLE_RATE_HZ * 11 // 4)
+    hissing = cleaning.with_hiss(wave)[0]
+    assert level(hissing[silent]) - level(wave) == pytest.approx(cleaning.HISS_DB, abs=0.5)
+    made = CLEANERS[name](wave)
+    assert np.array_equal(wave, before)
+    assert made.dtype == np.float32
+    assert made.shape[1] == channels
+    assert len(made) == pytest.approx(len(wave), abs=SAMPLE_RATE_HZ // 10)
+    assert level(made[SAMPLE_RATE_HZ // 2 : SAMPLE_RATE_HZ]) == pytest.approx(level(wave[30_000:60_000]), abs=1.5)
+    taken = level(hissing[silent]) - level(made[silent])
+    assert taken == 0 if name == "hiss" else taken > 6
 
 
 def test_one_repository_does_not_outweigh_the_others() -> None:

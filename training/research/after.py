@@ -1,8 +1,9 @@
 """What single degradations do to verdicts on files gathered later: ``python -m training.research.after MIRRORS``.
 
 The protocol judges models without a fold on a share of the training clips; here the shipped model judges files of the
-external check, of which nothing was trained on, after each of :data:`training.degrade.DEGRADATIONS` and after what
-studios stretch and pitch with, where these programs are installed: Rubber Band, SoundTouch and SoX.
+external check, of which nothing was trained on, after each of :data:`training.degrade.DEGRADATIONS`, after what
+studios stretch and pitch with, and after what they clean a noisy take with (:mod:`training.research.cleaning`), where
+these programs are installed: Rubber Band, SoundTouch and SoX.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from training.catalogue.mirrors import MissingFileError
 from training.degrade import DEGRADATIONS
 from training.options import N_WORKERS
 from training.research import external
+from training.research.cleaning import HISS_DB, cleaners
 from training.research.external import Entry
 
 Wave = npt.NDArray[np.float32]
@@ -60,7 +62,8 @@ _PAGE = """# After one degradation, on files gathered later
 Made by `python -m training.research.after MIRRORS --out docs/external-check-after.md` with `{model}`: files of the
 [first](external-check.md) and the [latest](external-check-fresh.md) list outside, at most {most} of one repository and
 {longest:.0f} s of each, after one degradation each. `pitch_shift` and `time_stretch` are librosa's phase vocoder, a
-semitone up and 5 % longer; what studios stretch with stands by its name.{absent}
+semitone up and 5 % longer; what studios stretch with stands by its name. `hiss` lies {hiss:.0f} dB below a stem's
+level; what follows it in a name cleans it away again.{absent}
 
 | after | true stems | called `separated` | called `studio` | extractions | called `separated` | called `studio` | AUC |
 |---|---:|---:|---:|---:|---:|---:|---:|
@@ -122,7 +125,7 @@ def judge(entry: Entry, folder: Path, model: str | None) -> tuple[list[dict[str,
         return [], str(error)
     samples = samples[int(entry.offset_s * audio.SAMPLE_RATE_HZ) :]
     rows = []
-    for name, degrade in {AS_IT_IS: np.copy, **DEGRADATIONS, **stretchers()[0]}.items():
+    for name, degrade in {AS_IT_IS: np.copy, **DEGRADATIONS, **stretchers()[0], **cleaners()[0]}.items():
         verdict = _scorer(model).score((degrade(samples), audio.SAMPLE_RATE_HZ))
         called = verdict.origin if verdict.status == "ok" else verdict.status
         rows.append({"after": name, "origin": entry.origin, "called": called, "p_separated": verdict.p_separated})
@@ -153,7 +156,9 @@ def page(found: pd.DataFrame, model: str, absent: list[str]) -> str:
         auc = roc_auc_score(part["origin"] == "separated", part["p_separated"]) if both else float("nan")
         lines.append(f"| {' | '.join(cells)} | {auc:.3f} |")
     missing = f" Not installed here: {', '.join(absent)}." if absent else ""
-    return _PAGE.format(model=model, most=MOST_OF_ONE, longest=LONGEST_S, absent=missing, lines="\n".join(lines))
+    return _PAGE.format(
+        model=model, most=MOST_OF_ONE, longest=LONGEST_S, hiss=-HISS_DB, absent=missing, lines="\n".join(lines)
+    )
 
 
 def main(
@@ -182,7 +187,8 @@ def main(
     if not rows:
         typer.echo(f"{folder}: found no file that can be judged; needed: the listed mirrors", err=True)
         raise typer.Exit(2)
-    external.give(page(pd.DataFrame(rows), reference, stretchers()[1]), out)
+    absent = sorted({*stretchers()[1], *cleaners()[1]})
+    external.give(page(pd.DataFrame(rows), reference, absent), out)
 
 
 if __name__ == "__main__":
