@@ -91,14 +91,15 @@ def draw(rng: np.random.Generator, strength: float = 1.0) -> Chain:
     )
 
 
-def over_noise(wave: Wave, rng: np.random.Generator) -> Wave:
-    """Lay noise under a passage, 95 to 45 dB below its level: white to pink, from one source or one for each channel.
+def over_noise(wave: Wave, rng: np.random.Generator, most_db: float = 95.0, least_db: float = 45.0) -> Wave:
+    """Lay noise under a passage: white to pink, from one source or one for each channel.
 
     Args:
         wave: float32 (n, 1 or 2); it is not changed.
         rng: draws level, colour and noise.
+        most_db, least_db: so far below the passage's level it lies.
     """
-    below_db, colour = float(rng.uniform(45, 95)), float(rng.uniform(0, 1))
+    below_db, colour = float(rng.uniform(least_db, most_db)), float(rng.uniform(0, 1))
     noise = rng.standard_normal(wave.shape if rng.random() < 0.6 else (len(wave), 1))
     spectrum = np.fft.rfft(noise, axis=0)
     flat_below = len(wave) * 20 / RATE_HZ

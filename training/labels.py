@@ -18,7 +18,7 @@ def weights(meta: pd.DataFrame, positive: npt.NDArray[np.bool_], family_power: f
     """Return row weights: both classes alike, and within each no repository by its size alone.
 
     Reworked true stems count as much as reworked extractions, of which there are more: else a phase vocoder's traces
-    would speak for an extraction. So do those in a narrow band.
+    would speak for an extraction. So do those in a narrow band and those that noise was taken out of.
 
     Args:
         meta: rows with columns ``clip``, ``repo``, ``kind`` and ``family``.
@@ -33,7 +33,7 @@ def weights(meta: pd.DataFrame, positive: npt.NDArray[np.bool_], family_power: f
     for side in (positive, ~positive):
         if side.any():
             out[side] *= 0.5 * len(out) / out[side].sum()
-    for worked_as in ("reworked", "narrow"):
+    for worked_as in ("reworked", "narrow", "cleaned"):
         worked = (meta["kind"] == worked_as).to_numpy()
         if worked[positive].any() and worked[~positive].any():
             out[worked & ~positive] *= out[worked & positive].sum() / out[worked & ~positive].sum()
@@ -93,11 +93,13 @@ def strengths(meta: pd.DataFrame) -> npt.NDArray[np.float32]:
 
 
 def reworked(meta: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """Return 1 for what :mod:`training.rework` worked over, 0 for what it did not, NaN in a narrow band or degraded.
+    """Return 1 for what was pitched, stretched, put into a room or coded low, 0 for what was not.
+
+    NaN in a narrow band, for what noise was taken out of, and for single degradations.
 
     Every other extraction is among the zeros: without them a large separator's smear would pass for a vocoder's.
     """
-    known = ~meta["kind"].str.startswith(("narrow", DEGRADED)).to_numpy()
+    known = ~meta["kind"].str.startswith(("narrow", "cleaned", DEGRADED)).to_numpy()
     return np.where(known, (meta["kind"] == "reworked").to_numpy(float), np.nan)
 
 

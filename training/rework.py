@@ -1,7 +1,8 @@
 """What may be done to a stem after it was made or extracted, heavier than the common chain: alike for both classes.
 
-A phase vocoder smears a stem much as a separator does, a room fills its pauses, and a low-rate codec cuts its top:
-where training shows them on extractions alone, or on neither, a true stem that went through one is accused.
+A phase vocoder smears a stem much as a separator does, a room fills its pauses, a low-rate codec cuts its top, and what
+takes hiss away masks the spectrum: where training shows them on extractions alone, or on neither, a true stem that went
+through one is accused.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import soxr
 
 from training import augment
-from training.processors import space
+from training.processors import noise, space
 
 Wave = npt.NDArray[np.float32]
 RATE_HZ = 44_100
@@ -41,12 +42,12 @@ class Rework:
     """A drawn rework.
 
     Args:
-        kind: one of :data:`KINDS`, or ``narrow``.
-        amount: semitones of a shift, rate of a stretch, strength of a room, sampling rate in Hz of a narrow band; 0 for
-            a codec.
-        n_fft, hop: of the phase vocoder.
+        kind: one of :data:`KINDS`, ``narrow`` or ``cleaned``.
+        amount: semitones of a shift, rate of a stretch, strength of a room or of noise reduction, sampling rate in Hz
+            of a narrow band; 0 for a codec.
+        n_fft, hop: of the phase vocoder or of what takes noise out.
         codec, bitrate_kbps: of the codec; empty for none after a narrow band.
-        seed: of the room.
+        seed: of the room or the noise.
     """
 
     kind: str
@@ -88,6 +89,17 @@ def draw_narrow(rng: np.random.Generator) -> Rework:
     return Rework("narrow", float(rng.choice(NARROW_HZ)), 0, 0, codec, bitrate_kbps, 0)
 
 
+def draw_cleaned(rng: np.random.Generator) -> Rework:
+    """Draw a noise reduction.
+
+    Args:
+        rng: source of randomness.
+    """
+    n_fft = int(rng.choice([1024, 2048, 2048, 4096]))
+    hop = n_fft // int(rng.choice([2, 4, 4]))
+    return Rework("cleaned", float(rng.uniform(0.1, 1.0)), n_fft, hop, "", 0, int(rng.integers(2**31)))
+
+
 def apply(wave: Wave, rework: Rework, rooms: Sequence[Wave] = ()) -> Wave:
     """Apply a rework.
 
@@ -104,6 +116,8 @@ def apply(wave: Wave, rework: Rework, rooms: Sequence[Wave] = ()) -> Wave:
             np.repeat(wave, 2 // wave.shape[1], 1), rework.amount, np.random.default_rng(rework.seed), rooms
         )
         return made if wave.shape[1] == 2 else made[:, :1].copy()
+    if rework.kind == "cleaned":
+        return noise.clean(wave, rework.amount, rework.n_fft, rework.hop, np.random.default_rng(rework.seed))
     if rework.kind == "narrow":
         wave = band_limited(wave, int(rework.amount))
         if not rework.codec:

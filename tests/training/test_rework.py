@@ -7,6 +7,7 @@ import pytest
 
 from tests import sounds
 from training import rework
+from training.processors import noise
 from training.rework import Rework
 
 RATE_HZ = sounds.RATE_HZ
@@ -57,6 +58,31 @@ def test_a_low_rate_codec_cuts_the_top() -> None:
     spectrum = np.abs(np.fft.rfft(rework.apply(wave, made("codec"))[:RATE_HZ, 0])) ** 2
     top, middle = spectrum[17_000:20_000].mean(), spectrum[1000:5000].mean()
     assert 10 * np.log10(middle / top) > 20
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_noise_reduction_takes_noise_and_leaves_the_stem(seed: int) -> None:
+    """A held tone keeps its level within 1.5 dB, and what the reduction leaves beside it is no louder than hiss."""
+    wave = sounds.tone(440, 2.0, channels=2)
+    before = wave.copy()
+    out = rework.apply(wave, rework.draw_cleaned(np.random.default_rng(seed)))
+    assert np.array_equal(wave, before)
+    assert (out.shape, out.dtype) == (wave.shape, np.float32)
+    middle = slice(RATE_HZ // 4, -RATE_HZ // 4)
+    gain = float(np.vdot(out[middle], wave[middle]) / np.vdot(wave[middle], wave[middle]))
+    assert abs(20 * np.log10(gain)) < 1.5
+    rest = out[middle] - gain * wave[middle]
+    assert 10 * np.log10(np.mean(rest**2) / np.mean(wave**2) + 1e-20) < -38
+
+
+@pytest.mark.parametrize("rule", noise.RULES)
+def test_every_rule_closes_on_noise_and_opens_for_the_signal(rule: str) -> None:
+    """Bins far above the noise pass within 1 dB, bins at its level are turned down by 6 dB and more."""
+    ratio = np.ones((4, 60), np.float32)
+    ratio[2:] = 1e4
+    gain = noise.gain_of(rule, ratio, 2.0)
+    assert gain[2:, 10:].min() > 0.89
+    assert gain[:2, 10:].max() < 0.5
 
 
 def test_every_drawn_rework_is_the_same_twice_and_leaves_its_input() -> None:

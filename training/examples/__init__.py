@@ -29,7 +29,16 @@ from training.examples.rows import (
     is_silent,
     pair_of,
 )
-from training.examples.separated import by_classical, by_demucs, by_networks, easy, narrow, reworked, surrogates
+from training.examples.separated import (
+    by_classical,
+    by_demucs,
+    by_networks,
+    cleaned,
+    easy,
+    narrow,
+    reworked,
+    surrogates,
+)
 from training.examples.sums import bundles, submixes
 from training.examples.wholes import MOST_SDR_DB, OUT_OF_MIXES, WHOLE_S, drawn_mixes, masked_mixes, whole_mixes
 
@@ -122,5 +131,6 @@ PARTS: dict[str, Part] = {
     "bundle": Part(bundles, ("n_bundles", "script_names")),
     "reworked": Part(reworked, ("n_reworked", *_COMMON)),
     "narrow": Part(narrow, _COMMON),
+    "cleaned": Part(cleaned, ("n_cleaned", *_COMMON)),
 }
 """The kinds of example, in the order in which a clip's rows are joined."""

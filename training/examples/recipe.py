@@ -25,6 +25,7 @@ class Recipe:
             them when it takes a voice out, and whole mixes. Without them what is dense passes for extracted.
         n_reworked: windows that were pitched, stretched, put into a room or coded at a low rate afterwards: of an
             extraction as it is, of a studio clip and its surrogate alike.
+        n_cleaned: windows after a noise reduction, of an extraction as it is, of a studio clip and its surrogate alike.
         degraded_share: share of the clips whose first window is judged after each of
             :data:`training.degrade.DEGRADATIONS` too; nothing is learnt from these.
         p_effects: share of the examples of clips that are not dry which go through an effects chain, in both
@@ -64,6 +65,7 @@ class Recipe:
     n_submixes: int = 1
     n_bundles: int = 0
     n_reworked: int = 0
+    n_cleaned: int = 0
     degraded_share: float = 0.0
     p_effects: float = 0.3
     demucs_repo: str = ""

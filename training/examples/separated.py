@@ -232,6 +232,12 @@ def narrow(c: Context) -> None:
     _after(c, "narrow", 0, rework.draw_narrow)
 
 
+def cleaned(c: Context) -> None:
+    """An extraction, or a true stem and its surrogate, after a noise reduction, mostly of noise that was laid under."""
+    for number in range(c.recipe.n_cleaned):
+        _after(c, "cleaned", number, rework.draw_cleaned)
+
+
 def _after(c: Context, kind: str, number: int, draw: Callable[[np.random.Generator], rework.Rework]) -> None:
     """Rows of an extraction, or of a true stem and its surrogate, after what is drawn for them alike."""
     clip, rng = c.clip, c.rng
