@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import provenance
-from training import calibrate, config, evaluate, report
+from training import calibrate, config, report
 
 
 def test_platt_finds_the_slope_and_intercept_that_made_the_data() -> None:
@@ -136,39 +136,6 @@ def test_an_allowance_is_what_a_rework_added() -> None:
     raised = plain + 1.6 * (worked & ((family == "small") | ~y))
     alike = calibrate.fit_allowance(raised, worked, y, worked, family)
     assert alike > calibrate.fit_allowance(raised, worked, y, worked) + 0.1
-
-
-def test_an_allowance_comes_from_the_other_folds() -> None:
-    """What a rework adds in one fold is to be taken off the other's; nothing where even odds are not exceeded."""
-    rng = np.random.default_rng(10)
-    n = 8000
-    separated, worked, fold = rng.random(n) < 0.4, rng.random(n) < 0.4, np.arange(n) % 2
-    meta = pd.DataFrame({
-        "kind": np.where(worked, "reworked", "clean"), "origin": np.where(separated, "separated", "studio"),
-        "family": np.where(separated, "a", ""), "fold": fold, "family_fold": np.where(separated, fold, -1),
-        "oracle": False, "struck": False,
-    })  # fmt: skip
-    raised = np.where(fold == 0, 0.5, 1.0) * worked
-    plain = np.where(separated, 1.0, -1.0) + rng.normal(0, 1, n)
-    held = {"logit": plain + raised, "p_reworked": np.where(worked, 1.0, 0.4)}
-    out, of_all = evaluate.allow_for_rework(meta, held)
-    assert out["eased"][~worked] == pytest.approx(0.0)
-    assert out["eased"][worked & (fold == 0)] == pytest.approx(1.0, abs=0.12)
-    assert out["eased"][worked & (fold == 1)] == pytest.approx(0.5, abs=0.12)
-    assert of_all == pytest.approx(0.75, abs=0.12)
-    assert np.array_equal(out["logit"], plain + raised)
-
-
-def test_a_rework_keeps_windows_from_the_line_and_clears_none() -> None:
-    """Above the line to ``separated`` something is taken off, down to just below it; below it nothing is."""
-    fixed = evaluate.Limits(calibrate.Calibration(2.0, 0.5), 0.9, 0.2, 3.0)
-    meta = pd.DataFrame({"fold": [0, 0, 0, 0, 1]})
-    logit, eased = np.array([-2.0, 0.5, 3.0, 3.0, 3.0]), np.array([0.7, 0.7, 0.7, 5.0, 0.7])
-    held = evaluate.guard(meta, {"logit": logit, "eased": eased}, {0: fixed})
-    line = evaluate.line_of(fixed)
-    assert 0.898 < calibrate.calibrate(line, fixed.platt) < 0.9
-    assert held["logit"] == pytest.approx([-2.0, 0.5, 2.3, line, 3.0])
-    assert evaluate.guard(meta, {"logit": logit}, {0: fixed})["logit"] is logit
 
 
 def test_the_table_of_files_is_decided_like_the_figures(root: Path, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import typer
 from typer.testing import CliRunner
 
 from tests.training.test_splits import clip
-from training import catalogue, checks, evaluate, fit, splits
+from training import catalogue, checks, fit, splits
+from training.evaluate import __main__ as evaluate
 
 
 def test_excerpts_of_a_song_with_a_short_name_are_not_judged_by_what_learnt_from_it() -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_curve
 
-from tests.training.test_splits import clip
-from training import evaluate, report
+from training import report
 
 
 def scored(n: int = 120, seed: int = 0, **columns: object) -> pd.DataFrame:
@@ -22,28 +19,6 @@ def scored(n: int = 120, seed: int = 0, **columns: object) -> pd.DataFrame:
         "unit": [f"song {k // 4}" for k in range(n)], "fold": np.arange(n) // 4 % 3, "separated": separated,
         "logit": rng.normal(np.where(separated, 1.0, -1.0), 1.0), "called": np.where(separated, "separated", "studio"),
     } | columns)  # fmt: skip
-
-
-def test_intervals_resample_what_is_held_out_as_one() -> None:
-    """Clips without a repository go song by song (as one unit their interval had no width), shared songs as one."""
-    files = scored()
-    low, high = evaluate.interval(files, evaluate.auc, 0) or (0.0, 0.0)
-    assert high - low > 0.02
-    assert evaluate.interval(files.assign(unit="repo:owner/one"), evaluate.auc, 0) is None
-    clips = [
-        clip(0, "field", "first song", "", "", "vocals"),
-        clip(1, "field", "second song", "", "", "vocals"),
-        clip(2, "field", "a shared song", "owner/one", "", "vocals"),
-        clip(3, "field", "a shared song", "owner/two", "", "vocals"),
-    ]
-    rows = pd.DataFrame({
-        "clip": [each.name for each in clips], "kind": "clean", "window": 0, "origin": "studio", "family": "",
-        "sdr_db": np.nan, "fold": 0, "n_frames": 9,
-    })  # fmt: skip
-    meta = evaluate.describe_rows(rows, clips, [Path("a/manifest.csv")], {})
-    units = evaluate.files(meta, {"logit": np.zeros(4)}, np.ones(4, bool)).set_index("clip")["unit"]
-    assert units["0.wav"] != units["1.wav"]
-    assert units["2.wav"] == units["3.wav"]
 
 
 @pytest.mark.parametrize("n", [30, 120, 1200])

@@ -156,25 +156,6 @@ def test_clips_may_lie_anywhere(tmp_path: Path) -> None:
     assert first.items() <= unit_fold.items()
 
 
-def test_clips_that_are_struck_are_learnt_from_and_not_judged(tmp_path: Path) -> None:
-    """Their rows teach and are no one's figures; a file that names a clip nobody has is refused by that name."""
-    meta = pd.DataFrame({
-        "clip": ["a", "a", "b", "c"], "kind": "clean", "origin": ["studio", "studio", "studio", "separated"],
-        "fold": [0, 0, 1, 1], "family_fold": [-1, -1, -1, 1], "oracle": False,
-    })  # fmt: skip
-    file = tmp_path / "struck.csv"
-    file.write_text("clip,flag\na,two_sources\n")
-    struck = evaluate.strike(meta, [file])
-    assert evaluate.judged_rows(meta, 2).tolist() == [True] * 4
-    assert evaluate.judged_rows(struck, 2).tolist() == [False, False, True, True]
-    assert evaluate.training_rows(struck, 1).tolist() == [True, True, False, False]
-    assert evaluate.without_struck(pd.DataFrame({"clip": ["a", "c"]}), struck)["clip"].tolist() == ["c"]
-    assert not evaluate.strike(meta, [])["struck"].any()
-    file.write_text("clip,flag\nz,two_sources\n")
-    with pytest.raises(ValueError, match=r"struck.csv: found clip z"):
-        evaluate.strike(meta, [file])
-
-
 def test_shuffled_deals_part_families_otherwise() -> None:
     """Largest first, families of unlike sizes are parted in one way by every seed; shuffled, in several."""
     sizes = {"htdemucs": 6, "spleeter:4stems": 5, "umxhq": 4, "wave-u-net": 3, "bsrnn": 2}

@@ -1,0 +1,49 @@
+"""Judge without writing a model: ``python -m training.evaluate MANIFEST... --out FOLDER``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training import card, catalogue, config, cycles, evaluate, fit, report
+from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Unjudged, Work, Workers
+from training.separators.errors import SeparatorError
+
+
+def main(
+    manifest: Manifests,
+    out: Annotated[Path, typer.Option(help="Folder for evaluation.json, tables and plots.")],
+    flags: Flags = [],  # noqa: B006
+    demucs_repo: DemucsRepo = "",
+    networks: Networks = "",
+    scripts: Scripts = "",
+    config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = evaluate.CONFIG_FILE,
+    unjudged: Unjudged = [],  # noqa: B006
+    work: Work = Path("work"),
+    workers: Workers = N_WORKERS,
+) -> None:
+    """Run the whole protocol: what was fitted before is taken from the work folder."""
+    try:
+        settings = config.load(config_file, demucs_repo, networks, scripts)
+        for line in config.left_out(config_file, settings):
+            typer.echo(line, err=True)
+        clips = fit.load_checked(manifest, flags, settings)
+        table, _ = fit.gather(clips, manifest, settings, work, workers, unjudged)
+    except (catalogue.CatalogueError, SeparatorError, OSError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    for failure in table.failures:
+        typer.echo(f"left out: {failure}", err=True)
+    fit.fit_missing(table, settings, work / "heads", workers)
+    held, fusion = fit.judge_folds(table, settings, work / "heads")
+    clock = evaluate.without_struck(cycles.measure(clips, workers, work / "cycles.json"), table.meta)
+    held["raised"] = cycles.raised(table.meta, clock)
+    figures = fit.figures_of(table, held, fusion, clock, settings)
+    report.write(out, figures, table.meta, held, settings)
+    typer.echo(f"written to {out}; {card.summary(figures)}", err=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
