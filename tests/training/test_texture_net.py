@@ -1,0 +1,78 @@
+"""The networks over maps: what they are shown in training and in serving, and how rows are mixed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from provenance import envelope, frontend
+from tests import sounds
+from training import texture_net
+from training.texture_net import Network, learning
+
+
+def test_the_map_means_the_same_to_training_and_serving() -> None:
+    """What training unpacks from eight bits is the map that serving computes, to half a step."""
+    _, spectrum = frontend.compute_with_map(sounds.music(2.0))
+    unpacked = texture_net.unpack(frontend.to_bytes(spectrum)[None]).numpy()[0]
+    assert np.abs(unpacked[0] - spectrum[0]).max() <= 0.126 / 16
+    assert np.abs(unpacked[1] - spectrum[1]).max() <= 0.251 / 30
+
+
+@pytest.mark.parametrize("seconds", [1.0, 2.0, 4.0])
+def test_the_map_of_onsets_means_the_same_to_training_and_serving(seconds: float) -> None:
+    """What training unpacks from eight bits is the map that serving computes, to half a step, over the same frames."""
+    spectra = frontend.analyse(sounds.music(seconds))
+    drawn = frontend.draw_onsets(spectra)
+    packed = np.zeros((1, envelope.N_MAP_BANDS, 1375), np.uint8)
+    packed[0, :, : drawn.shape[1]] = envelope.to_bytes(drawn)
+    unpacked = texture_net.ONSETS.whole(packed, np.array([0]), len(spectra.level)).numpy()[0]
+    assert unpacked.shape == drawn.shape
+    assert np.abs(unpacked - drawn).max() <= 0.251
+
+
+def test_mixed_pairs_stay_pairs() -> None:
+    """Twins are mixed with twins by one share, single rows with single rows, and each origin as its map is."""
+    n_pairs = 3
+    origin = torch.tensor([1.0, 0.0] * n_pairs + [1.0, 0.0, 1.0, 0.0])
+    x = torch.arange(len(origin), dtype=torch.float32)[:, None, None].expand(-1, 2, 5).contiguous()
+    torch.manual_seed(0)
+    drawn = [learning.mixed(x, origin, n_pairs, 1.0) for _ in range(40)]
+    found, said = (torch.stack(parts) for parts in zip(*drawn, strict=True))
+    assert torch.allclose(found[:, 1 : 2 * n_pairs : 2] - found[:, : 2 * n_pairs : 2], torch.ones(1), atol=1e-5)
+    assert torch.equal(said[:, : 2 * n_pairs], origin[: 2 * n_pairs].expand(40, -1))
+    single = found[:, 2 * n_pairs :, 0, 0]
+    assert ((single >= 2 * n_pairs) & (single <= len(origin) - 1)).all()
+    moved = ~torch.isclose(single, single.round(), atol=1e-3)
+    between = (said[:, 2 * n_pairs :] > 0.01) & (said[:, 2 * n_pairs :] < 0.99)
+    assert moved.float().mean() > 0.3
+    assert (moved | ~between).all()
+    assert between.any()
+
+
+def test_a_network_of_many_heads_mixes_nothing() -> None:
+    """Origin alone can be mixed: settings that ask more are refused by name."""
+    with pytest.raises(ValueError, match="mixing"):
+        learning.Learner(Network(mixing=0.3), torch.device("cpu"))
+    learning.Learner(Network(channels=(4, 4, 4, 4), mixing=0.3), torch.device("cpu"), texture_net.ONSETS)
+
+
+def test_what_networks_learn_of_onsets_is_cut_alike_for_twins() -> None:
+    """Twins of one map stay alike through cut and hidden bands, short maps are repeated, and bands are hidden."""
+    rng = np.random.default_rng(0)
+    n_frames = np.array([171, 171, 60, 171, 60, 171])
+    maps = rng.integers(60, 256, (6, envelope.N_MAP_BANDS, 1375)).astype(np.uint8)
+    maps[1], maps[3] = maps[0], maps[2]
+    batch = texture_net.Batch(np.array([0, 1, 2, 4, 5]), 1)
+    some = 0
+    for k in range(20):
+        drawn = texture_net.ONSETS.draw(maps, batch, n_frames, rng, torch.Generator().manual_seed(k))
+        assert drawn.shape == (5, envelope.N_MAP_BANDS, 1031)
+        assert torch.equal(drawn[0], drawn[1])
+        length = envelope.n_map_frames(60)
+        assert torch.equal(drawn[2, :, :length], drawn[2, :, length : 2 * length])
+        hidden = (drawn == envelope.MAP_RANGE_DB[0]).all(dim=2).sum(dim=1)
+        assert hidden.max() <= 8
+        some += int(hidden.sum())
+    assert some
