@@ -13,9 +13,10 @@ import pytest
 from provenance import audio
 from provenance.bundle import Calibration
 from tests.training import songs
-from training import card, catalogue, dataset, evaluate, examples, report, splits
+from training import card, catalogue, dataset, evaluate, examples, splits
 from training.catalogue import Clip
 from training.evaluate import Limits
+from training.report import derived
 from training.separators import surrogate
 
 RECIPE = examples.Recipe(
@@ -93,7 +94,7 @@ def test_the_report_tells_how_many_are_accused(clips: list[Clip], tmp_path: Path
     held["distance"] = np.zeros(len(meta))
     limits = {fold: Limits(Calibration(1.0, 0.0), 0.9, 0.1, 1.0) for fold in range(2)}
     settings = type("Settings", (), {"n_folds": 2})()
-    found = report._sums(meta, held, settings, limits)
+    found = derived.sums(meta, held, settings, limits)
     assert found["mixes"]["n_studio"] == mixes.sum()
     assert found["mixes"]["studio_called_separated"] == 1.0
     assert found["instrumentals"]["n_studio"] == true.sum() - mixes.sum()
@@ -117,7 +118,7 @@ def test_degraded_clips_are_set_against_the_same_seconds(clips: list[Clip], tmp_
     }
     limits = {fold: Limits(Calibration(1.0, 0.0), 0.9, 0.1, 1.0) for fold in range(2)}
     settings = type("Settings", (), {"n_folds": 2})()
-    found = report._degraded(meta, held, settings, limits)
+    found = derived.degraded(meta, held, settings, limits)
     n_clips = meta[kind.str.startswith(examples.DEGRADED)]["clip"].nunique()
     assert found["as they are"]["n_studio"] == n_clips
     assert found["as they are"]["studio_called_studio"] == 1.0

@@ -6,13 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import provenance
-from training import calibrate, config, report
+from training import calibrate
 
 
 def test_platt_finds_the_slope_and_intercept_that_made_the_data() -> None:
@@ -138,31 +137,6 @@ def test_an_allowance_is_what_a_rework_added() -> None:
     assert alike > calibrate.fit_allowance(raised, worked, y, worked) + 0.1
 
 
-def test_the_table_of_files_is_decided_like_the_figures(root: Path, tmp_path: Path) -> None:
-    """What a rework keeps from the line is undecided in ``files.csv`` too."""
-    n = 600
-    separated = np.arange(n) % 2 == 1
-    rng = np.random.default_rng(11)
-    meta = pd.DataFrame({
-        "clip": [f"c{k}" for k in range(n)], "kind": "clean", "window": 0, "fold": np.arange(n) // 2 % 3,
-        "origin": np.where(separated, "separated", "studio"), "family": np.where(separated, "a", ""), "oracle": False,
-        "struck": False, "stem": "vocals", "set": "true", "repo": "r", "song": "s", "manifest": "m", "sdr_db": np.nan,
-        "codec": "WAV", "separator": "", "wetness": "unknown", "n_frames": 100,
-    })  # fmt: skip
-    meta["family_fold"] = np.where(separated, meta["fold"], -1)
-    logit = np.where(separated, 2.0, -2.0) + rng.normal(0, 0.5, n)
-    eased = np.where(np.arange(n) == 1, 9.0, 0.0)
-    held = {"logit": logit, "distance": np.ones(n)}
-    by = config.load(root / "training" / "stem-v1.toml")
-    called = []
-    for said in (held, held | {"eased": eased}):
-        report.write(tmp_path, {"reliability": [], "risk": []}, meta, said, by)
-        called.append(pd.read_csv(tmp_path / "files.csv").set_index("clip")["called"])
-    assert called[0]["c1"] == "separated"
-    assert called[1]["c1"] == "undecided"
-    assert called[0].drop("c1").equals(called[1].drop("c1"))
-
-
 def test_no_family_counts_by_its_size() -> None:
     """A thousand outputs of one separator weigh as much as ten of another, when calibrating and for the threshold."""
     rng = np.random.default_rng(4)
@@ -225,18 +199,3 @@ def test_a_threshold_comes_from_the_other_folds() -> None:
     called = calibrate.called_by_other_folds(p, truth, fold)
     assert called[:4].tolist() == [False] * 4  # the other fold is best from 0.61 on
     assert called[4:].tolist() == [True] * 4  # and this one from 0.21 on
-
-
-def test_each_processing_is_stated_only_where_it_is_right_often_enough(root: Path) -> None:
-    """Statements that are right over all but wrong for one class are not enough: the line goes up to where none is."""
-    n = 100
-    truth = np.repeat(["dry", "wet", "wet", "hybrid"], [n, 4 * n, 40, n])
-    said = np.repeat(
-        [[0.605, 0.195, 0.2], [0.1, 0.1, 0.8], [0.605, 0.195, 0.2], [0.1, 0.8, 0.1]], [n, 4 * n, 40, n], axis=0
-    )
-    meta = pd.DataFrame({"processing": truth, "wetness": "dry", "kind": "processed", "origin": "studio", "set": ""})
-    settings = config.load(root / "training" / "stem-v1-production.toml")
-    assert (said.argmax(1) == pd.Series(truth).map({"dry": 0, "hybrid": 1, "wet": 2})).mean() > 0.9  # 40 called dry
-    assert report.processing_threshold(meta, {"p_processing": said}, settings) == pytest.approx(0.61)
-    without = meta["processing"].ne("wet") | (said[:, 2] > 0.5)
-    assert report.processing_threshold(meta[without], {"p_processing": said[without]}, settings) == pytest.approx(0.5)

@@ -10,24 +10,15 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-import pandas as pd
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from provenance import bundle, frontend
+from tests.training.test_report_separation import scored
 from training import intervals, refit, report
 
 MODEL = Path("models") / "stem-v1"
-
-
-def scored(rng: np.random.Generator, error_per_db: float) -> pd.DataFrame:
-    """Held-out extractions whose estimates err in proportion to how high they are."""
-    found = rng.uniform(2, 15, 300)
-    truth = found + rng.normal(0, error_per_db * found)
-    return pd.DataFrame(
-        {"separated": True, "sdr_db": truth, "sdr_found_db": found, "fold": rng.integers(0, 3, len(found))}
-    )
 
 
 @pytest.fixture
@@ -76,18 +67,6 @@ def test_the_means_of_the_deals_are_what_the_model_states(deals: Path, tmp_path:
 def some_features() -> np.ndarray:
     """A few rows as wide as the front end's."""
     return np.random.default_rng(0).normal(0, 20, (4, frontend.N_FEATURES)).astype(np.float32)
-
-
-def test_files_of_known_families_are_judged_by_the_interval_of_unseen_ones() -> None:
-    """It is the one that verdicts carry; estimates that err less lie within it more often."""
-    rng = np.random.default_rng(4)
-    unseen, known = scored(rng, 0.3), scored(rng, 0.15)
-    told, other = report.sdr(unseen), report.sdr(known, unseen)
-    assert other["interval"] == told["interval"]
-    assert told["coverage_on_other_folds"] == pytest.approx(0.9, abs=0.04)
-    assert other["coverage_on_other_folds"] > 0.97
-    assert [band["covered"] for band in told["by_estimate"]] == pytest.approx([0.9] * 5, abs=0.1)
-    assert told["by_estimate"][-1]["half_width_db"] > 2 * told["by_estimate"][0]["half_width_db"]
 
 
 @pytest.mark.parametrize(

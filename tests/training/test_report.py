@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_curve
 
-from training import report
+from training import config, report
 
 
 def scored(n: int = 120, seed: int = 0, **columns: object) -> pd.DataFrame:
@@ -51,3 +53,28 @@ def test_no_figure_is_of_a_clip_that_stays_unjudged() -> None:
     })  # fmt: skip
     seen = report.seen_family(meta, {"logit": np.zeros(4)}, type("Config", (), {"n_folds": 3}))  # type: ignore[arg-type]
     assert seen["clip"].tolist() == ["b", "d"]
+
+
+def test_the_table_of_files_is_decided_like_the_figures(root: Path, tmp_path: Path) -> None:
+    """What a rework keeps from the line is undecided in ``files.csv`` too."""
+    n = 600
+    separated = np.arange(n) % 2 == 1
+    rng = np.random.default_rng(11)
+    meta = pd.DataFrame({
+        "clip": [f"c{k}" for k in range(n)], "kind": "clean", "window": 0, "fold": np.arange(n) // 2 % 3,
+        "origin": np.where(separated, "separated", "studio"), "family": np.where(separated, "a", ""), "oracle": False,
+        "struck": False, "stem": "vocals", "set": "true", "repo": "r", "song": "s", "manifest": "m", "sdr_db": np.nan,
+        "codec": "WAV", "separator": "", "wetness": "unknown", "n_frames": 100,
+    })  # fmt: skip
+    meta["family_fold"] = np.where(separated, meta["fold"], -1)
+    logit = np.where(separated, 2.0, -2.0) + rng.normal(0, 0.5, n)
+    eased = np.where(np.arange(n) == 1, 9.0, 0.0)
+    held = {"logit": logit, "distance": np.ones(n)}
+    by = config.load(root / "training" / "stem-v1.toml")
+    called = []
+    for said in (held, held | {"eased": eased}):
+        report.write(tmp_path, {"reliability": [], "risk": []}, meta, said, by)
+        called.append(pd.read_csv(tmp_path / "files.csv").set_index("clip")["called"])
+    assert called[0]["c1"] == "separated"
+    assert called[1]["c1"] == "undecided"
+    assert called[0].drop("c1").equals(called[1].drop("c1"))

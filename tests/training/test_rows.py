@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from provenance.model import EFFECTS
 from tests import sounds
 from tests.training import songs
 from tests.training.test_augment import PLAIN
-from training import augment, catalogue, config, dataset, evaluate, examples, report, splits
+from training import augment, catalogue, dataset, examples, splits
 from training.examples import Recipe, Rows
 from training.examples.rows import Context, add
 from training.families import family_of
@@ -119,41 +118,3 @@ def test_all_processings_lie_over_noise_alike(clip: catalogue.Clip) -> None:
     assert [row["processing"] for row in produced.meta] == ["wet"] * 8
     extracted = dataclasses.replace(clip, origin="separated", family=family_of("my_net"))
     assert examples.make(extracted, samples, "grounded", [], recipe).meta == []
-
-
-def test_what_is_stated_is_judged_by_lines_of_the_other_folds(root: Path) -> None:
-    """One fold is sure and wrong: only the others' lines rise, and what is stated of each is counted by its own."""
-    n = 60
-    meta = pd.DataFrame({
-        "processing": ["dry", "wet"] * n, "origin": "studio", "kind": "clean", "set": "dry", "wetness": "dry",
-        "fold": np.repeat([0, 1, 2], 2 * n // 3),
-    })  # fmt: skip
-    sure = np.where(np.arange(2 * n) % 2 == 0, 0.7, 0.3)
-    sure[meta["fold"] == 0] = 1 - sure[meta["fold"] == 0]
-    p = np.stack([sure, np.zeros(2 * n), 1 - sure], axis=1)
-    found = report.processing(meta, {"p_processing": p}, config.load(evaluate.CONFIG_FILE))["made"]
-    assert found["stated"] == pytest.approx(1 / 3, abs=1e-3), "fold 0 alone has a line below 0.7"
-    assert found["right_of_stated"] == 0
-    assert found["wet_called_dry"] == found["dry_called_wet"] == pytest.approx(1 / 3, abs=1e-3)
-
-
-def test_a_strength_is_told_that_is_heard_better_than_guessed() -> None:
-    """Held-out studio stems decide: an error well below a constant's, whatever extractions say."""
-    rng = np.random.default_rng(0)
-    n = 300
-    strength = rng.random((n, 2)).round(3)
-    meta = pd.DataFrame({
-        "fold": np.arange(n) % 3, "origin": np.where(np.arange(n) % 4, "studio", "separated"),
-        "effects": [json.dumps([["reverb", float(a)], ["eq", float(b)]]) for a, b in strength],
-    })  # fmt: skip
-    said = np.full((n, len(EFFECTS)), np.nan)
-    said[:, EFFECTS.index("reverb")] = np.where(meta["origin"] == "studio", strength[:, 0] + 0.05, 1 - strength[:, 0])
-    said[:, EFFECTS.index("eq")] = rng.random(n)
-    found = report.strengths(meta, {"strengths": said})
-    assert found["told"] == ["reverb"]
-    assert set(found["studio"]) == {"reverb", "eq"}
-    assert found["studio"]["reverb"]["n"] == 225
-    assert found["studio"]["reverb"]["error"] == pytest.approx(0.05, abs=0.003)
-    assert found["studio"]["reverb"]["constant_error"] == pytest.approx(0.25, abs=0.03)
-    assert found["studio"]["reverb"]["correlation"] > 0.99 > -0.99 > found["separated"]["reverb"]["correlation"]
-    assert report.strengths(meta, {}) == {}

@@ -13,10 +13,11 @@ from provenance import audio
 from provenance.bundle import Calibration
 from tests.training import songs
 from tests.training.test_separators_run import tiny_demucs
-from training import card, catalogue, config, dataset, evaluate, examples, report, splits
+from training import card, catalogue, config, dataset, evaluate, examples, splits
 from training.catalogue import Clip
 from training.evaluate import Limits
 from training.examples import wholes
+from training.report import derived
 from training.separators import remask, script
 
 Wave = npt.NDArray[np.float32]
@@ -193,7 +194,7 @@ def test_the_share_says_how_many_and_the_table_takes_them(folder: Path, tmp_path
     meta = evaluate.describe_rows(meta, clips, [Path("a/manifest.csv")], family_fold)
     held = {"logit": np.where(estimate, 5.0, -5.0), "distance": np.zeros(len(meta))}
     limits = {fold: Limits(Calibration(1.0, 0.0), 0.9, 0.1, 1.0) for fold in range(3)}
-    found = report._wholes(meta, held, limits)
+    found = derived.wholes(meta, held, limits)
     assert set(found) == {"band-split, learnt from", "band-split, held out"}
     assert sum(each["n_separated"] for each in found.values()) == estimate.sum()
     assert all(each["separated_called_separated"] == each["studio_called_studio"] == 1.0 for each in found.values())

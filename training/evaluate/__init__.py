@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from training.evaluate.counting import auc, figures, interval
+from training.evaluate.counting import auc, figures, interval, share
 from training.evaluate.deciding import (
     Limits,
     allow_for_rework,
@@ -45,6 +45,7 @@ __all__ = [
     "limits",
     "limits_of",
     "line_of",
+    "share",
     "strike",
     "training_rows",
     "unseen_rows",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
@@ -35,17 +36,26 @@ def figures(scored: pd.DataFrame) -> dict[str, Any]:
     Returns:
         Counts, area under the curve, and for each class the share called each way.
     """
-    true, fake = scored[~scored["separated"]], scored[scored["separated"]]
-    share = lambda part, call: round(float((part["called"] == call).mean()), 4) if len(part) else None  # noqa: E731
+    true, extracted = scored[~scored["separated"]], scored[scored["separated"]]
     return {
         "n_studio": len(true),
-        "n_separated": len(fake),
+        "n_separated": len(extracted),
         "auc": auc(scored),
-        "studio_called_separated": share(true, "separated"),
-        "studio_called_studio": share(true, "studio"),
-        "separated_called_separated": share(fake, "separated"),
-        "separated_called_studio": share(fake, "studio"),
+        "studio_called_separated": share(true["called"] == "separated"),
+        "studio_called_studio": share(true["called"] == "studio"),
+        "separated_called_separated": share(extracted["called"] == "separated"),
+        "separated_called_studio": share(extracted["called"] == "studio"),
     }
+
+
+def share(holds: npt.ArrayLike) -> float | None:
+    """Return in what share of all something holds, to four digits; None of none.
+
+    Args:
+        holds: booleans, shape (n,).
+    """
+    found = np.asarray(holds, bool)
+    return round(float(found.mean()), 4) if len(found) else None
 
 
 def interval(scored: pd.DataFrame, statistic: Callable[[pd.DataFrame], float | None], seed: int) -> list[float] | None:

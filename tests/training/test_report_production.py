@@ -1,0 +1,66 @@
+"""What is told of how a stem was produced is judged on what was held out, by lines from other folds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from provenance.model import EFFECTS
+from training import config, evaluate, report
+
+
+def test_each_processing_is_stated_only_where_it_is_right_often_enough(root: Path) -> None:
+    """Statements that are right over all but wrong for one class are not enough: the line goes up to where none is."""
+    n = 100
+    truth = np.repeat(["dry", "wet", "wet", "hybrid"], [n, 4 * n, 40, n])
+    said = np.repeat(
+        [[0.605, 0.195, 0.2], [0.1, 0.1, 0.8], [0.605, 0.195, 0.2], [0.1, 0.8, 0.1]], [n, 4 * n, 40, n], axis=0
+    )
+    meta = pd.DataFrame({"processing": truth, "wetness": "dry", "kind": "processed", "origin": "studio", "set": ""})
+    settings = config.load(root / "training" / "stem-v1-production.toml")
+    assert (said.argmax(1) == pd.Series(truth).map({"dry": 0, "hybrid": 1, "wet": 2})).mean() > 0.9  # 40 called dry
+    assert report.processing_threshold(meta, {"p_processing": said}, settings) == pytest.approx(0.61)
+    without = meta["processing"].ne("wet") | (said[:, 2] > 0.5)
+    assert report.processing_threshold(meta[without], {"p_processing": said[without]}, settings) == pytest.approx(0.5)
+
+
+def test_what_is_stated_is_judged_by_lines_of_the_other_folds(root: Path) -> None:
+    """One fold is sure and wrong: only the others' lines rise, and what is stated of each is counted by its own."""
+    n = 60
+    meta = pd.DataFrame({
+        "processing": ["dry", "wet"] * n, "origin": "studio", "kind": "clean", "set": "dry", "wetness": "dry",
+        "fold": np.repeat([0, 1, 2], 2 * n // 3),
+    })  # fmt: skip
+    sure = np.where(np.arange(2 * n) % 2 == 0, 0.7, 0.3)
+    sure[meta["fold"] == 0] = 1 - sure[meta["fold"] == 0]
+    p = np.stack([sure, np.zeros(2 * n), 1 - sure], axis=1)
+    found = report.processing(meta, {"p_processing": p}, config.load(evaluate.CONFIG_FILE))["made"]
+    assert found["stated"] == pytest.approx(1 / 3, abs=1e-3), "fold 0 alone has a line below 0.7"
+    assert found["right_of_stated"] == 0
+    assert found["wet_called_dry"] == found["dry_called_wet"] == pytest.approx(1 / 3, abs=1e-3)
+
+
+def test_a_strength_is_told_that_is_heard_better_than_guessed() -> None:
+    """Held-out studio stems decide: an error well below a constant's, whatever extractions say."""
+    rng = np.random.default_rng(0)
+    n = 300
+    strength = rng.random((n, 2)).round(3)
+    meta = pd.DataFrame({
+        "fold": np.arange(n) % 3, "origin": np.where(np.arange(n) % 4, "studio", "separated"),
+        "effects": [json.dumps([["reverb", float(a)], ["eq", float(b)]]) for a, b in strength],
+    })  # fmt: skip
+    said = np.full((n, len(EFFECTS)), np.nan)
+    said[:, EFFECTS.index("reverb")] = np.where(meta["origin"] == "studio", strength[:, 0] + 0.05, 1 - strength[:, 0])
+    said[:, EFFECTS.index("eq")] = rng.random(n)
+    found = report.strengths(meta, {"strengths": said})
+    assert found["told"] == ["reverb"]
+    assert set(found["studio"]) == {"reverb", "eq"}
+    assert found["studio"]["reverb"]["n"] == 225
+    assert found["studio"]["reverb"]["error"] == pytest.approx(0.05, abs=0.003)
+    assert found["studio"]["reverb"]["constant_error"] == pytest.approx(0.25, abs=0.03)
+    assert found["studio"]["reverb"]["correlation"] > 0.99 > -0.99 > found["separated"]["reverb"]["correlation"]
+    assert report.strengths(meta, {}) == {}

@@ -1,0 +1,107 @@
+"""Figures of the origin of what is made out of clips: degradations, reworks, sums, and whole mixes parted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+
+from training import evaluate, labels
+from training.config import Config
+from training.evaluate import Limits
+from training.evaluate.rows import Mask
+from training.examples import DEGRADED, OUT_OF_MIXES
+from training.heads import Outputs
+
+
+def degraded(meta: pd.DataFrame, held: Outputs, config: Config, of_fold: dict[int, Limits]) -> dict[str, Any]:
+    """Return the figures after each degradation, beside the same clips as they are.
+
+    Of these the first sounding window too, and without the cue ``cycles``: no more is known of what was made here.
+
+    Args:
+        meta: all rows, described.
+        held: what the folds' models said.
+        config: of the protocol.
+        of_fold: what each fold is decided with.
+    """
+    held = {name: values for name, values in held.items() if name != "raised"}
+    unseen = evaluate.unseen_rows(meta, config.n_folds)
+    kinds = sorted(k for k in meta["kind"].unique() if str(k).startswith(DEGRADED))
+    if not kinds:
+        return {}
+    clips = set(meta[meta["kind"].isin(kinds)]["clip"])
+    same = (meta["kind"] == "clean").to_numpy() & meta["clip"].isin(clips).to_numpy() & unseen
+    first = meta.index.isin(meta[same].groupby("clip")["window"].idxmin())
+    out = {"as they are": _figures(meta, held, first, of_fold)}
+    for kind in kinds:
+        rows = (meta["kind"] == kind).to_numpy() & unseen
+        out[kind.removeprefix(DEGRADED)] = _figures(meta, held, rows, of_fold)
+    return out
+
+
+def reworked(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, Any]:
+    """Return how well reworked windows are told from others, of either origin; empty without a head that does.
+
+    Args:
+        meta, held, config: as for :func:`degraded`.
+    """
+    if "p_reworked" not in held:
+        return {}
+    y, unseen = labels.reworked(meta), evaluate.unseen_rows(meta, config.n_folds)
+    out: dict[str, Any] = {}
+    for origin in ("studio", "separated"):
+        rows = unseen & np.isfinite(y) & (meta["origin"] == origin).to_numpy()
+        if len(np.unique(y[rows])) == 2:
+            out[f"auc_{origin}"] = round(float(roc_auc_score(y[rows], held["p_reworked"][rows])), 4)
+    return out
+
+
+def sums(meta: pd.DataFrame, held: Outputs, config: Config, of_fold: dict[int, Limits]) -> dict[str, Any]:
+    """Return the figures of sums of true stems, each window by itself: they are dense, and nothing was extracted.
+
+    Args:
+        meta, held, config, of_fold: as for :func:`degraded`.
+    """
+    true = (meta["kind"] == "bundle").to_numpy() & (meta["origin"] == "studio").to_numpy()
+    true &= evaluate.unseen_rows(meta, config.n_folds)
+    each = meta.assign(clip=meta["clip"] + "#" + meta["window"].astype(str))
+    with_voice = (meta["pair"] == "").to_numpy()  # an instrumental has an extraction beside it
+    return {
+        name: _figures(each, held, true & here, of_fold)
+        for name, here in (("instrumentals", ~with_voice), ("mixes", with_voice))
+        if (true & here).any()
+    }
+
+
+def wholes(meta: pd.DataFrame, held: Outputs, of_fold: dict[int, Limits]) -> dict[str, Any]:
+    """Return the figures of estimates out of whole mixes of unseen songs and of their true stems, window by window.
+
+    By family, masked over or not, judged by models that learnt from others of its estimates, and by the one that learnt
+    from none.
+
+    Args:
+        meta, held, of_fold: as for :func:`degraded`.
+    """
+    there = meta["pair"].str.contains(OUT_OF_MIXES).to_numpy() & np.isfinite(held["logit"])
+    estimate = there & (meta["origin"] == "separated").to_numpy()
+    held_out = (meta["family_fold"] == meta["fold"]).to_numpy()
+    maker = meta["family"] + np.where(meta["kind"] == "remask", ", masked over", "")
+    each = meta.assign(clip=meta["pair"] + "#" + maker + "#" + meta["window"].astype(str))
+    out = {}
+    for family in sorted(set(maker[estimate])):
+        for name, rows in (("learnt from", ~held_out), ("held out", held_out)):
+            own = estimate & rows & (maker == family).to_numpy()
+            if not own.any():
+                continue
+            beside = there & ~estimate & meta["pair"].isin(meta["pair"][own]).to_numpy()
+            middle = round(float(meta["sdr_db"][own].median()), 2)
+            out[f"{family}, {name}"] = _figures(each, held, own | beside, of_fold) | {"median_sdr_db": middle}
+    return out
+
+
+def _figures(meta: pd.DataFrame, held: Outputs, rows: Mask, of_fold: dict[int, Limits]) -> dict[str, Any]:
+    """Figures of the files of some rows, decided."""
+    return evaluate.figures(evaluate.decisions(evaluate.files(meta, held, rows), of_fold))

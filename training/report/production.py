@@ -1,0 +1,204 @@
+"""Figures of how a stem was produced: dry, hybrid or wet, which effects and how strong, one performance or several."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import spearmanr
+from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
+
+from provenance.model import EFFECTS, PROCESSINGS
+from training import calibrate as fitting
+from training import evaluate, labels
+from training.config import Config
+from training.heads import Outputs
+
+STRONG = 0.6
+"""Strength, of 1, from which an effect counts as strong."""
+LEAST_GAIN = 0.1
+"""The strength of an effect is told by a model whose error is so much below a constant's, as a share of it."""
+
+
+def processing(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, Any]:
+    """Return how well dry, hybrid and wet are told: on chains, after a separation, on recordings.
+
+    Of what is stated at all, each fold's rows are judged by the line that the chains of the other folds gave.
+
+    Args:
+        meta: all rows, described.
+        held: what the folds' models said.
+        config: what share of the stated must be right.
+    """
+    if "p_processing" not in held:
+        return {"classes": list(PROCESSINGS)}
+    known = _of_known_processing(meta, held)
+    studio = (meta["origin"] == "studio").to_numpy()
+    clean = (meta["kind"] == "clean").to_numpy()
+    out: dict[str, Any] = {"classes": list(PROCESSINGS)}
+    groups = {
+        "made": _made(meta, held),
+        "made_and_separated": known & ~studio & labels.from_dry(meta),
+        "fx_pairs": known & clean & meta["set"].eq("fx_pairs").to_numpy(),
+        "dry_against_wet_recordings": known & clean & studio & meta["set"].isin(["dry", "true"]).to_numpy(),
+        "recordings": known & clean & studio & ~meta["set"].eq("fx_pairs").to_numpy(),
+    }
+    fold = meta["fold"].to_numpy()
+    line = np.ones(len(meta))
+    for k in np.unique(fold):
+        line[fold == k] = processing_threshold(meta, held, config, fold != k)
+    for name, here in groups.items():
+        if not here.any():
+            continue
+        truth = meta["processing"][here].map(PROCESSINGS.index).to_numpy()
+        found = held["p_processing"][here].argmax(1)
+        stated = held["p_processing"][here].max(1) >= line[here]
+        matrix = confusion_matrix(truth, found, labels=range(len(PROCESSINGS)))
+        present = np.unique(truth)
+        out[name] = {
+            "n": int(here.sum()),
+            "confusion": matrix.tolist(),
+            "macro_f1": round(float(f1_score(truth, found, labels=present, average="macro")), 4),
+            "dry_against_rest_auc": _auc(truth > 0, 1 - held["p_processing"][here][:, 0]),
+            "stated": evaluate.share(stated),
+            "right_of_stated": evaluate.share(found[stated] == truth[stated]),
+            "dry_called_wet": evaluate.share((stated & (found == 2))[truth == 0]),
+            "wet_called_dry": evaluate.share((stated & (found == 0))[truth == 2]),
+        }
+    return out
+
+
+def processing_threshold(
+    meta: pd.DataFrame, held: Outputs, config: Config, among: npt.NDArray[np.bool_] | None = None
+) -> float:
+    """Return the least probability from which enough of what is stated is right on held-out chains, class by class.
+
+    Args:
+        meta: all rows, described.
+        held: what the folds' models said.
+        config: what share is enough.
+        among: rows to look at; None for all.
+    """
+    if "p_processing" not in held:
+        return 1.0
+    rows = _made(meta, held)
+    rows = rows if among is None else rows & among
+    truth = meta["processing"][rows].map(PROCESSINGS.index).to_numpy()
+    found, sure = held["p_processing"][rows].argmax(1), held["p_processing"][rows].max(1)
+    for threshold in np.arange(0.5, 0.95, 0.01):
+        stated = sure >= threshold
+        right = [(truth[stated & (found == k)] == k).mean() for k in np.unique(found[stated])]
+        if right and min(right) >= config.min_right_processing:
+            return round(float(threshold), 4)
+    return 0.95
+
+
+def effects(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
+    """Return how well each effect is told on dry recordings and chains made of them, and after a separation.
+
+    Args:
+        meta: all rows, described.
+        held: what the folds' models said.
+    """
+    if "p_effects" not in held:
+        return {}
+    out: dict[str, Any] = {}
+    truth, strength = labels.effects(meta), labels.strengths(meta)
+    fold = meta["fold"].to_numpy()
+    for group, here in (
+        ("studio", meta["kind"].isin(["clean", "processed"]) & (meta["origin"] == "studio")),
+        ("separated", meta["origin"] == "separated"),
+    ):
+        rows = here.to_numpy() & np.isfinite(held["p_effects"][:, 0]) & labels.from_dry(meta)
+        found: dict[str, Any] = {}
+        for k, name in enumerate(EFFECTS):
+            known = rows & np.isfinite(truth[:, k])
+            if known.sum() >= 20 and 0 < truth[known, k].sum() < known.sum():
+                y, p = truth[known, k] > 0.5, held["p_effects"][known, k]
+                called = fitting.called_by_other_folds(p, y, fold[known])
+                strong = ~y | (strength[known, k] >= STRONG)
+                found[name] = {
+                    "n": int(known.sum()),
+                    "share": evaluate.share(y),
+                    "auc": _auc(y, p),
+                    "strong_auc": _auc(y[strong], p[strong]),
+                    "f1": round(float(f1_score(y, called)), 4),
+                }
+        if found:
+            found["macro_f1"] = round(float(np.mean([v["f1"] for v in found.values()])), 4)
+            out[group] = found
+    return out
+
+
+def strengths(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
+    """Return how well the strength of each effect is told where it was applied, on studio and on separated stems.
+
+    Args:
+        meta: all rows, described.
+        held: what the folds' models said.
+
+    Returns:
+        By origin and effect the rows, the mean absolute error, that of a constant fixed on the other folds, and the
+        rank correlation; and ``told``, the effects whose strength a verdict may state.
+    """
+    if "strengths" not in held:
+        return {}
+    truth, fold = labels.strengths(meta), meta["fold"].to_numpy()
+    out: dict[str, Any] = {}
+    for group in ("studio", "separated"):
+        found: dict[str, Any] = {}
+        for k, name in enumerate(EFFECTS):
+            known = np.isfinite(truth[:, k]) & np.isfinite(held["strengths"][:, k])
+            here = known & (meta["origin"] == group).to_numpy()
+            if here.sum() < 20 or len(np.unique(fold[known])) < 2:
+                continue
+            y, said = truth[here, k], np.clip(held["strengths"][here, k], 0, 1)
+            constant = np.array([np.median(truth[known & (fold != number), k]) for number in fold[here]])
+            found[name] = {
+                "n": int(here.sum()),
+                "error": round(float(np.abs(said - y).mean()), 4),
+                "constant_error": round(float(np.abs(constant - y).mean()), 4),
+                "correlation": round(float(spearmanr(said, y).statistic), 4),
+            }
+        if found:
+            out[group] = found
+    better = {k for k, v in out.get("studio", {}).items() if v["error"] <= (1 - LEAST_GAIN) * v["constant_error"]}
+    return out | {"told": [name for name in EFFECTS if name in better]}
+
+
+def layers(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
+    """Return how well several performances are told from one, over all stems and by stem.
+
+    Args:
+        meta: all rows, described.
+        held: what the folds' models said.
+    """
+    if "p_submix" not in held:
+        return {}
+    truth = labels.layers(meta)
+    rows = np.isfinite(truth) & np.isfinite(held["p_submix"]) & meta["kind"].isin(["clean", "submix"]).to_numpy()
+    if not rows.any():
+        return {}
+    out = {"n": int(rows.sum()), "auc": _auc(truth[rows], held["p_submix"][rows])}
+    for stem in ("vocals", "other", "drums"):
+        here = rows & (meta["stem"] == stem).to_numpy()
+        if here.any():
+            out[f"auc_{stem}"] = _auc(truth[here], held["p_submix"][here])
+    return out
+
+
+def _made(meta: pd.DataFrame, held: Outputs) -> npt.NDArray[np.bool_]:
+    """Held-out dry recordings and the project's chains on them."""
+    made = meta["kind"].isin(["clean", "processed"]).to_numpy() & labels.from_dry(meta)
+    return _of_known_processing(meta, held) & made & (meta["origin"] == "studio").to_numpy()
+
+
+def _of_known_processing(meta: pd.DataFrame, held: Outputs) -> npt.NDArray[np.bool_]:
+    """Held-out rows whose processing is known."""
+    return meta["processing"].isin(PROCESSINGS).to_numpy() & np.isfinite(held["p_processing"][:, 0])
+
+
+def _auc(truth: npt.NDArray[Any], score: npt.NDArray[Any]) -> float | None:
+    return round(float(roc_auc_score(truth, score)), 4) if len(np.unique(truth)) == 2 else None
