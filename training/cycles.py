@@ -31,7 +31,7 @@ from provenance.errors import ModelError, UnreadableAudio
 from provenance.evidence import cycles as cue
 from provenance.evidence.cycles import Pool
 from training import calibrate, catalogue, export, publish, splits
-from training.card import POINTS
+from training.card.origin import POINTS
 from training.options import N_WORKERS, Flags, Manifests, Workers
 from training.research.clips import NO_CLIP, about, sounding
 

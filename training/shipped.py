@@ -23,7 +23,7 @@ from torch import nn
 
 from provenance import bundle, frontend
 from training import publish
-from training.card import UNNAMED
+from training.card.learnt import UNNAMED
 from training.texture_net import Ensemble, Network, TextureNet, unpack
 from training.texture_net.network import without_mean_level
 

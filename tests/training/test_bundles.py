@@ -13,7 +13,8 @@ import pytest
 from provenance import audio
 from provenance.bundle import Calibration
 from tests.training import songs
-from training import card, catalogue, dataset, evaluate, examples, splits
+from training import catalogue, dataset, evaluate, examples, splits
+from training.card.derived import show_sums
 from training.catalogue import Clip
 from training.evaluate import Limits
 from training.report import derived
@@ -99,7 +100,7 @@ def test_the_report_tells_how_many_are_accused(clips: list[Clip], tmp_path: Path
     assert found["mixes"]["studio_called_separated"] == 1.0
     assert found["instrumentals"]["n_studio"] == true.sum() - mixes.sum()
     assert found["instrumentals"]["studio_called_studio"] == 1.0
-    assert "| mixes | " in "\n".join(card._sums(found))
+    assert "| mixes | " in "\n".join(show_sums(found))
 
 
 def test_degraded_clips_are_set_against_the_same_seconds(clips: list[Clip], tmp_path: Path) -> None:

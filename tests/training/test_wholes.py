@@ -14,6 +14,7 @@ from provenance.bundle import Calibration
 from tests.training import songs
 from tests.training.test_separators_run import tiny_demucs
 from training import card, catalogue, config, dataset, evaluate, examples, splits
+from training.card.derived import show_wholes
 from training.catalogue import Clip
 from training.evaluate import Limits
 from training.examples import wholes
@@ -198,7 +199,7 @@ def test_the_share_says_how_many_and_the_table_takes_them(folder: Path, tmp_path
     assert set(found) == {"band-split, learnt from", "band-split, held out"}
     assert sum(each["n_separated"] for each in found.values()) == estimate.sum()
     assert all(each["separated_called_separated"] == each["studio_called_studio"] == 1.0 for each in found.values())
-    assert "| band-split, held out | " in "\n".join(card._wholes(found))
+    assert "| band-split, held out | " in "\n".join(show_wholes(found))
     assert card.separators(recipe(folder, "roformer-like"))[0]["repository"] == "owner/filters"
 
 

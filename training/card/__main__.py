@@ -1,0 +1,26 @@
+"""Write a model's card and the README's block of figures: ``python -m training.card models/stem-v1 README.md``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training import card, publish
+
+
+def main(
+    model: Annotated[Path, typer.Argument(help="A model folder.")],
+    readme: Annotated[Path | None, typer.Argument(help="A file with the two markers.")] = None,
+) -> None:
+    """Write the card again, and the README's block of figures."""
+    described, evaluation = publish.read(model)
+    (model / "README.md").write_text(card.render(described, evaluation), encoding="utf-8")
+    if readme is not None:
+        text = card.place(readme.read_text(encoding="utf-8"), card.block(evaluation))
+        readme.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,63 @@
+"""The card's figures of what is made out of clips: degradations, sums, and whole mixes parted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from training.card.origin import show_table
+
+
+def show_degraded(degraded: dict[str, Any], reworked: dict[str, Any] | None) -> list[str]:
+    """Return a table of clips after each degradation, and what the model does about them.
+
+    Args:
+        degraded: figures of :func:`training.report.derived.degraded`.
+        reworked: those of :func:`training.report.derived.reworked`, with the ``allowance`` where there is one.
+    """
+    if not degraded:
+        return ["Not measured for this model."]
+    said = (
+        "Thresholds as above, the first sounding window of each clip; pitch shift by a semitone and time stretch go "
+        "through a phase vocoder."
+    )
+    if reworked and "allowance" in reworked:
+        told = " and ".join(
+            f"{reworked[f'auc_{origin}']:.3f} on {name}"
+            for origin, name in (("studio", "true stems"), ("separated", "extractions"))
+            if f"auc_{origin}" in reworked
+        )
+        said += (
+            " A head tells windows that were pitched, stretched, put into a room or coded low (held-out AUC "
+            f"{told}); where that is certain {reworked['allowance']:.3f} is taken off log odds above the line to "
+            "`separated`, before they are calibrated and no further than to the line; nothing at even odds. It "
+            "is fitted to held-out clips so reworked, none of the table's."
+        )
+    return [said, "", *show_table(degraded)]
+
+
+def show_sums(sums: dict[str, Any]) -> list[str]:
+    """Return a table of sums of true stems.
+
+    Args:
+        sums: figures of :func:`training.report.derived.sums`.
+    """
+    if not sums:
+        return ["Not measured for this model."]
+    return ["Sums of true stems of one song or of several, windows of 4 s through the common chain. A mix is no stem, "
+            "but nothing was extracted from it either.", "", *show_table(sums)]  # fmt: skip
+
+
+def show_wholes(wholes: dict[str, Any]) -> list[str]:
+    """Return a section on whole mixes parted by separators of others; nothing where none was.
+
+    Args:
+        wholes: figures of :func:`training.report.derived.wholes`.
+    """
+    if not wholes:
+        return []
+    sdr = "; ".join(f"{name} {found['median_sdr_db']:.1f} dB" for name, found in wholes.items())
+    return ["### Whole mixes parted by separators of others", "",
+            "Estimates out of mixes of unseen songs and the true stems, windows of 4 s, most after the common chain: "
+            "judged by models that learnt from other estimates of the family, and by the one that learnt from none. "
+            "Masked over: the estimates' magnitudes or complex factors laid over the mix, as Wiener filters do. "
+            f"Median SDR: {sdr}.", "", *show_table(wholes), ""]  # fmt: skip
