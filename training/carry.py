@@ -16,28 +16,27 @@ import onnxruntime
 import typer
 
 from provenance import frontend
+from provenance.model import OUTPUTS
 from training import export, publish
+from training.options import told
 from training.refit import HEADS, inputs_of
 
 N_COMPARED = 200
-_OUTPUTS = ("p_processing", "p_effects")
+_OUTPUTS = tuple(OUTPUTS[head] for head in HEADS)
 
 
 class CarryError(ValueError):
     """Heads that cannot be carried over: names what was found and what is needed."""
 
 
+@told(ValueError, KeyError)
 def main(
     old: Annotated[Path, typer.Argument(help="The model folder whose heads are taken.")],
     new: Annotated[Path, typer.Argument(help="The model folder that is to have them.")],
     out: Annotated[Path, typer.Option(help="The model folder to write; it may be NEW.")],
 ) -> None:
     """Put the heads of processing and effects of one model into another, with their figures."""
-    try:
-        carry(old, new, out)
-    except (CarryError, OSError, ValueError, KeyError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
+    carry(old, new, out)
 
 
 def carry(old: Path, new: Path, out: Path) -> None:

@@ -32,7 +32,7 @@ from provenance.evidence import cycles as cue
 from provenance.evidence.cycles import Pool
 from training import calibrate, catalogue, export, publish, splits
 from training.card.origin import POINTS
-from training.options import N_WORKERS, Flags, Manifests, Workers
+from training.options import N_WORKERS, Flags, Manifests, Workers, told
 from training.research.clips import NO_CLIP, about, sounding
 
 QUANTILES = (0.99, 0.998, 1.0)
@@ -56,7 +56,7 @@ def main(
     workers: Workers = N_WORKERS,
 ) -> None:
     """Measure the cue on labelled clips, fit its weight, judge it by the other folds, and put it in."""
-    try:
+    with told(ModelError, ValueError):
         bundle.read(model)
         described, evaluation = publish.read(model)
         publish.check_place(out)
@@ -65,9 +65,6 @@ def main(
             table.to_csv(cues, index=False)
         weight = fit(table)
         figures = judge(table)
-    except (ModelError, catalogue.CatalogueError, OSError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
     described["cycles"] = described_as(weight)
     evaluation["figures"]["cycles"] = figures
     write(model, out, described, evaluation)

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from training import export, publish, report
+from training.options import told
 
 FIGURES = ("sdr", "sdr_seen_family")
 
@@ -22,6 +23,7 @@ class IntervalError(ValueError):
     """Deals that say nothing of a model: names what was found and what is needed."""
 
 
+@told(ValueError, KeyError)
 def main(
     model: Annotated[Path, typer.Argument(help="The model folder.")],
     deals: Annotated[Path, typer.Argument(help="What `training.research.repeat --head sdr --out` wrote.")],
@@ -29,11 +31,7 @@ def main(
     name: Annotated[str, typer.Option("--config", help="Name of the configuration among the deals.")] = "stem-v1",
 ) -> None:
     """State SDR and its interval by several deals; a line that estimates were laid on is taken off."""
-    try:
-        put(model, deals, out, name)
-    except (IntervalError, export.LineError, OSError, ValueError, KeyError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
+    put(model, deals, out, name)
 
 
 def put(model: Path, deals: Path, out: Path, name: str) -> None:

@@ -6,35 +6,33 @@ A folder that is given and not there ends a command at once, with exit code 2, b
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated
 
 import typer
 
 from training.catalogue.clips import CatalogueError
 
 N_WORKERS = os.cpu_count() or 1
-P = ParamSpec("P")
 
 
-def told(command: Callable[P, None]) -> Callable[P, None]:
-    """Let a command end with exit code 2 and one line on stderr where a manifest or another file cannot be used.
+@contextmanager
+def told(*errors: type[Exception]) -> Iterator[None]:
+    """End a command with exit code 2 and one line on stderr where something cannot be used: around it, or in a part.
 
     Args:
-        command: of typer.
+        errors: what is told so, beside what a manifest or another file raises.
+
+    Raises:
+        typer.Exit: with 2, after the line.
     """
-
-    @wraps(command)
-    def run(*given: P.args, **named: P.kwargs) -> None:
-        try:
-            command(*given, **named)
-        except (CatalogueError, OSError) as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(2) from None
-
-    return run
+    try:
+        yield
+    except (CatalogueError, OSError, *errors) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
 
 
 def folder_or_none(context: typer.Context, option: typer.CallbackParam, value: str) -> str:

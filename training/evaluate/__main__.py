@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from training import card, catalogue, config, cycles, evaluate, fit, report
-from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Unjudged, Work, Workers
+from training import card, config, cycles, evaluate, fit, report
+from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Unjudged, Work, Workers, told
 from training.separators.errors import SeparatorError
 
 
@@ -25,15 +25,12 @@ def main(
     workers: Workers = N_WORKERS,
 ) -> None:
     """Run the whole protocol: what was fitted before is taken from the work folder."""
-    try:
+    with told(SeparatorError, ValueError):
         settings = config.load(config_file, demucs_repo, networks, scripts)
         for line in config.left_out(config_file, settings):
             typer.echo(line, err=True)
         clips = fit.load_checked(manifest, flags, settings)
         table, _ = fit.gather(clips, manifest, settings, work, workers, unjudged)
-    except (catalogue.CatalogueError, SeparatorError, OSError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
     for failure in table.failures:
         typer.echo(f"left out: {failure}", err=True)
     fit.fit_missing(table, settings, work / "heads", workers)

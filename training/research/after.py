@@ -35,7 +35,7 @@ from provenance.errors import ModelError, UnreadableAudio
 from training.catalogue import mirrors
 from training.catalogue.mirrors import MissingFileError
 from training.degrade import DEGRADATIONS
-from training.options import N_WORKERS
+from training.options import N_WORKERS, told
 from training.research import external
 from training.research.cleaning import HISS_DB, cleaners
 from training.research.external import Entry
@@ -171,12 +171,9 @@ def main(
     workers: Annotated[int, typer.Option(help="Processes.")] = N_WORKERS,
 ) -> None:
     """Judge files that were gathered after the model was fixed, after each degradation."""
-    try:
+    with told(ModelError, ValueError):
         reference = provenance.load(model).bundle.reference
         entries = thinned([entry for file in listed or LISTS for entry in external.read_list(file)])
-    except (ModelError, OSError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
     rows: list[dict[str, Any]] = []
     with ProcessPoolExecutor(workers) as pool:
         todo = pool.map(partial(judge, folder=folder, model=model), entries)

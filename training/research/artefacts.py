@@ -143,7 +143,7 @@ def draw_clip(path: Path, out: Path, title: str = "") -> None:
     plt.close(figure)
 
 
-@told
+@told()
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     out: Annotated[Path, typer.Option(help="Folder for tables and plots.")],

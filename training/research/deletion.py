@@ -64,7 +64,7 @@ def report(found: list[Deleted]) -> dict[str, object]:
     }
 
 
-@told
+@told()
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     clips: Annotated[int, typer.Option(help="Held-out separated clips to try, spread over the folds.")] = 45,

@@ -81,7 +81,7 @@ def draw(clips: pd.DataFrame, out: Path) -> None:
     plt.close(figure)
 
 
-@told
+@told()
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     out: Annotated[Path, typer.Option(help="Folder for the table and the plot.")],

@@ -107,7 +107,7 @@ def _projection(n: int) -> Pipeline:
     )
 
 
-@told
+@told()
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     out: Annotated[Path, typer.Option(help="Folder for the table and the plot.")],

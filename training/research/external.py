@@ -27,6 +27,7 @@ import provenance
 from provenance.errors import ModelError, UnreadableAudio
 from training.catalogue import mirrors
 from training.catalogue.mirrors import MissingFileError
+from training.options import told
 
 LIST = Path(__file__).with_name("external.csv")
 LISTS = tuple(LIST.with_name(f"external{which}.csv") for which in ("", "-later", "-newest", "-fresh"))
@@ -225,12 +226,9 @@ def main(
     model: Annotated[str | None, typer.Option(help="Folder or name of a model.")] = None,
 ) -> None:
     """Judge files that were gathered after the model was fixed."""
-    try:
+    with told(ModelError, ValueError):
         scorer = provenance.load(model)
         found = judge(read_list(listed), folder, scorer)
-    except (ModelError, OSError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
     if found.empty or found.dropna(subset="p_separated")["origin"].nunique() < 2:
         typer.echo(f"{folder}: found no files of both origins that can be judged; needed: the listed mirrors", err=True)
         raise typer.Exit(2)

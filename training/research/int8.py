@@ -107,7 +107,7 @@ def _run(file: Path, rows: list[Inputs]) -> tuple[npt.NDArray[np.float64], float
     return np.array(logits), round(1e3 * best, 3)
 
 
-@told
+@told()
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     out: Annotated[Path, typer.Option(help="JSON file to write.")],

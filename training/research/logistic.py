@@ -97,7 +97,7 @@ def report(cues: pd.DataFrame) -> dict[str, object]:
     }
 
 
-@told
+@told()
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     workers: Annotated[int, typer.Option(help="Processes.")] = 2,

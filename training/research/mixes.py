@@ -239,7 +239,7 @@ def _read(path: Path) -> Samples | None:
     return wave if wave.shape[1] == 2 else np.repeat(wave, 2, axis=1)
 
 
-@told
+@told()
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     out: Annotated[Path | None, typer.Option(help="JSON file for the weights; none without it.")] = None,

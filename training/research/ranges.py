@@ -41,7 +41,7 @@ def ranges(cues: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-@told
+@told()
 def main(
     manifest: Annotated[list[Path], typer.Argument(help="Manifests: CSV files, clips beside them.")],
     out: Annotated[Path, typer.Option(help="The JSON file to write.")],

@@ -28,7 +28,7 @@ from provenance import frontend
 from training import card, catalogue, config, dataset, evaluate, fit, heads, labels, report, splits
 from training.config import Config
 from training.examples import SEPARABLE
-from training.options import DemucsRepo, Flags, Manifests, Networks, Scripts, Unjudged, Work, Workers
+from training.options import DemucsRepo, Flags, Manifests, Networks, Scripts, Unjudged, Work, Workers, told
 from training.separators.errors import SeparatorError
 from training.splits import unit_of
 
@@ -258,13 +258,10 @@ def main(
     """Compare settings of a head on several deals of the folds."""
     if page_file is not None and head != Head.SDR:
         raise typer.BadParameter("found --page with another head; needed: --head sdr", param_hint="--page")
-    try:
+    with told(SeparatorError, ValueError):
         settings = {file.stem: config.load(file, demucs_repo, networks, scripts) for file in config_file}
         clips, _ = catalogue.load(manifest, flags)
         table, _ = fit.gather(clips, manifest, next(iter(settings.values())), work, workers, unjudged)
-    except (catalogue.CatalogueError, SeparatorError, OSError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
     table.maps = table.onsets = None
     done = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()] if out.exists() else []
     made_by = {name: digest_of(each, table.meta) for name, each in settings.items()}

@@ -20,6 +20,7 @@ import provenance
 from provenance.errors import ModelError
 from training import calibrate as fitting
 from training import evaluate, families
+from training.options import told
 from training.research import external
 
 MIN_OUTPUTS = 5
@@ -134,12 +135,9 @@ def main(
     model: Annotated[str | None, typer.Option(help="Folder or name of a model.")] = None,
 ) -> None:
     """Judge the files of several lists as one."""
-    try:
+    with told(ModelError, ValueError):
         scorer = provenance.load(model)
         parts = {file.name: external.judge(external.read_list(file), folder, scorer) for file in listed}
-    except (ModelError, OSError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
     found = pd.concat([part.assign(list=name) for name, part in parts.items() if len(part)] or [pd.DataFrame()])
     if found.empty or found.dropna(subset="p_separated")["origin"].nunique() < 2:
         typer.echo(f"{folder}: found no files of both origins that can be judged; needed: the listed mirrors", err=True)

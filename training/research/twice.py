@@ -27,7 +27,7 @@ FLAG = "heard_twice"
 _LONGEST_S = 30.0
 
 
-@told
+@told()
 def main(
     manifest: Manifests,
     out: Annotated[Path, typer.Option(help="CSV file to write.")],
