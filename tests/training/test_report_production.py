@@ -44,6 +44,22 @@ def test_what_is_stated_is_judged_by_lines_of_the_other_folds(root: Path) -> Non
     assert found["wet_called_dry"] == found["dry_called_wet"] == pytest.approx(1 / 3, abs=1e-3)
 
 
+def test_what_lies_over_noise_is_counted_by_itself() -> None:
+    """Rows over noise are no part of the chains that draw the line; produced recordings are no part of them."""
+    n = 60
+    meta = pd.DataFrame({
+        "processing": ["dry", "wet"] * n, "origin": "studio", "kind": np.repeat(["clean", "grounded"], n), "set": "dry",
+        "wetness": np.where(np.arange(2 * n) < 2 * n - 20, "dry", "wet"), "fold": np.tile([0, 0, 1, 1, 2, 2], n // 3),
+    })  # fmt: skip
+    sure = np.where(np.arange(2 * n) % 2 == 0, 0.9, 0.1)
+    sure[meta["kind"] == "grounded"] = 0.4
+    p = np.stack([sure, np.zeros(2 * n), 1 - sure], axis=1)
+    found = report.processing(meta, {"p_processing": p}, config.load(evaluate.CONFIG_FILE))
+    assert (found["made"]["n"], found["made"]["macro_f1"], found["made"]["stated"]) == (n, 1.0, 1.0)
+    assert found["over_noise"]["n"] == n - 20
+    assert found["over_noise"]["macro_f1"] == pytest.approx(1 / 3, abs=1e-4), "all are called wet"
+
+
 def test_a_strength_is_told_that_is_heard_better_than_guessed() -> None:
     """Held-out studio stems decide: an error well below a constant's, whatever extractions say."""
     rng = np.random.default_rng(0)

@@ -9,6 +9,7 @@ from training.card.words import number, percent
 _GROUPS = {
     "made": "Chains made by the project on held-out dry recordings, and those recordings; the measured rooms of their "
     "reverbs are the same in all folds",
+    "over_noise": "Such recordings and chains over noise, 95 to 45 dB below their level",
     "made_and_separated": "The same chains after a separation, of which verdicts state nothing",
     "fx_pairs": "Real pairs of dry and processed recordings, never used in training this head",
     "dry_against_wet_recordings": "Dry recordings and produced studio stems as they are",

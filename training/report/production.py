@@ -40,6 +40,7 @@ def processing(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, A
     out: dict[str, Any] = {"classes": list(PROCESSINGS)}
     groups = {
         "made": _made(meta, held),
+        "over_noise": known & studio & (meta["kind"] == "grounded").to_numpy() & labels.from_dry(meta),
         "made_and_separated": known & ~studio & labels.from_dry(meta),
         "fx_pairs": known & clean & meta["set"].eq("fx_pairs").to_numpy(),
         "dry_against_wet_recordings": known & clean & studio & meta["set"].isin(["dry", "true"]).to_numpy(),
