@@ -21,8 +21,10 @@ function arranged() {
   due = null;
   arrange(choose);
   if (progress() !== said) $("status").textContent = said = progress(); // else what was said besides stays
+  const focused = document.activeElement;
   $("stop").hidden = !canStop();
   $("again").hidden = canStop() || !canSendAgain();
+  if (focused?.hidden) (["stop", "again"].map($).find((button) => !button.hidden) ?? $("status")).focus(); // a hidden one loses it to nothing
 }
 onChange((item) => {
   if (item) fill(item);

@@ -3,6 +3,7 @@ import { $ } from "./dom.js";
 
 const LANES = 2; // files sent at once
 const ENDED = ["done", "error", "stopped"];
+const STALLED = 408; // the connection's fault, not the file's
 export const items = []; // { file, name, state, progress, verdict, problem }
 const heard = { change: () => {} };
 let running = 0, keyless = false; // whether the service asked for a key: nothing is sent before there is one
@@ -11,7 +12,7 @@ export const onChange = (listener) => { heard.change = listener; };
 export const isEnded = (item) => ENDED.includes(item.state);
 export const canStop = () => items.some((item) => !isEnded(item));
 export const canSendAgain = () => items.some(isLost);
-const isLost = (item) => item.state === "stopped" || (item.problem && !(item.problem.status >= 400 && item.problem.status < 500));
+const isLost = (item) => item.state === "stopped" || (item.problem && (item.problem.status === STALLED || !(item.problem.status >= 400 && item.problem.status < 500)));
 
 export function add(files) {
   for (const [name, file] of files) items.push({ file, name, state: "waiting", progress: 0, verdict: null, problem: null });
@@ -71,11 +72,12 @@ function answered(item, request) {
   if ([429, 503].includes(request.status) && wait) {
     item.state = "held";
     setTimeout(() => { if (item.state === "held") { item.state = "waiting"; advance(); } }, wait * 1000);
-  } else if (request.status === 200 && body) {
+  } else if (request.status === 200 && body?.schema_version) {
     Object.assign(item, { state: "done", verdict: body });
   } else {
     const detail = request.status ? `the service answered with status ${request.status}` : "the service cannot be reached, or the file not be read";
-    Object.assign(item, { state: "error", problem: body ?? { status: request.status, detail } });
+    const ours = typeof body?.detail === "string" && request.status !== 200; // else of something between here and the service
+    Object.assign(item, { state: "error", problem: ours ? { ...body, status: request.status } : { status: request.status, detail } });
     if (request.status === 401) keyless = true;
   }
 }

@@ -47,6 +47,7 @@ export function tell(verdict) {
   shown.marked = new Set(verdict?.evidence?.some((c) => c.cue === "bandwidth" && c.value !== null && c.value < WHOLE_HZ) ? ["bandwidth"] : []);
   timeline();
   marks();
+  place();
 }
 export const isDrawn = () => Boolean(shown.buffer);
 export const isMarked = (name) => shown.marked.has(name);
@@ -146,12 +147,16 @@ function marks() { // bands and edges of the marked cues, over the spectrogram
   }));
 }
 
+function windowAt(t) { // what the timeline shows there, for who hears the position instead of seeing it
+  const all = shown.verdict?.segments ?? [], s = all.find((s) => t < s.end_s) ?? all.at(-1);
+  return !s ? "" : s.p_separated === null ? ", silent, not scored" : `, probability of extraction ${percent(s.p_separated)}`;
+}
 function place() {
   const player = $("player"), total = length();
   $("head").hidden = !total;
   $("head").style.left = `${(100 * player.currentTime) / (total || 1)}%`;
   $("lanes").setAttribute("aria-valuenow", player.currentTime.toFixed(1));
-  $("lanes").setAttribute("aria-valuetext", `${player.currentTime.toFixed(1)} of ${total.toFixed(1)} seconds`);
+  $("lanes").setAttribute("aria-valuetext", `${player.currentTime.toFixed(1)} of ${total.toFixed(1)} seconds${windowAt(player.currentTime)}`);
   if (!player.paused) requestAnimationFrame(place);
 }
 let next = null; // where to seek when the seek under way is done: one that overtakes another can hang Chromium's player

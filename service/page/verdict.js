@@ -26,8 +26,8 @@ const SVG = "http://www.w3.org/2000/svg";
 export function inWords(v) {
   if (v.status !== "ok") return `Not judged. ${REFUSED[v.status] ?? plain(v.status)}`;
   if (v.origin === "undecided") return `Undecided: ${percent(v.p_separated)} probability that it was extracted from a mix.`;
-  const kind = v.processing === "undecided" ? "" : `, ${v.processing}`;
-  return `${v.origin === "studio" ? "A studio stem" : "A separated stem"}: ${ORIGINS[v.origin]}${kind} (${percent(v.confidence)} probability).`;
+  const kind = v.processing && v.processing !== "undecided" ? `; processing: ${v.processing}` : ""; // of another probability
+  return `${v.origin === "studio" ? "A studio stem" : "A separated stem"}: ${ORIGINS[v.origin]} (${percent(v.confidence)} probability)${kind}.`;
 }
 
 // What the words do not say: what a reader may do with them.
@@ -36,6 +36,7 @@ export const caution = (v) => v.status !== "ok" ? "" : `${CAUTION[v.origin]} Pro
 // What to do about a problem, where its words do not say it.
 export const advice = (problem) => [
   problem.status === 401 && "Enter a key above; the files are then sent.",
+  problem.status === 408 && "See whether the connection holds, then press “Send again”.",
   !problem.status && "See whether the file is still there and the service runs, then press “Send again”.",
   problem.status >= 500 && `Press “Send again”; if it stays, tell who runs the service${problem.request_id ? ` the request ${problem.request_id}` : ""}.`,
 ].filter(Boolean);
@@ -48,7 +49,7 @@ export function cards(v) {
   const meters = (values, strengths) => Object.entries(values).sort((a, b) => b[1] - a[1]).map(([k, p]) =>
     el("div", { class: "meter" }, el("span", {}, plain(k)), el("meter", { min: 0, max: 1, value: p, "aria-label": plain(k) }), el("span", {}, percent(p) + strength(strengths?.[k]))));
   const strength = (s) => s === null || s === undefined ? "" : `, strength ${number(s, 1)} of 1`;
-  const stated = v.origin === "separated" ? "Undecided, as it always is of a separated stem." : v.processing === "undecided" ? `Undecided: none reaches ${percent(v.thresholds.processing)}.` : `${plain(v.processing)}.`;
+  const stated = !v.processing ? "" : v.origin === "separated" ? "Undecided, as it always is of a separated stem." : v.processing === "undecided" ? `Undecided: none reaches ${percent(v.thresholds.processing)}.` : `${plain(v.processing)}.`;
   fill("processing", ...(v.p_processing ? [el("p", { class: "quiet" }, stated), ...meters(v.p_processing)] : [missing()]));
   fill("effects", ...(v.effects ? meters(v.effects, v.effect_strengths) : [missing()]));
   const facts = [["Kind of separator", v.family], ["Layers", v.layers], ["Length", `${number(v.audio.duration_s, 1)} s`],
