@@ -34,6 +34,7 @@ def main(host: str = "127.0.0.1", port: int | str = 8000) -> None:
     from provenance import bundle
     from provenance.errors import ModelError
     from service.app import create_app
+    from service.connections import impatient
     from service.errors import StartError
     from service.observe import log_config
     from service.problems import fault_of
@@ -66,6 +67,7 @@ def main(host: str = "127.0.0.1", port: int | str = 8000) -> None:
         app,
         host=host,
         port=int(port),
+        http=impatient(settings.stall_s),
         log_config=log_config(settings.log_level),
         access_log=False,
         server_header=False,

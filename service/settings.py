@@ -48,7 +48,7 @@ class Settings(BaseSettings):
 
     max_body_mb: float = Field(default=256.0, gt=0, description="size of one upload")
     max_job_body_mb: float = Field(default=2048.0, gt=0, description="size of all uploads of one job")
-    stall_s: float = Field(default=60.0, gt=0, description="time that an upload may stand still")
+    stall_s: float = Field(default=60.0, gt=0, description="time that an upload or a connection may stand still")
     max_job_files: int = Field(default=10_000, ge=1, description="files that a job's list or manifest may name")
     max_job_uploads: int = Field(default=250, ge=1, description="files uploaded for one job")
     max_jobs: int = Field(default=100, ge=1, description="jobs that have not ended; one more gets 503")

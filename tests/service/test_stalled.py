@@ -1,4 +1,4 @@
-"""Uploads that stand still are given up; slow ones, and answers that take long, are not."""
+"""Uploads and connections that stand still are given up; slow ones, and answers that take long, are not."""
 
 from __future__ import annotations
 
@@ -43,6 +43,67 @@ def test_a_body_that_stands_still_is_given_up(serve: Callable[..., Server], wav:
         assert STALL_S - 0.1 < time.monotonic() - begun < STALL_S + 10
     spool: Path = server.state / "spool"
     wait_until(lambda: not list(spool.iterdir()))
+
+
+def ended(connection: socket.socket, within_s: float) -> bytes:
+    """Return what comes until the other end closes, which it does in time."""
+    connection.settimeout(within_s)
+    whole = b""
+    try:
+        while some := connection.recv(65_536):
+            whole += some
+    except ConnectionResetError:
+        pass
+    return whole
+
+
+def test_a_connection_on_which_no_request_comes_is_closed(serve: Callable[..., Server]) -> None:
+    """Nothing, half a head, another request's half a head, a body after its answer: none holds a descriptor on."""
+    server = serve(stall_s=STALL_S)
+    whole = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    refused = b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
+    for sent, statuses in ((b"", []), (whole[:9], []), (whole + whole[:9], [b"200"]), (refused + b"x", [b"404"])):
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(sent)
+            begun = time.monotonic()
+            got = ended(connection, STALL_S + 10)
+            assert [part[:3] for part in got.split(b"HTTP/1.1 ")[1:]] == statuses
+            assert time.monotonic() - begun > STALL_S - 0.1
+    with server.client() as client:  # the same connection, after a pause that is shorter
+        for _ in range(3):
+            assert client.get("/healthz").status_code == 200
+            time.sleep(0.7 * STALL_S)
+
+
+def test_an_answer_that_nobody_takes_is_given_up(serve: Callable[..., Server]) -> None:
+    """Who asks on and on and reads nothing is cut off; who reads slowly gets it all."""
+    server = serve(stall_s=STALL_S)
+    asked = 600
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 10_000)
+        connection.connect(("127.0.0.1", server.port))
+        connection.settimeout(STALL_S)
+        try:
+            for _ in range(asked):
+                connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        except OSError:
+            pass  # it takes no more requests before its answers are read
+        time.sleep(2 * STALL_S)
+        assert ended(connection, STALL_S).count(b"HTTP/1.1 200") < asked
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        time.sleep(1.5 * STALL_S)
+        assert ended(connection, STALL_S).rstrip().endswith(b"}")
+
+
+def test_what_is_no_request_is_answered_as_a_problem(serve: Callable[..., Server]) -> None:
+    """Even where there is no request that a route could see."""
+    server = serve()
+    for sent in (b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+            connection.sendall(sent)
+            status, problem = answer(connection)
+        assert (status, problem["code"], problem["status"]) == (400, "bad_request", 400)
 
 
 def test_a_slow_body_and_a_long_answer_are_not_given_up(serve: Callable[..., Server], wav: bytes) -> None:

@@ -1,0 +1,79 @@
+"""Connections that stand still outside of an upload: each holds a descriptor, so that enough of them leave none."""
+
+from __future__ import annotations
+
+import asyncio
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from service.problems import MEDIA_TYPE, Problem, problem_response
+
+
+def impatient(stall_s: float) -> type[HttpToolsProtocol]:
+    """Return a protocol for uvicorn that closes what stands still; uvicorn's own waits without end.
+
+    A connection is closed whose next request's head is not there within the time, counted from its beginning or its
+    last answer, and so is one that does not take an answer. What is wrong with the head is said as a problem.
+
+    Args:
+        stall_s: the time.
+    """
+
+    class Impatient(HttpToolsProtocol):
+        _head: asyncio.TimerHandle | None = None
+        _taking: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._wait_for_head()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stop(self._head)
+            self._stop(self._taking)
+            super().connection_lost(exc)
+
+        def on_headers_complete(self) -> None:
+            self._stop(self._head)
+            super().on_headers_complete()
+
+        def on_response_complete(self) -> None:
+            more = bool(self.pipeline)  # requests whose heads are there already
+            super().on_response_complete()
+            if not more and not self.transport.is_closing():
+                self._wait_for_head()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._wait_for_taker(self.transport.get_write_buffer_size())
+
+        def resume_writing(self) -> None:
+            self._stop(self._taking)
+            super().resume_writing()
+
+        def send_400_response(self, msg: str) -> None:
+            detail = "found a request that is no HTTP/1.1 or has too long an address; needed: one that can be read"
+            body = bytes(problem_response(Problem(400, "bad_request", detail), "").body)
+            head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            self.transport.write(STATUS_LINE[400] + head.encode() + body)
+            self.transport.close()
+
+        def _wait_for_head(self) -> None:
+            self._stop(self._head)
+            self._head = self.loop.call_later(stall_s, self.transport.close)
+
+        def _wait_for_taker(self, n_bytes: int) -> None:
+            self._stop(self._taking)
+            self._taking = self.loop.call_later(stall_s, self._look_at_taker, n_bytes)
+
+        def _look_at_taker(self, before: int) -> None:
+            left = self.transport.get_write_buffer_size()
+            if left >= before:
+                self.transport.abort()  # to close it would wait for what is never taken
+            else:
+                self._wait_for_taker(left)
+
+        def _stop(self, timer: asyncio.TimerHandle | None) -> None:
+            if timer is not None:
+                timer.cancel()
+
+    return Impatient
