@@ -48,6 +48,15 @@ _WHAT_TO_DO = {
     503: "Try again after as long as Retry-After says.",
 }
 
+EVERYWHERE = (400, 500, 503)
+"""Statuses that any route may answer with: a foreign Host, a fault, a service that lacks something or stops."""
+_HEADERS = {
+    401: ("WWW-Authenticate", "how a key is sent", "string"),
+    429: ("Retry-After", "seconds to wait", "integer"),
+    503: ("Retry-After", "seconds to wait", "integer"),
+}
+"""Headers that come with a status, whatever the code."""
+
 _WHAT_TO_DO_ABOUT = {
     "ended": "Nothing is left to cancel: fetch the results, or delete the job.",
     "foreign_host": "Call it by its own name, or ask who runs the service to set STEM_ALLOWED_HOSTS.",
@@ -135,9 +144,13 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
         statuses: HTTP statuses that a route may answer with.
     """
     schema = {"$ref": "#/components/schemas/ProblemBody"}
-    return {
+    described: dict[int | str, dict[str, Any]] = {
         status: {"description": _WHAT_TO_DO[status], "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses
     }
+    for status in _HEADERS.keys() & described.keys():
+        name, description, kind = _HEADERS[status]
+        described[status]["headers"] = {name: {"description": description, "required": True, "schema": {"type": kind}}}
+    return described
 
 
 def install(app: FastAPI, words: Mapping[int, str]) -> None:

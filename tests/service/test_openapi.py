@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,35 @@ def test_every_route_has_what_a_generator_needs(server: Server) -> None:
     names = set(document["components"]["schemas"])
     text = str(document)
     assert {part.split("'")[0] for part in text.split("#/components/schemas/")[1:]} <= names
+
+
+def test_what_any_route_may_answer_is_described_of_each(serve: Callable[..., Server]) -> None:
+    """A foreign Host, a job database that does not answer: a generated client reads these as problems, too."""
+    server = serve()
+    with server.client() as client:
+        operations = {
+            (path, method): operation
+            for path, methods in client.get("/openapi.json").json()["paths"].items()
+            for method, operation in methods.items()
+        }
+        with closing(sqlite3.connect(server.state / "jobs.sqlite")) as database:
+            database.execute("drop table stem_job_files")
+            database.execute("drop table stem_jobs")
+        seen = set()
+        for (path, method), operation in operations.items():
+            address = path.replace("{job_id}", "0" * 32)
+            for host in ("localhost", "elsewhere"):
+                answer = client.request(method, address, headers={"Host": host})
+                described = operation["responses"][str(answer.status_code)]
+                assert answer.headers["content-type"] in described.get("content", {}) or answer.status_code < 400
+                assert all(name in answer.headers for name in described.get("headers", {}) if answer.status_code >= 400)
+                seen.add(answer.status_code)
+        assert {400, 503} <= seen
+    for (path, method), operation in operations.items():
+        assert {"400", "500", "503"} <= operation["responses"].keys(), (path, method)
+        for status in ("429", "503"):
+            if status in operation["responses"]:
+                assert operation["responses"][status]["headers"]["Retry-After"]["required"], (path, method)
 
 
 def test_examples_are_true_to_their_schemas(server: Server) -> None:
