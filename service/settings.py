@@ -9,6 +9,7 @@ import base64
 import difflib
 import ipaddress
 import os
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,6 +27,9 @@ _OTHERS = ("STEM_NETS", "STEM_CORPUS")
 """Variables of the training and of the tests."""
 _INSTEAD = {"STEM_HOST": "needed: --host", "STEM_PORT": "needed: --port"}
 """``python -m service.run`` takes them out of the environment; ``stem-provenance serve`` has options."""
+
+_HOST = re.compile(r"[*]|(?:[*][.])?[\w-]+(?:[.][\w-]+)*[.]?|\[[0-9a-fA-F:.]+\]")
+_ORIGIN = re.compile(r"[*]|null|[a-z][a-z0-9+.-]*://[^/\s*]+")
 
 Words = Annotated[tuple[str, ...], NoDecode]
 """Several words in one variable, parted by commas."""
@@ -62,7 +66,8 @@ class Settings(BaseSettings):
         default="1200/minute", description="requests of one key, or of one address without keys; '' is none"
     )
     allowed_hosts: Words = Field(
-        default=(), description="Host headers answered; empty: loopback names, or any when keys are set"
+        default=(),
+        description="Host headers answered beside loopback names; empty: those alone, or any when keys are set",
     )
     cors_origins: Words = Field(default=(), description="origins that a browser may call from")
 
@@ -91,6 +96,16 @@ class Settings(BaseSettings):
     @classmethod
     def _words(cls, value: object) -> object:
         return tuple(w.strip() for w in value.split(",") if w.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _all_like(_HOST, value, "names without scheme and port, such as stems.example or *.stems.example, or *")
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _all_like(_ORIGIN, value, "scheme and host as browsers say them, such as https://stems.example, or *")
 
     @field_validator("manifest_roots", mode="before")
     @classmethod
@@ -132,8 +147,15 @@ class Settings(BaseSettings):
             host: name or address listened on.
         """
         if self.allowed_hosts:
-            return self.allowed_hosts
+            return (*self.allowed_hosts, *LOOPBACK_NAMES)  # a probe on this machine knows no other
         return LOOPBACK_NAMES if is_loopback(host) else ("*",)
+
+
+def _all_like(pattern: re.Pattern[str], words: tuple[str, ...], needed: str) -> tuple[str, ...]:
+    for word in words:  # one that is written otherwise would never be met
+        if not pattern.fullmatch(word):
+            raise ValueError(f"found {word!r}; needed: {needed}")
+    return words
 
 
 def key_of(secret: str) -> bytes:

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from service.settings import Settings, misspelt
 from tests.service.server import ROOT, START_S, Server
 
@@ -66,3 +68,38 @@ def test_a_folder_of_manifests_that_is_not_there_is_named_in_the_log(
     server = serve(manifest_roots=f"{tmp_path}{os.pathsep}{tmp_path / 'gone'}")
     assert f"found no folder {tmp_path / 'gone'}, which STEM_MANIFEST_ROOTS names" in server.log
     assert f"found no folder {tmp_path}," not in server.log
+
+
+def test_probes_of_the_machine_itself_are_answered_whatever_names_are_listed(serve: Callable[..., Server]) -> None:
+    """The health check of the image asks 127.0.0.1, also where STEM_ALLOWED_HOSTS names the service for others."""
+    server = serve(allowed_hosts="stems.example, *.stems.example, [fd00::1]")  # started: /readyz answered by address
+    with server.client() as client:
+        asked = {host: client.get("/readyz", headers={"Host": host}).status_code for host in (
+            "localhost:8000", "[::1]", "stems.example:443", "a.stems.example", "[fd00::1]", "evil.example",
+        )}  # fmt: skip
+    assert asked == {**dict.fromkeys(asked, 200), "evil.example": 400}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("allowed_hosts", "https://stems.example"),
+        ("allowed_hosts", "localhost, stems.example:8000"),
+        ("allowed_hosts", "*example.org"),
+        ("cors_origins", "stems.example"),
+        ("cors_origins", "https://stems.example/"),
+        ("cors_origins", "https://*.stems.example"),
+    ],
+)
+def test_names_that_no_request_can_have_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """A scheme, a port, a path or a star in the wrong place would make a setting that is never met."""
+    monkeypatch.setenv(f"STEM_{name.upper()}", value)
+    with pytest.raises(ValueError, match=r"found '[^']+'; needed: (names without|scheme and host)"):
+        Settings()
+
+
+def test_names_that_requests_have_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stars, addresses, ports of origins, and origins of programs that are browsers."""
+    monkeypatch.setenv("STEM_ALLOWED_HOSTS", "*,10.0.0.7,stems_1.example.")
+    monkeypatch.setenv("STEM_CORS_ORIGINS", "*,http://localhost:3000,http://[::1]:3000,chrome-extension://abc")
+    assert (len(Settings().allowed_hosts), len(Settings().cors_origins)) == (3, 4)
