@@ -87,7 +87,7 @@ class Item:
     @property
     def key(self) -> bytes:
         """Eight bytes that stand for place, size and date: the same file under two spellings has one."""
-        name = os.path.abspath(self.where) if self.kind == "file" else self.path
+        name = {"file": os.path.abspath(self.where), "object": self.where}.get(self.kind, self.path)
         return _digest(f"{name}\0{self.n_bytes}\0{self.changed}")
 
     @property

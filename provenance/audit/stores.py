@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+import pyarrow as pa
 from pyarrow import fs
 
 from provenance.audit.errors import AuditError
@@ -32,12 +33,15 @@ def locate(where: str) -> tuple[Any, str]:
         where: a path or a URI. For S3 the endpoint may be given by ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL``.
 
     Raises:
-        AuditError: the URI is of no store this build of pyarrow knows.
+        AuditError: the URI is of no store this build of pyarrow knows, or names no bucket.
     """
     if not is_remote(where):
         return fs.LocalFileSystem(), os.path.abspath(where)
     if where.startswith("s3://"):
-        return _s3(), where[len("s3://") :].rstrip("/")
+        path = where[len("s3://") :].rstrip("/")
+        if not path or path.startswith("/"):  # of all buckets none is a delivery
+            raise AuditError(f"{where}: found no bucket; needed: s3://BUCKET/PREFIX")
+        return _s3(), path
     try:
         found, path = fs.FileSystem.from_uri(where)
     except Exception as error:  # pyarrow raises several kinds
@@ -128,10 +132,11 @@ def walk(where: str) -> Iterator[tuple[str, tuple[int, int]]]:
     waiting = [path]
     while waiting:
         folder = waiting.pop()
-        try:
-            infos = store.get_file_info(fs.FileSelector(folder, recursive=False))
-        except OSError as error:
-            raise AuditError(f"{scheme}://{folder}: {error}; needed: a prefix that can be listed") from error
+        infos = _list(store, scheme, folder)
+        if any(info.path.rstrip("/") == folder for info in infos):  # of keys with an empty part, as a//b.wav
+            below = [info for info in _list(store, scheme, folder, deep=True) if info.path.startswith(f"{folder}//")]
+            infos = [info for info in infos if info.path.rstrip("/") != folder]
+            infos += [info for info in below if info.type == fs.FileType.File]  # they can be named, but not read
         infos.sort(key=lambda info: info.path)
         waiting.extend(
             info.path
@@ -141,6 +146,14 @@ def walk(where: str) -> Iterator[tuple[str, tuple[int, int]]]:
         for info in infos:
             if info.type == fs.FileType.File:
                 yield f"{scheme}://{info.path}", (int(info.size), info.mtime_ns or 0)
+
+
+def _list(store: Any, scheme: str, folder: str, deep: bool = False) -> list[Any]:
+    try:
+        found: list[Any] = store.get_file_info(fs.FileSelector(folder, recursive=deep))
+    except OSError as error:
+        raise AuditError(f"{scheme}://{folder}: {error}; needed: a prefix that can be listed") from error
+    return found
 
 
 def open_file(where: str) -> Any:
@@ -155,7 +168,7 @@ def open_file(where: str) -> Any:
     store, path = locate(where)
     try:
         return store.open_input_file(path)
-    except OSError as error:
+    except (OSError, pa.ArrowInvalid) as error:
         raise AuditError(f"{where}: {error}; needed: a file that can be read") from error
 
 
@@ -186,16 +199,33 @@ def join(base: str, name: str) -> str:
     Args:
         base: folder, a path or a URI.
         name: as the manifest says it.
+
+    >>> join("s3://bucket/lists", "../stems/./a.wav")
+    's3://bucket/stems/a.wav'
     """
-    if is_remote(name) or os.path.isabs(name):
+    if is_remote(name):
+        return _without_dots(name)
+    if os.path.isabs(name):
         return name
     if is_remote(base):
-        return f"{base.rstrip('/')}/{name}"
+        return _without_dots(f"{base.rstrip('/')}/{name}")
     return os.path.join(base, name)
+
+
+def _without_dots(where: str) -> str:
+    """A store has no folders to go up in: its keys are texts, and two spellings would be two objects."""
+    scheme, _, rest = where.partition("://")
+    parts: list[str] = []
+    for part in rest.split("/"):
+        if part == ".." and len(parts) > 1:
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
+    return f"{scheme}://{'/'.join(parts)}"
 
 
 def _info(store: Any, where: str, path: str) -> Any:
     try:
         return store.get_file_info(path)
-    except OSError as error:
+    except (OSError, pa.ArrowInvalid) as error:
         raise AuditError(f"{where}: {error}; needed: a place that can be read") from error

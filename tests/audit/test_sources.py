@@ -410,6 +410,37 @@ def test_an_object_that_no_memory_holds_is_refused(
         containers.fetch(item)
 
 
+def test_a_key_with_an_empty_part_ends_no_listing(s3: fs.S3FileSystem, folder: Path, tmp_path: Path) -> None:
+    """Stores take ``a//b.wav``, which pyarrow lists as the folder itself and cannot read: it has its row, once."""
+    boto3 = pytest.importorskip("boto3", reason="needs moto")
+    client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    data = (folder / "a" / "one.wav").read_bytes()
+    for key in ("set/one.wav", "set//two.wav", "set/sub/x//deep/three.wav", "set/sub/four.wav", "/five.wav"):
+        client.put_object(Bucket="vendor", Key=key, Body=data)
+    names = ["one.wav", "/two.wav", "sub/four.wav", "sub/x//deep/three.wav"]
+    assert sorted(i.path for i in list_items("s3://vendor/set")) == sorted(f"s3://vendor/set/{n}" for n in names)
+    assert "s3://vendor//five.wav" in [item.path for item in list_items("s3://vendor")]
+    score_source("s3://vendor/set", tmp_path / "out", workers=1, loader=LOADER)
+    found = {row["path"].removeprefix("s3://vendor/set/"): row["error_code"] for row in rows(tmp_path / "out")}
+    assert found == {name: "not_readable" if "//" in f"/{name}" else None for name in names}
+
+
+@pytest.mark.parametrize("source", ["s3://", "s3:///set", "s3://vendor/a//b.wav"])
+def test_an_address_without_a_bucket_or_with_an_empty_part_is_refused(s3: fs.S3FileSystem, source: str) -> None:
+    """In one line; the whole account is no delivery."""
+    with pytest.raises(AuditError, match=r"needed: (s3://BUCKET/PREFIX|a place that can be read)"):
+        list(list_items(source))
+
+
+def test_an_object_under_two_spellings_is_one(s3: fs.S3FileSystem, folder: Path) -> None:
+    """A manifest in a store may go up from its prefix, and name an object by its address, too."""
+    put(s3, "set/one.wav", (folder / "a" / "one.wav").read_bytes())
+    put(s3, "lists/m.csv", b"path\n../set/one.wav\ns3://vendor/set/one.wav\n./../set/./one.wav\n")
+    found = list(list_items("s3://vendor/lists/m.csv"))
+    assert {item.where for item in found} == {"s3://vendor/set/one.wav"}
+    assert len({item.key for item in found}) == 1
+
+
 def test_s3_is_audited_like_a_folder(s3: fs.S3FileSystem, folder: Path, tmp_path: Path) -> None:
     """Objects under a prefix, and a manifest beside them, give the verdicts that the same files give from disk."""
     for row in CLAIMS:
