@@ -105,7 +105,7 @@ def score(
                 if output is RowFormat.jsonl:
                     print(json.dumps(row.to_dict()), flush=True)
                 elif output is RowFormat.csv:
-                    flat_table.writerow(row.to_columns())
+                    flat_table.writerow(flat.to_csv(row.to_columns()))
                     sys.stdout.flush()
                 rows.append(row)
                 progress.advance(task)

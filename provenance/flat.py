@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -51,6 +52,9 @@ WORDS: dict[str, str] = {
     "model": "name and checksum",
 }
 """The columns of a row, in their order, and what they hold; those of :data:`NESTED` are several."""
+_RUN = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+"""How a cell begins that a spreadsheet runs as a formula, or what :func:`guard` made of one (OWASP, CSV injection)."""
+_HARMLESS = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)*(?:[eE][+-]?[0-9]+)?|-")
 
 
 def name_columns(names: Iterable[str]) -> list[str]:
@@ -154,6 +158,52 @@ def to_utf8(text: str) -> str:
     'latin-\\\\udce9.wav'
     """
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def guard(text: str) -> str:
+    """Return a cell of CSV that no spreadsheet runs as a formula: an apostrophe stands before what it would run.
+
+    Args:
+        text: of the cell; numbers and a lone dash stay.
+
+    >>> guard("=HYPERLINK(0)"), guard("'=1"), guard("-3.5"), guard("a song")
+    ("'=HYPERLINK(0)", "''=1", '-3.5', 'a song')
+    """
+    return f"'{text}" if _RUN.match(text) and not _HARMLESS.fullmatch(text) else text
+
+
+def unguard(text: str) -> str:
+    """Return what a cell of CSV held before :func:`guard`.
+
+    Args:
+        text: of the cell.
+
+    >>> [unguard(guard(text)) for text in ("=1", "'=1", "-3.5", "'tis", "@x")]
+    ['=1', "'=1", '-3.5', "'tis", '@x']
+    """
+    return text[1:] if text.startswith("'") and _RUN.match(text) else text
+
+
+def to_csv(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as CSV has it: texts guarded, and a path that would be run with its folder, so that it stays one.
+
+    Args:
+        row: one value a column.
+
+    >>> to_csv({"path": "=1.wav", "song": "=1", "clean": True, "sdr_db": -1.5})
+    {'path': './=1.wav', 'song': "'=1", 'clean': 'true', 'sdr_db': -1.5}
+    """
+    out: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, bool):
+            out[name] = str(value).lower()
+        elif not isinstance(value, str):
+            out[name] = value
+        elif name == "path":
+            out[name] = f"./{value}" if guard(value) != value and not value.startswith("'") else value
+        else:
+            out[name] = guard(value)
+    return out
 
 
 def probability(p: float | None) -> str:

@@ -147,7 +147,7 @@ def query(
 
         table = csv.writer(sys.stdout)
         table.writerow(names)
-        table.writerows(rows)
+        table.writerows([flat.guard(value) if isinstance(value, str) else value for value in row] for row in rows)
     else:
         _print_rows(names, rows)
 

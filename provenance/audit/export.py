@@ -172,7 +172,7 @@ def _write_rows(file: Path, schema: pa.Schema, batches: Iterable[list[dict[str, 
         for batch in batches:
             for row in batch:
                 if file.suffix == ".csv":
-                    table.writerow({k: str(v).lower() if isinstance(v, bool) else v for k, v in row.items()})
+                    table.writerow(flat.to_csv(row))
                 else:
                     handle.write(json.dumps({name: row.get(name) for name in schema.names}) + "\n")
             n += len(batch)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from provenance import flat
 from provenance.audit import containers, stores
 from provenance.audit.errors import AuditError
 from provenance.audit.items import Item, Kind, choose_columns, read_claims
@@ -28,6 +29,7 @@ def list_rows(where: str, given: Mapping[str, str]) -> Iterator[Item]:
     """
     base = where.rsplit("/", 1)[0] if stores.is_remote(where) else os.path.dirname(where)
     columns: dict[str, str] = {}
+    by_cells = Path(where).suffix.lower() in (".csv", ".tsv")
     n = 0
     for n, row in enumerate(read_rows(where), start=1):
         if None in row:
@@ -40,6 +42,8 @@ def list_rows(where: str, given: Mapping[str, str]) -> Iterator[Item]:
         path = row.get(columns["path"])
         if not isinstance(path, str) or not path.strip():
             raise AuditError(f"{where}: row {n} has no path in column {columns['path']!r}; needed: one in every row")
+        if by_cells:
+            row = {k: flat.unguard(v) if isinstance(v, str) and k != columns["path"] else v for k, v in row.items()}
         place = stores.find_spelt(stores.join(base, path.strip()))
         inside = containers.find_inside(place) if "#" in place else None
         if inside is not None:

@@ -86,7 +86,7 @@ export function point(item) {
 
 export function csv() {
   const quote = (x) => { // a cell that a spreadsheet would run as a formula is made text
-    const text = x === null ? "" : typeof x === "number" ? String(x) : /^[=+\-@\t\r]/.test(x) ? `'${x}` : String(x);
+    const text = x === null ? "" : typeof x === "number" ? String(x) : /^[=+\-@\t\r\n＝＋－＠]/.test(x) ? `'${x}` : String(x);
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const lines = [HEADS.map(([key]) => key), ...ordered().map(({ cell }) => HEADS.map(([key]) => quote(cell[key])))];

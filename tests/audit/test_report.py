@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -384,6 +385,35 @@ def test_what_the_vendor_calls_separated_is_in_no_clean_subset(tmp_path: Path) -
         assert all(use["no"]["n"] >= 1 for use in found["uses"])
         score_source("elsewhere/clean.csv", Path("again"), workers=1, loader=LOADER)
         assert summary.summarise(Path("again"))["files"]["n_judged"] == 1
+
+
+def test_no_cell_of_csv_is_run_and_all_of_it_is_read_again(tmp_path: Path) -> None:
+    """What a spreadsheet would run has an apostrophe, a path its folder; read as a manifest it says what it said."""
+    names = ["=cmd|' _C calc'!A0.wav", "@sum.wav", "+1.wav", "-9.wav", "plain.wav"]
+    make.files(tmp_path, names)
+    songs = ["=HYPERLINK(0)", "@one", "'=quoted", "-7", "plain"]
+    manifest = [{"file": name, "song": song, "take": "+x"} for name, song in zip(names, songs, strict=True)]
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in manifest))
+    with contextlib.chdir(tmp_path):
+        score_source("m.jsonl", Path("out"), workers=1, loader=LOADER)
+        summary.summarise(Path("out"))
+        export.export_all(Path("out"), Path("all.csv"))
+        export.export_all(Path("out"), Path("all.jsonl"))
+        cells = [cell for row in csv.reader(Path("all.csv").read_text().splitlines()) for cell in row]
+        risky = [cell for cell in cells if cell[:1] in tuple("=+-@\t\r\n") and not re.fullmatch(r"-?[\d.e-]+", cell)]
+        assert risky == []
+        told = {row["listed_as"].removeprefix("'"): row for row in read_table(Path("all.csv"))}
+        assert [told[name]["song"] for name in names] == ["'=HYPERLINK(0)", "'@one", "''=quoted", "-7", "plain"]
+        assert [told[name]["path"] for name in names] == [*(f"./{name}" for name in names[:4]), "plain.wav"]
+        verbatim = {row["listed_as"]: row for row in read_table(Path("all.jsonl"))}
+        assert [verbatim[name]["song"] for name in names] == songs
+        again = list(list_items("all.csv"))
+        assert sorted(os.path.normpath(item.where) for item in again) == sorted(names)
+        assert sorted(item.claims.song or "" for item in again) == sorted(songs)
+        asked = CliRunner().invoke(
+            audit_cli.audit_app, ["query", "out", "select song from stems order by 1", "--format", "csv"]
+        )
+        assert asked.stdout.splitlines() == ["song", "''=quoted", "-7", "'=HYPERLINK(0)", "'@one", "plain"]
 
 
 def test_findings_name_the_right_files(audited: tuple[Path, dict[str, Any]]) -> None:

@@ -257,6 +257,20 @@ def test_csv_is_a_flat_row_a_file(model: dict[str, Path], folder: Path) -> None:
     assert named["path"].endswith("csv-\\udce9.wav")
 
 
+def test_no_cell_of_csv_is_run_by_a_spreadsheet(
+    model: dict[str, Path], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path that begins as a formula is told with its folder, and so is still that path; JSON has it as given."""
+    monkeypatch.chdir(tmp_path)
+    name = "=HYPERLINK(0).wav"
+    Path(name).write_bytes((folder / "a.wav").read_bytes())
+    given = ("score", name, "@gone.wav", "--model", model["studio"])
+    told = list(csv.DictReader(io.StringIO(spawn(*given, "--format", "csv").stdout, newline="")))
+    assert [row["path"] for row in told] == [f"./{name}", "./@gone.wav"]
+    assert [json.loads(line)["path"] for line in spawn(*given, "--format", "jsonl").stdout.splitlines()] == [
+        name, "@gone.wav"]  # fmt: skip
+
+
 def test_paths_are_printed_as_given(model: dict[str, Path], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A relative path stays relative, and a name that is not UTF-8 is printed so that it can be read again."""
     odd = folder.parent / os.fsdecode(b"latin-\xe9.wav")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,3 +116,21 @@ def test_what_the_connection_lost_half_way_is_sent_again(open_page: Callable[...
     assert "Send again" in page.inner_text("#notes")
     page.click("#again")
     page.wait_for_function("() => document.querySelector('#json').textContent")
+
+
+def test_no_cell_of_the_table_is_run_by_a_spreadsheet(
+    open_page: Callable[..., Any], server: Server, folder: Path, tmp_path: Path
+) -> None:
+    """Names that begin as a formula, in full width and behind a line break, too, have an apostrophe before them."""
+    verdict = verdict_of(server, folder / "a song.flac")
+    names = ["=1.flac", "＝1.flac", "\n=1.flac", "@1.flac", "1-1.flac"]
+    for name in names:
+        shutil.copy(folder / "a song.flac", tmp_path / name)
+    page = open_page()
+    page.route("**/v1/verdicts", lambda route: route.fulfill(json=verdict))
+    page.set_input_files("#files", [tmp_path / name for name in names])
+    status(page, "Scored all 5 files.")
+    with page.expect_download() as got:
+        page.click("#save-csv")
+    told = list(csv.DictReader(io.StringIO(Path(got.value.path()).read_bytes().decode("utf-8"), newline="")))
+    assert [row["name"] for row in told] == [*(f"'{name}" for name in names[:4]), "1-1.flac"]
