@@ -94,16 +94,17 @@ def create_app(settings: Settings, host: str = "127.0.0.1", stopping: threading.
     for part in (verdicts.router, job_routes.router(settings), health.router, page.router):
         app.include_router(part)
     openapi.install(app, app.state.access.keyed)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
+    inner: ASGIApp = Unstalled(app, settings.stall_s)
+    if settings.cors_origins:  # around all of the framework, so that a browser may read every error, 413 and 500 too
+        inner = CORSMiddleware(
+            inner,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "X-API-Key", "X-Request-ID", "Content-Type"],
             expose_headers=["X-Request-ID", "Retry-After", "Location", "Server-Timing"],
         )
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts_for(host), www_redirect=False)
-    return Observed(problems.ProblemsOnly(Unstalled(app, settings.stall_s), words), metrics)
+    inner = TrustedHostMiddleware(inner, allowed_hosts=settings.hosts_for(host), www_redirect=False)
+    return Observed(problems.ProblemsOnly(inner, words), metrics)
 
 
 class _owned:  # noqa: N801  (used as a function)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 import uuid
@@ -17,7 +18,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import ValidationError
 from starlette.background import BackgroundTask
 from starlette.datastructures import FormData, UploadFile
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from service import manifests, results, webhook
 from service.access import Access, Caller, asks_only
@@ -35,6 +36,7 @@ _JSON_BYTES = 16_000_000
 _MOST_FAULTS = 20
 """Of a JSON, told one by one: those of a long one would take gigabytes, and hold up everyone else."""
 _LOOK_S = 0.3
+_BLOCK_BYTES = 1 << 16
 _VARIES = {"Vary": "Accept"}
 _FIELDS = ("file", "coverage", "webhook")
 """Of a job's form."""
@@ -197,11 +199,16 @@ async def get_results(
     rows = jobs.store.results(job.id)
     if form == "jsonl" or (form is None and results.PARQUET_TYPE not in request.headers.get("accept", "")):
         return StreamingResponse(results.jsonl(rows), media_type=results.JSONL_TYPE, headers=_VARIES)
-    file: Path = request.app.state.spool.folder / uuid.uuid4().hex
-    await asyncio.to_thread(results.write_parquet, rows, file)
-    gone = BackgroundTask(file.unlink, missing_ok=True)
-    name = f"{job.id}.parquet"
-    return FileResponse(file, headers=_VARIES, media_type=results.PARQUET_TYPE, filename=name, background=gone)
+    file = await asyncio.to_thread(results.write_parquet, rows, request.app.state.spool.folder)
+    headers = {
+        **_VARIES,
+        "Content-Length": str(os.fstat(file.fileno()).st_size),
+        "Content-Disposition": f'attachment; filename="{job.id}.parquet"',
+        "Accept-Ranges": "none",  # it is written anew for each request, so that parts of two would make no file
+    }
+    blocks = iter(partial(file.read, _BLOCK_BYTES), b"")
+    closed = BackgroundTask(file.close)
+    return StreamingResponse(blocks, headers=headers, media_type=results.PARQUET_TYPE, background=closed)
 
 
 async def cancel_job(request: Request, job: Found) -> BodyOfJob:

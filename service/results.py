@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from service.job_records import Row
 
@@ -30,12 +31,15 @@ def jsonl(rows: Iterable[Row]) -> Iterator[str]:
             yield f'{name}, "status": "cancelled"}}\n'
 
 
-def write_parquet(rows: Iterable[Row], file: Path) -> None:
+def write_parquet(rows: Iterable[Row], folder: Path) -> IO[bytes]:
     """Write a row for each file: the verdict's numbers in columns, and the whole of it as JSON.
 
     Args:
         rows: finished files.
-        file: to write.
+        folder: to write in.
+
+    Returns:
+        An open file without a name, at its beginning: gone when it is closed, however that comes.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -59,9 +63,12 @@ def write_parquet(rows: Iterable[Row], file: Path) -> None:
             ("verdict", text),
         ]
     )
+    file = TemporaryFile(dir=folder)  # noqa: SIM115  (closed by who reads it)
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for some in _batches(rows):
             writer.write_table(pa.Table.from_pylist([{"index": row.n, **_flat(row)} for row in some], schema))
+    file.seek(0)
+    return file
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -147,6 +147,23 @@ def test_parquet_has_the_rows_of_json_lines(served: Server, root: Path) -> None:
     wait_until(lambda: not list((served.state / "spool").iterdir()))  # what was sent is deleted after it
 
 
+def test_parquet_is_sent_whole_and_leaves_nothing(served: Server, root: Path) -> None:
+    """A range of a file that is made anew for each request belongs to no other; none is given, and no file is left."""
+    with served.client() as client:
+        made = client.post("/v1/jobs", json={"paths": [str(root / "00.flac")]}).json()
+        wait_until(lambda: client.get(f"/v1/jobs/{made['id']}").json()["state"] == "done")
+        document = client.get("/openapi.json").json()["paths"]["/v1/jobs/{job_id}/results"]["get"]["responses"]
+        for wanted in ("bytes=0-9", "bytes=-5", "bytes=99999999-", "lines=1"):
+            address = f"{made['results']}?format=parquet"
+            answer = client.get(address, headers={"Range": wanted})
+            assert str(answer.status_code) in document, wanted
+            assert len(answer.content) == int(answer.headers["content-length"])
+            assert pq.read_table(io.BytesIO(answer.content)).num_rows == 1
+            with client.stream("GET", address) as left:  # and not read
+                assert left.status_code == 200
+        wait_until(lambda: not list((served.state / "spool").iterdir()))
+
+
 def test_events_tell_progress_and_the_end(served: Server, root: Path) -> None:
     """Server-sent events grow to the total and end with one event ``ended``, also for a job that has ended."""
     with served.client() as client:

@@ -85,6 +85,18 @@ def test_no_origin_may_call_unless_it_is_listed(serve: Callable[..., Server], wa
             assert (answer.headers.get("access-control-allow-origin") == origin) == allowed
 
 
+def test_a_listed_origin_may_read_every_error(serve: Callable[..., Server], wav: bytes) -> None:
+    """Also what the framework refuses before a route sees it, such as a body that is too large by its own account."""
+    server = serve(cors_origins="https://app.example", max_body_mb=0.1)
+    with server.client(headers={"Origin": "https://app.example", "Content-Type": "audio/wav"}) as client:
+        answers = [client.post("/v1/verdicts", content=wav), client.post("/v1/nothing"), client.get("/v1/verdicts")]
+        refused = client.options("/v1/verdicts", headers={"Access-Control-Request-Method": "PUT"})
+    assert [answer.status_code for answer in (*answers, refused)] == [413, 404, 405, 400]
+    for answer in (*answers, refused):
+        assert answer.headers["access-control-allow-origin"] == "https://app.example"
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
 def test_traces_are_exported_by_setting(serve: Callable[..., Server], wav: bytes) -> None:
     """With STEM_OTEL spans of requests reach the collector that OTEL_EXPORTER_OTLP_ENDPOINT names."""
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs the extra 'otel'")
