@@ -1,6 +1,7 @@
 # The service on the lean set: no torch, no librosa, no scipy.
 #   docker build --tag stem-provenance .
 #   docker run --rm --user "$(id -u)" --volume "$PWD:/keys" stem-provenance python -m service.keys /keys/keys NAME
+#   chmod a+r keys  # the image's user is another one; of random keys their hashes tell nothing
 #   docker run --publish 127.0.0.1:8000:8000 --volume "$PWD:/keys:ro" --volume stem:/var/lib/stem \
 #     --env STEM_KEYS_FILE=/keys/keys stem-provenance
 # `python -m tests.service.image` runs these steps without Docker.

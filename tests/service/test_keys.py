@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -140,3 +141,12 @@ def test_two_services_do_not_share_a_state_folder(server: Server, tmp_path: Path
     assert "Traceback" not in second.log
     with server.client() as client:
         assert client.get("/readyz").status_code == 200
+
+
+def test_the_image_can_read_the_keys_that_are_made_as_it_says(tmp_path: Path) -> None:
+    """The file is made by the caller's user and read by the image's: the steps above the Dockerfile see to that."""
+    make_key(tmp_path / "keys", "alice")
+    steps = re.findall(r"^#   (\w.+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    here = [step for step in steps if not step.startswith("docker")]
+    subprocess.run(["sh", "-ec", "\n".join(here)], cwd=tmp_path, check=True)
+    assert (tmp_path / "keys").stat().st_mode & 0o007 == 0o004
