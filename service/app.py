@@ -73,6 +73,7 @@ def create_app(settings: Settings, host: str = "127.0.0.1", stopping: threading.
         lifespan=lifespan,
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # to http behind a proxy that speaks TLS, with the key in the open
         generate_unique_id_function=lambda route: route.name,  # what a generated client calls its methods
         responses=problems.responses(*problems.EVERYWHERE),
         max_body_size=settings.max_body_bytes,

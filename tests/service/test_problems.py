@@ -56,6 +56,20 @@ def test_a_405_says_what_is_allowed(server: Server) -> None:
         assert client.post("/healthz").headers["allow"] == "GET, HEAD"
 
 
+def test_no_request_is_sent_elsewhere(server: Server) -> None:
+    """A slash too many is told, not redirected: behind TLS that would lead to plain HTTP, body and key and all."""
+    with server.client(follow_redirects=False) as client:
+        for method, path in (
+            ("POST", "/v1/verdicts/"),
+            ("POST", "/v1/jobs/"),
+            ("GET", "/v1/jobs/"),
+            ("GET", "/readyz/"),
+        ):
+            answer = client.request(method, path, headers={"X-API-Key": "k", "X-Forwarded-Proto": "http"})
+            is_problem(answer, 404, "not_found")
+            assert repr(path) in answer.json()["detail"]
+
+
 def test_a_foreign_host_header_is_refused(server: Server) -> None:
     """On loopback only loopback names are answered, so that a page elsewhere cannot rebind a name."""
     with server.client() as client:
