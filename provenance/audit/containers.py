@@ -19,7 +19,7 @@ from pyarrow import parquet
 from provenance import listing
 from provenance.audio import EXTENSIONS, Source
 from provenance.audit import stores
-from provenance.audit.errors import AuditError, DamagedError
+from provenance.audit.errors import AuditError, DamagedError, UnreadError
 from provenance.audit.items import Claims, Item, choose_columns, read_claims
 from provenance.errors import UnreadableAudio
 
@@ -50,10 +50,11 @@ def list_members(where: str, given: Mapping[str, str], passed: Counter[str] | No
 
     Raises:
         DamagedError: it is not such a tar, or ends early; what lay before that was yielded.
+        UnreadError: it cannot be read.
     """
     changed = stores.changed(where)
     try:
-        with stores.open_file(where) as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        with stores.open_file(where) as held, tarfile.open(fileobj=(file := _Sought(held)), mode="r:") as tar:
             sample, claims = "", Claims()
             audio: list[tarfile.TarInfo] = []
             for member in tar:
@@ -80,6 +81,40 @@ def list_members(where: str, given: Mapping[str, str], passed: Counter[str] | No
                 raise tarfile.ReadError(f"no header at byte {tar.offset}, where one is due")
     except tarfile.TarError as error:
         raise DamagedError(where, error, "an uncompressed tar, whole") from error
+    except OSError as error:
+        raise UnreadError(f"{where}: {error}; needed: a tar that can be read") from error
+
+
+class _Sought(io.RawIOBase):
+    """A file that may be sought past its end, as those of disks and none of stores: so a tar that was cut is read.
+
+    Args:
+        file: of a disk or a store, open.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file, self._size, self._at = file, int(file.size()), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        if self._at >= self._size:
+            return b""
+        self._file.seek(self._at)
+        data: bytes = self._file.read() if size < 0 else self._file.read(size)
+        self._at += len(data)
+        return data
 
 
 def _members(where: str, members: list[tarfile.TarInfo], claims: Claims, changed: int) -> Iterator[Item]:

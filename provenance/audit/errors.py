@@ -9,6 +9,10 @@ class AuditError(ProvenanceError):
     """A source, an output folder or an engine that an audit cannot use: what was found and what is needed."""
 
 
+class UnreadError(AuditError):
+    """A file or object that is away, or that may not be read."""
+
+
 class DamagedError(AuditError):
     """A container that is not what its ending says, ends early, or whose own claims cannot be read.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from provenance import listing
 from provenance.audio import EXTENSIONS
 from provenance.audit import containers, manifests, plan, stores
-from provenance.audit.errors import AuditError, DamagedError
+from provenance.audit.errors import AuditError, DamagedError, UnreadError
 from provenance.audit.items import Item
 
 _MANIFESTS = (".csv", ".tsv", ".jsonl", ".ndjson")
@@ -100,7 +100,7 @@ def _list_file(where: str, facts: tuple[int, int], given: dict[str, str], passed
             yield _item(where, facts)
         else:
             listing.note(passed, where)
-    except DamagedError:  # one of thousands must not end an audit: its row says what is wrong
+    except (DamagedError, UnreadError):  # one of thousands must not end an audit: its row says what is wrong
         yield _item(where, facts)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 from pyarrow import fs
 
-from provenance.audit.errors import AuditError
+from provenance.audit.errors import AuditError, UnreadError
 
 _SCHEMES = ("s3://", "gs://", "gcs://", "abfs://", "hdfs://", "file://")
 
@@ -163,13 +163,13 @@ def open_file(where: str) -> Any:
         where: a path or a URI.
 
     Raises:
-        AuditError: it cannot be opened.
+        UnreadError: it cannot be opened.
     """
     store, path = locate(where)
     try:
         return store.open_input_file(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise AuditError(f"{where}: {error}; needed: a file that can be read") from error
+        raise UnreadError(f"{where}: {error}; needed: a file that can be read") from error
 
 
 def read_bytes(where: str, start: int = 0, length: int | None = None, most: int | None = None) -> bytes:
@@ -228,4 +228,4 @@ def _info(store: Any, where: str, path: str) -> Any:
     try:
         return store.get_file_info(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise AuditError(f"{where}: {error}; needed: a place that can be read") from error
+        raise UnreadError(f"{where}: {error}; needed: a place that can be read") from error

@@ -410,6 +410,38 @@ def test_an_object_that_no_memory_holds_is_refused(
         containers.fetch(item)
 
 
+def test_a_tar_that_was_cut_ends_no_audit_of_a_store(s3: fs.S3FileSystem, folder: Path) -> None:
+    """What could be listed of it is, and it has its row, as on a disk; so do the tars beside it."""
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w") as tar:
+        for name in ("a/one.wav", "b/two.wav"):
+            tar.add(folder / name, name)
+    put(s3, "tars/good.tar", held.getvalue())
+    cut = held.getvalue()[: (folder / "a" / "one.wav").stat().st_size // 2]
+    put(s3, "tars/bad.tar", cut)
+    Path(folder / "tars").mkdir()
+    (folder / "tars" / "good.tar").write_bytes(held.getvalue())
+    (folder / "tars" / "bad.tar").write_bytes(cut)
+    found = list(list_items("s3://vendor/tars"))
+    names = [item.path.removeprefix("s3://vendor/tars/") for item in found]
+    assert names == [os.path.relpath(item.path, folder / "tars") for item in list_items(str(folder / "tars"))]
+    assert {"bad.tar", "good.tar#a/one.wav", "good.tar#b/two.wav"} <= set(names)
+    assert samples_of(found[-1]) == samples_of(Item("x", "file", str(folder / "b/two.wav")))
+    with pytest.raises(UnreadableAudio, match="unexpected end of data"):
+        containers.fetch(next(item for item in found if item.path.endswith("bad.tar")))
+
+
+def test_a_tar_or_table_that_is_away_ends_no_audit(folder: Path, tmp_path: Path) -> None:
+    """As a link to a disk that is not mounted, or an object that may not be read: its row says so."""
+    for name in ("away.tar", "away.parquet"):
+        (folder / name).symlink_to(tmp_path / "not mounted" / name)
+    score_source(str(folder), tmp_path / "out", workers=1, loader=LOADER)
+    told = {os.path.relpath(r["path"], folder): r["error_code"] for r in rows(tmp_path / "out")}
+    assert told == {"a/one.wav": None, "b/two.wav": None, "away.tar": "not_found", "away.parquet": "not_found"}
+    with pytest.raises(AuditError, match="needed: "):
+        list(list_items(str(folder / "away.tar")))  # which is all there is
+
+
 def test_a_key_with_an_empty_part_ends_no_listing(s3: fs.S3FileSystem, folder: Path, tmp_path: Path) -> None:
     """Stores take ``a//b.wav``, which pyarrow lists as the folder itself and cannot read: it has its row, once."""
     boto3 = pytest.importorskip("boto3", reason="needs moto")
