@@ -7,8 +7,9 @@ import { arrange, csv, fill, jsonl, point, progress } from "./table.js";
 import { advice, cards, caution, inWords, notes } from "./verdict.js";
 
 const ARRANGE_MS = 150; // what ends in that time is put in order at once
+const ALOUD_MS = 10000; // how far it is is read aloud no more often: of hundreds of files nothing else would be heard
 const DOING = { held: "Waiting, as the service asks", stopped: "Stopped. Nothing was scored" };
-let shown = null, due = null, said = ""; // the file in sight, when the table is set, what was last said of all files
+let shown = null, due = null, said = "", heard = 0; // the file in sight, when the table is set, what was last said of all files
 
 // Files
 function take(files) {
@@ -16,11 +17,17 @@ function take(files) {
   arranged();
   if (shown === null && items.length) show(items[0]);
 }
+function say(words, isNews = true) {
+  $("status").textContent = words;
+  if (!isNews && Date.now() - heard < ALOUD_MS) return;
+  heard = Date.now();
+  $("aloud").textContent = words;
+}
 function arranged() {
   clearTimeout(due);
   due = null;
   arrange(choose);
-  if (progress() !== said) $("status").textContent = said = progress(); // else what was said besides stays
+  if (progress() !== said) say(said = progress(), !canStop()); // else what was said besides stays
   const focused = document.activeElement;
   $("stop").hidden = !canStop();
   $("again").hidden = canStop() || !canSendAgain();
@@ -78,7 +85,7 @@ for (const kind of ["dragover", "dragleave", "drop"]) addEventListener(kind, asy
   $("drop").classList.toggle("over", kind === "dragover");
   if (kind !== "drop") return;
   const files = await dropped(e.dataTransfer);
-  files.length ? take(files) : ($("status").textContent = "There is no audio file in what was dropped.");
+  files.length ? take(files) : say("There is no audio file in what was dropped.");
 });
 addEventListener("drawn", () => { if (shown) detail(); });
 addEventListener("beforeunload", (e) => { if (canStop()) e.preventDefault(); });
@@ -89,8 +96,8 @@ $("again").addEventListener("click", () => { sendAgain(); arranged(); if (shown)
 $("save-csv").addEventListener("click", () => save("verdicts.csv", "text/csv", csv()));
 $("save-jsonl").addEventListener("click", () => save("verdicts.jsonl", "application/jsonl", jsonl()));
 $("copy").addEventListener("click", async () => {
-  try { await navigator.clipboard.writeText($("json").textContent); $("status").textContent = "JSON copied."; } catch {
+  try { await navigator.clipboard.writeText($("json").textContent); say("JSON copied."); } catch {
     getSelection().selectAllChildren($("json"));
-    $("status").textContent = "Copying is not allowed here; the JSON is selected, press Ctrl+C.";
+    say("Copying is not allowed here; the JSON is selected, press Ctrl+C.");
   }
 });

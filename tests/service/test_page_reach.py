@@ -40,6 +40,27 @@ def test_a_button_that_goes_passes_the_focus_on(open_page: Callable[..., Any], s
     assert page.evaluate(FOCUSED) == "status"
 
 
+def test_hundreds_of_files_are_not_counted_aloud(open_page: Callable[..., Any], server: Server, folder: Path) -> None:
+    """How far it is is seen at once, and heard at the beginning, now and then, and at the end."""
+    verdict = verdict_of(server, folder / "a song.flac")
+    page = open_page()
+    page.route("**/v1/verdicts", lambda route: route.fulfill(json=verdict))
+    page.evaluate("""() => {
+        const heard = window.heard = [];
+        for (const node of document.querySelectorAll("[role=status], [aria-live]:not(#words)"))
+            new MutationObserver(() => heard.push(node.textContent)).observe(node, { childList: true });
+    }""")
+    page.evaluate(GIVE, 200)
+    status(page, "Scored all 200 files.")
+    heard = page.evaluate("() => window.heard")
+    assert heard[0] == "Scored 0 of 200…"
+    assert heard[-1] == "Scored all 200 files."
+    assert len(heard) < 8
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.click("#copy")
+    page.wait_for_function("() => document.querySelector('[role=status]').textContent === 'JSON copied.'")
+
+
 def test_forced_colours_show_place_and_row(open_page: Callable[..., Any], folder: Path) -> None:
     """Where grounds are taken away, as in Windows' contrast themes, the player's place and the chosen row are seen."""
     page = open_page(forced_colors="active")
