@@ -1,4 +1,4 @@
-// Returns the visible texts whose contrast with their ground is below WCAG's 4.5.
+// Returns the visible texts whose contrast with their ground is below WCAG's 4.5, and controls whose edge's is below 3.
 () => {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const pixel = (css) => {
@@ -15,12 +15,21 @@
     }
     return "white";
   };
+  const contrast = (one, other) => {
+    const [high, low] = [light(one), light(other)].sort((x, y) => y - x);
+    return (high + 0.05) / (low + 0.05);
+  };
   const weak = [];
+  for (const node of document.querySelectorAll("button, input, #drop")) {
+    const css = getComputedStyle(node), edge = css.borderTopColor;
+    if (!node.checkVisibility({ opacityProperty: true }) || css.borderTopWidth === "0px") continue;
+    const ratio = contrast(edge, ground(node.parentElement));
+    if (ratio < 3) weak.push(`edge of ${node.tagName} ${node.textContent.trim().slice(0, 30)} ${ratio.toFixed(2)}`);
+  }
   for (const node of document.querySelectorAll("body *")) {
     const text = [...node.childNodes].filter((n) => n.nodeType === 3).map((n) => n.data.trim()).join("");
     if (!text || !node.checkVisibility() || node.closest("svg")) continue;
-    const [high, low] = [light(getComputedStyle(node).color), light(ground(node))].sort((x, y) => y - x);
-    const ratio = (high + 0.05) / (low + 0.05);
+    const ratio = contrast(getComputedStyle(node).color, ground(node));
     if (ratio < 4.5) weak.push(`${node.tagName} ${text.slice(0, 30)} ${ratio.toFixed(2)}`);
   }
   return weak;
