@@ -26,6 +26,6 @@ USER stem
 VOLUME /var/lib/stem
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz')"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["python", "-c", "import http.client; c = http.client.HTTPConnection('127.0.0.1', 8000, timeout=5); c.request('GET', '/readyz'); exit(c.getresponse().status != 200)"]
 # Other machines reach this address, so it refuses to start without STEM_KEYS_FILE or STEM_ALLOW_NO_KEYS=true.
 CMD ["stem-provenance", "serve", "--host", "0.0.0.0", "--port", "8000"]

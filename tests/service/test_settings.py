@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import Settings, misspelt
-from tests.service.server import ROOT, START_S, Server
+from tests.service.server import ROOT, START_S, Server, free_port
 
 
 def test_a_misspelt_setting_is_named_in_the_log(serve: Callable[..., Server]) -> None:
@@ -103,3 +103,20 @@ def test_names_that_requests_have_are_taken(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("STEM_ALLOWED_HOSTS", "*,10.0.0.7,stems_1.example.")
     monkeypatch.setenv("STEM_CORS_ORIGINS", "*,http://localhost:3000,http://[::1]:3000,chrome-extension://abc")
     assert (len(Settings().allowed_hosts), len(Settings().cors_origins)) == (3, 4)
+
+
+def test_the_images_health_check_asks_no_proxy(server: Server) -> None:
+    """Docker hands the variables of its own proxy on; the check asks the service, and fails where there is none."""
+    line = next(
+        s for s in (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines() if s.startswith("HEALTHCHECK")
+    )
+    environment = os.environ | dict.fromkeys(("http_proxy", "HTTP_PROXY"), "http://127.0.0.1:9")
+
+    def check(port: int) -> int:
+        _, *rest = json.loads(line.split(" CMD ")[1].replace("8000", str(port)))
+        return subprocess.run(
+            [sys.executable, *rest], env=environment, stderr=subprocess.DEVNULL, check=False
+        ).returncode
+
+    assert check(server.port) == 0
+    assert check(free_port()) != 0
