@@ -9,8 +9,11 @@ import re
 import sys
 import time
 import uuid
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 from starlette.datastructures import Headers, MutableHeaders
@@ -30,6 +33,8 @@ _HEADERS = {
         "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
 }
+BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+"""Bounds of the histograms of time: a long file may take a minute."""
 _log = logging.getLogger("service.request")
 _request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 
@@ -47,18 +52,37 @@ class Metrics:
             "stem_requests", "Requests answered.", ("method", "route", "status"), registry=self.registry
         )
         self.seconds = Histogram(
-            "stem_request_seconds", "Time from request to answer.", ("route",), registry=self.registry
+            "stem_request_seconds",
+            "Time from request to answer.",
+            ("route",),
+            registry=self.registry,
+            buckets=BUCKETS_S,
         )
-        self.scoring = Histogram("stem_scoring_seconds", "The scorer's own time.", registry=self.registry)
+        self.scoring = Histogram(
+            "stem_scoring_seconds", "The scorer's own time.", registry=self.registry, buckets=BUCKETS_S
+        )
         self.verdicts = Counter("stem_verdicts", "Verdicts given.", ("origin",), registry=self.registry)
         self.refused = Counter("stem_refused", "Files without a verdict.", ("code",), registry=self.registry)
         for name, text, value in (
             ("stem_queue_waiting", "Callers that wait for a worker.", lambda: pool.n_waiting),
             ("stem_workers_busy", "Workers that score.", lambda: pool.n_busy),
             ("stem_workers_alive", "Workers that live.", lambda: len(pool.pids)),
-            ("stem_workers_replaced", "Workers replaced since the start.", lambda: pool.n_replaced),
         ):
             Gauge(name, text, registry=self.registry).set_function(value)
+        self.registry.register(_Replaced(pool))
+
+
+class _Replaced(Collector):
+    """A counter that the pool keeps."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Yield it, as it stands."""
+        yield CounterMetricFamily(
+            "stem_workers_replaced", "Workers replaced since the start.", value=self._pool.n_replaced
+        )
 
 
 class Observed:

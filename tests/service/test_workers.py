@@ -50,7 +50,7 @@ def test_an_idle_worker_that_dies_is_replaced(serve: Callable[..., Server], wav:
             os.kill(pid, signal.SIGKILL)
         assert client.post("/v1/verdicts", files={"file": wav}).status_code == 200
         wait_until(lambda: client.get("/readyz").status_code == 200 and client.get("/readyz").json()["workers"] == 2)
-        assert "stem_workers_replaced 2.0" in client.get("/metrics").text
+        assert "stem_workers_replaced_total 2.0" in client.get("/metrics").text
 
 
 def test_a_file_that_takes_too_long_is_given_up(serve: Callable[..., Server], wav: bytes) -> None:
