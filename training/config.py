@@ -178,6 +178,10 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
     for table, network, kept in (("network", read.network, "keep_maps"), ("onsets", read.onsets, "keep_onsets")):
         if network.cycles and not getattr(read.recipe, kept):
             raise ValueError(f"{path}: found cycles in [{table}]; needed: {kept} = true in [recipe]")
+    if read.network.cycles and read.network.mixing:
+        raise ValueError(
+            f"{path}: found mixing = {read.network.mixing:g} in [network], which tells more than origin; needed: 0"
+        )
     return read
 
 
@@ -206,7 +210,9 @@ def _check(settings: Any, table: str = "") -> None:
             "float": (number and 0 <= value < np.inf, "a number from 0"),
         }.get(kind, (True, ""))
         if kind.startswith("tuple[int"):
-            found, needed = all(isinstance(v, int) and v > 0 for v in value), "a list of whole numbers from 1"
+            n = 0 if "..." in kind else kind.count("int")
+            found = all(isinstance(v, int) and v > 0 for v in value) and (not n or len(value) == n)
+            needed = f"a list of {f'{n} ' if n else ''}whole numbers from 1"
         if is_share:
             found, needed = number and 0 <= value <= 1, "a share from 0 to 1"
         if name in _BELOW_ONE:

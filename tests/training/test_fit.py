@@ -827,6 +827,8 @@ def test_rows_of_recordings_alone_are_no_rows_of_the_origin(tmp_path: Path) -> N
      ("[recipe]\nwhole_share = 24", r"whole_share = 24 in \[recipe\]; needed: a share"),
      ("[recipe]\ndemucs_models = 'af9a0947'", r"demucs_models = 'af9a0947' in \[recipe\]; needed: a list of names"),
      ("[onsets]\ncycles = 1", "found cycles = 1, which is no list"), ("origin = 3", r"needed: a table \[origin\]"),
+     ("[onsets]\nchannels = [8, 8]", r"channels = \(8, 8\) in \[onsets\]; needed: a list of 4 whole numbers from 1"),
+     ("[network]\ncycles = [1]\nmixing = 0.3\n[recipe]\nkeep_maps = true", r"mixing = 0.3 in \[network\], .*needed: 0"),
      ("[reworked]\nround = 3", "unexpected keyword argument 'round'; needed: the keys"),
      ("[origin_perceptron]\nn_step = 3", "unexpected keyword argument 'n_step'; needed: the keys"),
      ("seed = ", "found no TOML .*line 2")],
