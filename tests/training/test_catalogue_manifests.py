@@ -52,13 +52,23 @@ def test_the_four_required_columns_are_enough(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [("a.wav,s,vocals,unknown,,,,", "origin is unknown"), ("a.wav,s,vocals,,,,,", "origin is empty"),
-     ("a.wav,s,mix,studio,,,,", "stem is mix"), ("gone.wav,s,vocals,studio,,,,", "no such file")],
+     ("a.wav,s,Mix,studio,,,,", "stem is mix"), ("a.wav, ,vocals,studio,,,,", "song_id is empty"),
+     ("a.wav,s,,studio,,,,", "stem is empty"), ("gone.wav,s,vocals,studio,,,,", "no such file")],
 )  # fmt: skip
 def test_rows_that_teach_nothing_are_left_out_with_a_reason(folder: Path, row: str, reason: str) -> None:
     """Unknown origins, mixes and missing files are left out by name, and the rest is kept."""
     clips, left_out = catalogue.load([manifest(folder, f"{row}\nb.wav,s,vocals,studio,,,,\n")])
     assert [clip.name for clip in clips] == ["b.wav"]
     assert left_out == [f"{row.split(',')[0]}: {reason}"]
+
+
+def test_words_are_known_in_any_case(folder: Path) -> None:
+    """As people and spreadsheets write them: `Dry` would be learnt from as of unknown processing."""
+    clips, left_out = catalogue.load([manifest(folder, "a.wav,s, Vocals,Studio ,,,,Dry\nb.wav,s,BASS,studio,,,,,,\n")])
+    assert not left_out
+    assert [(clip.stem, clip.origin, clip.wetness) for clip in clips] == [
+        ("vocals", "studio", "dry"), ("bass", "studio", "unknown")
+    ]  # fmt: skip
 
 
 def test_flagged_clips_are_left_out(folder: Path) -> None:
@@ -80,6 +90,12 @@ WRONG = {
         HEAD + "a.wav,s,vocals,studio,,,,\na.wav,t,bass,studio,,,,\n",
         r"line 3: found clip a\.wav a second time",
     ),
+    "semicolons": (HEAD.replace(",", ";"), r"parted by commas; it has clip;song_id;stem"),
+    "too many fields": (
+        HEAD + "a.wav,s,vocals,studio,,,,dry,with, a comma\n",
+        r"line 2: found more fields than columns",
+    ),
+    "no wetness": (HEAD + "a.wav,s,vocals,studio,,,,drye\n", r"line 2: found wetness 'drye'; needed: dry, hybrid"),
     "no text": (b"\xff\xfe\x00binary\x81\n", r"m\.csv: found no table of text"),
 }
 

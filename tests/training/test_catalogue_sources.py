@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -159,6 +160,102 @@ def test_fingerprints_hold_after_a_codec_and_differ_between_songs() -> None:
     prints = {"first": fingerprint.compute(first), "second": fingerprint.compute(second)}
     prints["changed"] = fingerprint.compute(changed)
     assert list(fingerprint.pairs(prints)) == [("first", "changed")]
+
+
+@pytest.mark.parametrize("part", ["", "Audio", "V1"])
+def test_medleydb_is_known_without_its_descriptions(part: str, tmp_path: Path) -> None:
+    """Its archives hold audio alone: no catalogue of mixes is made of them, and a folder of descriptions is enough."""
+    root = medleydb(tmp_path / "medley", 20)
+    medleydb(tmp_path / "medley", 21, name="Other Song")
+    files = [*root.glob("Audio/*/*_METADATA.yaml")]
+    for song in ("SomeBand_SomeSong", "SomeBand_OtherSong"):
+        folder = root / "Audio" / song
+        soundfile.write(folder / f"{song}_MIX.wav", songs.stem("other", 2.5, 3), RATE_HZ)
+        (folder / f"._{song}_METADATA.yaml").write_bytes(b"\x00\x05\x16\x07\xff")  # as macOS leaves beside a file
+    (tmp_path / "away").mkdir()
+    away = [file.rename(tmp_path / "away" / file.name) for file in files]
+    if part == "":
+        root = root / "Audio"
+    elif part == "V1":
+        (root / "Audio").rename(root / "V1")
+    assert sources.detect(root) == "medleydb"
+    found = sources.read(str(root))
+    assert not found.songs
+    assert len(found.problems) == 1
+    assert "no description of 2 songs, such as SomeBand_OtherSong" in found.problems[0]
+    assert str(root / "Metadata") in found.problems[0]
+    (root / "Metadata").mkdir()
+    for file in away:
+        file.rename(root / "Metadata" / file.name)
+    found = sources.read(str(root))
+    assert not found.problems
+    assert [song.name for song in found.songs] == ["Some Band - Other Song", "Some Band - Some Song"]
+    assert [len(song.parts) for song in found.songs] == [5, 5]
+    assert not any(song.missing for song in found.songs)
+
+
+def test_moisesdb_is_known_from_above_its_version(tmp_path: Path) -> None:
+    """Unpacked it is a folder in a folder, with a provider's below: each of them is a source."""
+    moisesdb(tmp_path / "data" / "moisesdb_v0.1", "Ann - Light", 3)  # whose first folder is the provider's
+    for root in (tmp_path / "data", tmp_path / "data" / "moisesdb_v0.1"):
+        assert sources.detect(root) == "moisesdb"
+        assert [song.name for song in sources.read(str(root)).songs] == ["Ann - Light"]
+
+
+def test_what_lies_beside_the_layout_is_named(tmp_path: Path) -> None:
+    """Songs in folders of folders, stems below a mix and files beside the songs are no stems without a word."""
+    root = tmp_path / "our songs"
+    songs.write_song(root / "alpha one", 1.5, 1)
+    songs.write_song(root / "some band" / "beta two", 1.5, 2)
+    mixed = songs.write_song(root / "gamma three" / "stems", 1.5, 3).parent
+    soundfile.write(mixed / "mixture.wav", songs.stem("other", 1.5, 3), RATE_HZ)
+    soundfile.write(root / "loose vocals.wav", songs.stem("vocals", 1.5, 4), RATE_HZ)
+    (root / "notes").mkdir()
+    found = sources.read(str(root))
+    assert [song.name for song in found.songs] == ["alpha one", "gamma three"]
+    needed = "needed: SONG/STEM.wav; these are left out"
+    assert found.problems == [
+        f"{root / 'gamma three'}: found 4 audio files in folders below it; {needed}",
+        f"{root / 'some band'}: found 4 audio files in folders below it; {needed}",
+        f"{root}: found 1 audio files outside song folders, such as loose vocals.wav; {needed}",
+    ]
+
+
+def test_a_source_is_named_after_its_folder_however_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dry recordings of one source are held out together by its name, which ``.`` would not be; a name may hold a #."""
+    root = tmp_path / "take #1"
+    songs.write_song(root / "alpha one", 1.5, 1)
+    monkeypatch.chdir(root)
+    for spec in (".", str(root), f"{root}#wetness=dry", "folder:../take #1"):
+        found = sources.read(spec)
+        assert {song.source for song in found.songs} == {"take #1"}, spec
+        assert {part.wetness for part in found.songs[0].parts} == {"dry" if "dry" in spec else "unknown"}
+
+
+def test_words_of_a_manifest_are_brought_into_one_spelling(tmp_path: Path) -> None:
+    """The table has them as they are compared; of a wetness that is none the line is named."""
+    songs.write_song(tmp_path / "s", 1.5, 1)
+    head = "clip,song_id,stem,origin,wetness\n"
+    rows = "s/vocals.wav,long song,Vocals, Studio,Dry\ns/bass.wav,long song,bass,studio,drye\n"
+    (tmp_path / "m.csv").write_text(head + rows)
+    made = table.gather([str(tmp_path / "m.csv")])
+    assert [(row["stem"], row["origin"], row["wetness"]) for row in made.rows] == [("vocals", "studio", "dry")]
+    assert len(made.problems) == 1
+    assert "m.csv, line 3: found wetness 'drye'; needed: one of dry, hybrid, wet, unknown" in made.problems[0]
+
+
+def test_a_stop_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Hours of reading that are interrupted are kept, and that is said."""
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    songs.write_song(tmp_path / "songs" / "alpha one", 1.5, 1)
+    monkeypatch.setattr(inspect, "examine", stopped)
+    assert main([str(tmp_path / "songs"), "--out", str(tmp_path / "m.csv")]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
 
 
 def test_what_is_broken_is_named_once_and_the_rest_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -339,6 +436,50 @@ def test_musdb_stems_come_through_the_package(tmp_path: Path) -> None:
         truth = songs.stem(part.stem, 2.0, 1)
         n = min(len(wave), len(truth))
         assert np.corrcoef(wave[:n].mean(1), truth[:n].mean(1))[0, 1] > 0.8
+
+
+@pytest.fixture
+def compressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """MUSDB18 as compressed stems, and look-alikes of the packages that read it."""
+
+    class Track:
+        def __init__(self, path: str, **_: object) -> None:
+            self.path, self.info = path, None
+
+    def read_stems(path: str, stem_id: list[int], **_: object) -> tuple[np.ndarray, int]:
+        assert not Path(path).name.startswith(".")
+        return np.stack([songs.stem(songs.STEMS[k - 1], 1.5, 1) for k in stem_id]), RATE_HZ
+
+    monkeypatch.setitem(sys.modules, "musdb", SimpleNamespace(MultiTrack=Track))
+    monkeypatch.setitem(sys.modules, "stempeg", SimpleNamespace(read_stems=read_stems))
+    (tmp_path / "train").mkdir()
+    for name in ("Ann - First Light.stem.mp4", "._Ann - First Light.stem.mp4"):
+        (tmp_path / "train" / name).write_bytes(b"x")
+    return tmp_path
+
+
+def test_what_was_decoded_is_called_as_it_was_coded(compressed: Path) -> None:
+    """The FLAC files hold what AAC left: as lossless, the coding would tell the origin and nobody would be told."""
+    made = table.gather([str(compressed)])
+    assert not made.problems
+    assert [(row["source_codec"], Path(row["clip"]).suffix) for row in made.rows] == [("MP4/AAC", ".flac")] * 4
+
+
+def test_a_full_disk_while_stems_are_decoded_is_a_line(compressed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libsndfile's own error is no OSError; nothing half-written stays."""
+    real = soundfile.write
+
+    def full(file: Path, *rest: object) -> None:
+        real(file, *rest)
+        if "other" in file.name:
+            raise soundfile.LibsndfileError(2)
+
+    monkeypatch.setattr(soundfile, "write", full)
+    with pytest.raises(CatalogueError, match=r"First Light: cannot be written .* run it again"):
+        sources.read(str(compressed))
+    assert sorted(p.name for p in compressed.rglob("*.flac")) == ["bass.flac", "drums.flac"]
+    monkeypatch.setattr(soundfile, "write", real)
+    assert len(sources.read(str(compressed)).songs[0].parts) == 4
 
 
 def test_musdb_without_the_package_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CatalogueError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; what was read is kept: the same command goes on", file=sys.stderr)
+        return 130
     except OSError as error:
         print(f"{error.filename or given.out}: {error.strerror}; what was read is kept, run it again", file=sys.stderr)
         return 2

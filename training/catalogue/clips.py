@@ -14,6 +14,8 @@ from training.families import Family, family_of, is_near_oracle
 
 REQUIRED = ("clip", "song_id", "stem", "origin")
 """Columns a manifest must have; the others of :class:`Clip` may be missing."""
+WETNESS = ("dry", "hybrid", "wet", "unknown")
+"""What may be known of how a clip was processed."""
 
 
 class CatalogueError(Exception):
@@ -76,7 +78,7 @@ def load(manifests: Iterable[Path], flags: Iterable[Path] = ()) -> tuple[list[Cl
 
     Raises:
         CatalogueError: a manifest is missing, is no CSV file, lacks a required column, has a row with too few fields
-            or a number that is none, or names a clip a second time.
+            or too many, a number or wetness that is none, or names a clip a second time.
     """
     flagged: dict[str, set[str]] = {}
     for file in flags:
@@ -87,6 +89,7 @@ def load(manifests: Iterable[Path], flags: Iterable[Path] = ()) -> tuple[list[Cl
     for number, manifest in enumerate(manifests):
         for where, row in read_rows(manifest, REQUIRED):
             name = row["clip"]
+            tidy(row)
             reason = _why_not(row, manifest.parent, flagged.get(name, set()))
             if reason:
                 left_out.append(f"{name}: {reason}")
@@ -108,7 +111,7 @@ def read_rows(file: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict
         required: columns it must have.
 
     Raises:
-        CatalogueError: it is missing, is no CSV file, lacks a column, or has a row with too few fields.
+        CatalogueError: it is missing, is no CSV file, lacks a column, or has a row with too few fields or too many.
     """
     needed = f"a CSV file with columns {', '.join(required)}"
     if not file.is_file():
@@ -118,13 +121,31 @@ def read_rows(file: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict
             reader = csv.DictReader(handle)
             missing = [column for column in required if column not in (reader.fieldnames or ())]
             if missing:
-                raise CatalogueError(f"{file}: found no column {', '.join(missing)}; needed: {needed}")
+                has = " | ".join(reader.fieldnames or ())[:200] or "nothing"
+                raise CatalogueError(
+                    f"{file}: found no column {', '.join(missing)}; needed: {needed}, parted by commas; it has {has}"
+                )
             for row in reader:
                 if any(row[column] is None for column in required):
                     raise CatalogueError(f"{file}, line {reader.line_num}: found too few fields; needed: {needed}")
+                if any(row.pop(None, ())):
+                    raise CatalogueError(
+                        f"{file}, line {reader.line_num}: found more fields than columns; needed: quotes around a "
+                        "field that holds a comma"
+                    )
                 yield f"{file}, line {reader.line_num}", row
     except (UnicodeDecodeError, csv.Error) as error:
         raise CatalogueError(f"{file}: found no table of text ({error}); needed: {needed}") from error
+
+
+def tidy(row: dict[str, str]) -> None:
+    """Bring words of a row into the spelling in which they are compared: `` Studio`` is ``studio``.
+
+    Args:
+        row: of a manifest; its stem, origin and wetness are changed.
+    """
+    for column in ("stem", "origin", "wetness"):
+        row[column] = (row.get(column) or "").strip().lower()
 
 
 def rooms(manifests: Iterable[Path]) -> list[Path]:
@@ -188,6 +209,8 @@ def lot(name: str) -> float:
 def _why_not(row: dict[str, str], folder: Path, flags: set[str]) -> str:
     if row["origin"] not in ("studio", "separated"):
         return f"origin is {row['origin'] or 'empty'}"
+    if not (row["song_id"].strip() and row["stem"]):
+        return f"{'stem' if row['song_id'].strip() else 'song_id'} is empty"
     if row["stem"] in ("mix", "rir"):
         return f"stem is {row['stem']}"
     bad = flags - {"song_id_in_core", "resynthesis"}
@@ -210,6 +233,8 @@ def _number(text: str, where: str) -> float | None:
 def _clip(row: dict[str, str], folder: Path, where: str, manifest: int) -> Clip:
     get = lambda key: (row.get(key) or "").strip()  # noqa: E731
     separated = row["origin"] == "separated"
+    if row["wetness"] and row["wetness"] not in WETNESS:
+        raise CatalogueError(f"{where}: found wetness {row['wetness']!r}; needed: {', '.join(WETNESS)}, or nothing")
     return Clip(
         path=folder / row["clip"],
         name=row["clip"],

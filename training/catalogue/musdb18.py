@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import soundfile
 from tqdm import tqdm
 
@@ -27,7 +28,7 @@ def read(root: Path, options: dict[str, str]) -> Found:
         options: ``name`` of the source.
 
     Raises:
-        CatalogueError: the package or ffmpeg is missing.
+        CatalogueError: the package or ffmpeg is missing, or what was decoded cannot be written.
     """
     from training.catalogue.sources import Found, Part, Song
 
@@ -43,8 +44,9 @@ def read(root: Path, options: dict[str, str]) -> Found:
             f"{root}: the musdb package does not start ({error}); needed: ffmpeg on the PATH"
         ) from error
     found = Found()
-    names = sorted(p.name for subset in ("train", "test") for p in (root / subset).glob("*.stem.mp4"))
-    bar = tqdm(names, desc="MUSDB18", unit="song")
+    files = (p for subset in ("train", "test") for p in (root / subset).glob("*.stem.mp4"))
+    names = sorted(p.name for p in files if not p.name.startswith("."))
+    bar = tqdm(names, desc="MUSDB18", unit="song", disable=None)
     for name in bar:
         subset = next(s for s in ("train", "test") if (root / s / name).is_file())
         song = name.removesuffix(".stem.mp4")
@@ -62,14 +64,27 @@ def read(root: Path, options: dict[str, str]) -> Found:
                 found.problems.append(f"{root / subset / name}: cannot be decoded ({_brief(error)}); left out")
                 continue
             waves = np.asarray(waves, np.float32).reshape(len(missing), -1, 2)
-            folder.mkdir(parents=True, exist_ok=True)
             for kind, wave in zip(missing, waves, strict=True):
-                part = folder / f".{kind}.{os.getpid()}.flac"
-                soundfile.write(part, wave, int(rate), "PCM_16")
-                os.replace(part, folder / f"{kind}.flac")
-        parts = tuple(Part(kind, folder / f"{kind}.flac", "wet", f"{subset} part; AAC") for kind in STEMS)
+                _write(folder / f"{kind}.flac", wave, int(rate))
+        parts = tuple(
+            Part(kind, folder / f"{kind}.flac", "wet", f"{subset} part; AAC", codec="MP4/AAC") for kind in STEMS
+        )
         found.songs.append(Song(song, options.get("name", "MUSDB18"), parts, "non-commercial/share-alike"))
     return found
+
+
+def _write(file: Path, wave: npt.NDArray[np.float32], rate_hz: int) -> None:
+    part = file.with_name(f".{file.stem}.{os.getpid()}.flac")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(part, wave, rate_hz, "PCM_16")
+        os.replace(part, file)
+    except (OSError, soundfile.LibsndfileError) as error:
+        part.unlink(missing_ok=True)
+        raise CatalogueError(
+            f"{file.parent}: cannot be written ({error}); needed: room for what is decoded, of which the rest is kept: "
+            "run it again"
+        ) from error
 
 
 def _brief(error: Exception) -> str:

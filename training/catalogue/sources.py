@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from provenance.audio import EXTENSIONS
-from training.catalogue.clips import REQUIRED, CatalogueError, read_rows
+from training.catalogue import medleydb
+from training.catalogue.clips import REQUIRED, WETNESS, CatalogueError, read_rows, tidy
 from training.catalogue.names import kind_of
 
 
@@ -22,6 +24,7 @@ class Part:
         path: the audio file.
         wetness: ``dry``, ``hybrid``, ``wet`` or ``unknown``.
         note: what else is known, such as bleed.
+        codec: how its source was coded, where the file no longer shows it.
         by_song: a dry part that is held out with its song; any other dry part is with all that its source holds.
         row: for a part out of a manifest, its row.
     """
@@ -30,6 +33,7 @@ class Part:
     path: Path
     wetness: str = "unknown"
     note: str = ""
+    codec: str = ""
     by_song: bool = False
     row: dict[str, str] | None = None
 
@@ -76,16 +80,18 @@ def read(spec: str) -> Found:
     Raises:
         CatalogueError: no such path, an unknown kind, or nothing that looks like songs.
     """
-    spec, _, text = spec.partition("#")
+    kind, _, rest = spec.partition(":")
+    where, text = (rest if kind in KINDS else spec), ""
+    if "#" in where and not os.path.exists(where):  # a folder's own name may hold one
+        where, _, text = where.rpartition("#")
     options = dict(part.split("=", 1) for part in text.split(",") if "=" in part)
     unknown = set(options) - {"wetness", "licence", "name"}
     unknown |= {part for part in text.split(",") if part and "=" not in part}
     if unknown:
         raise CatalogueError(f"{spec}: found option {', '.join(sorted(unknown))}; needed: wetness, licence or name")
-    if options.get("wetness", "unknown") not in _WETNESS:
-        raise CatalogueError(f"{spec}: found wetness {options['wetness']!r}; needed: one of {', '.join(_WETNESS)}")
-    kind, _, rest = spec.partition(":")
-    path = Path(rest) if kind in KINDS else Path(spec)
+    if options.get("wetness", "unknown") not in WETNESS:
+        raise CatalogueError(f"{spec}: found wetness {options['wetness']!r}; needed: one of {', '.join(WETNESS)}")
+    path = Path(where)
     if not path.exists():
         raise CatalogueError(
             f"{path}: no such file or folder; needed: a data set, a folder of song folders or a manifest"
@@ -111,15 +117,23 @@ def detect(path: Path) -> str:
         (path / subset).is_dir() and next((path / subset).glob("*/mixture.wav"), None) for subset in ("train", "test")
     ):
         return "musdb-hq"
-    if next(path.glob("*/*_METADATA.yaml"), None) or next(path.glob("Audio/*/*_METADATA.yaml"), None):
+    if medleydb.is_one(path):
         return "medleydb"
-    if next(path.glob("*/data.json"), None) or next(path.glob("*/*/data.json"), None):
+    if any(next(path.glob(pattern), None) for pattern in _MOISESDB):
         return "moisesdb"
     return "folder"
 
 
+_MOISESDB = ("*/data.json", "*/*/data.json", "*/*/*/data.json")
+"""Of a provider's folder, of ``moisesdb_v0.1``, and of a folder that this was unpacked into."""
+
+
 def _audio_in(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in EXTENSIONS and not p.name.startswith("."))
+    return sorted(p for p in folder.iterdir() if _is_audio(p))
+
+
+def _is_audio(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
 
 
 def _folders(folder: Path) -> Iterator[Path]:
@@ -148,7 +162,7 @@ def read_musdb_hq(root: Path, options: dict[str, str]) -> Found:
 def read_moisesdb(root: Path, options: dict[str, str]) -> Found:
     """MoisesDB: folders (below a provider's) with ``data.json`` and a folder of tracks for each stem."""
     found = Found()
-    for description in sorted([*root.glob("*/data.json"), *root.glob("*/*/data.json")]):
+    for description in sorted(file for pattern in _MOISESDB for file in root.glob(pattern)):
         folder = description.parent
         try:
             data = json.loads(description.read_text(encoding="utf-8"))
@@ -172,43 +186,24 @@ def read_moisesdb(root: Path, options: dict[str, str]) -> Found:
 
 
 def read_medleydb(root: Path, options: dict[str, str]) -> Found:
-    """MedleyDB: ``Audio/SONG`` with ``SONG_METADATA.yaml``, a folder of stems and one of raw tracks, which are dry."""
-    try:
-        import yaml
-    except ImportError as error:
-        raise CatalogueError("MedleyDB's descriptions need PyYAML; pip install 'stem-provenance[train]'") from error
-    found = Found()
-    for description in sorted([*root.glob("*/*_METADATA.yaml"), *root.glob("Audio/*/*_METADATA.yaml")]):
-        folder = description.parent
-        song = description.name.removesuffix("_METADATA.yaml")
-        try:
-            data = yaml.safe_load(description.read_text(encoding="utf-8"))
-            bleed = "bleed" if str(data.get("has_bleed", "no")).lower() in ("yes", "true") else ""
-            stems_dir = folder / str(data.get("stem_dir") or f"{song}_STEMS")
-            raw_dir = folder / str(data.get("raw_dir") or f"{song}_RAW")
-            parts: list[Part] = []
-            for stem in data["stems"].values():
-                note = "; ".join(filter(None, (str(stem["instrument"]), bleed)))
-                parts.append(Part(kind_of(str(stem["instrument"])), stems_dir / str(stem["filename"]), "wet", note))
-                for raw in (stem.get("raw") or {}).values() if raw_dir.is_dir() else ():
-                    note = "; ".join(filter(None, ("raw track", str(raw["instrument"]), bleed)))
-                    path = raw_dir / str(raw["filename"])
-                    parts.append(Part(kind_of(str(raw["instrument"])), path, "dry", note, by_song=True))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
-            found.problems.append(f"{description}: not a MedleyDB description ({error!r}); the song is left out")
-            continue
-        mix = folder / str(data.get("mix_filename") or f"{song}_MIX.wav")
-        there = tuple(part for part in parts if part.path.is_file())
-        missing = tuple(part.path.name for part in parts if not part.path.is_file())
-        there += (Part("mix", mix, "wet"),) if mix.is_file() else ()
-        name = " - ".join(str(data[key]) for key in ("artist", "title") if data.get(key)) or song
-        found.songs.append(Song(name, options.get("name", "MedleyDB"), there, "non-commercial/share-alike", missing))
-    return found
+    """MedleyDB: ``Audio/SONG`` with a folder of stems, one of raw tracks, which are dry, and a description."""
+    return medleydb.read(root, options)
 
 
 def read_folder(root: Path, options: dict[str, str]) -> Found:
     """Any folder of song folders, each with one audio file for each stem; stems that most songs have are expected."""
     found = Found()
+    source = options.get("name", root.resolve().name)
+    for folder in _folders(root):
+        if deeper := sum(1 for below in _folders(folder) for path in below.rglob("*") if _is_audio(path)):
+            found.problems.append(
+                f"{folder}: found {deeper} audio files in folders below it; needed: SONG/STEM.wav; these are left out"
+            )
+    if loose := _audio_in(root):
+        found.problems.append(
+            f"{root}: found {len(loose)} audio files outside song folders, such as {loose[0].name}; needed: "
+            "SONG/STEM.wav; these are left out"
+        )
     folders = [folder for folder in _folders(root) if _audio_in(folder)]
     kinds = [[kind_of(p.stem) for p in _audio_in(folder)] for folder in folders]
     usual = [k for k in ("drums", "bass", "other", "vocals") if sum(k in names for names in kinds) * 2 > len(kinds) > 1]
@@ -218,9 +213,7 @@ def read_folder(root: Path, options: dict[str, str]) -> Found:
             for kind, path in zip(names, _audio_in(folder), strict=True)
         )
         missing = tuple(kind for kind in usual if kind not in names)
-        found.songs.append(
-            Song(folder.name, options.get("name", root.name), parts, options.get("licence", ""), missing)
-        )
+        found.songs.append(Song(folder.name, source, parts, options.get("licence", ""), missing))
     return found
 
 
@@ -236,12 +229,18 @@ def read_manifest(file: Path, options: dict[str, str]) -> Found:
     missing: dict[tuple[str, str], list[str]] = {}
     licences: dict[tuple[str, str], str] = {}
     for where, row in read_rows(file, REQUIRED):
+        tidy(row)
         if "rir" in (row["stem"], row.get("set")):
             row["song_id"] = row["song_id"] or row["clip"]  # a room is of no song
         if not row["song_id"] or not row["clip"]:
             found.problems.append(f"{where}: found no clip or song_id; the row is left out")
             continue
         key = (row["song_id"], row.get("source_repo") or options.get("name", file.stem))
+        if row["wetness"] not in ("", *WETNESS):
+            found.problems.append(
+                f"{where}: found wetness {row['wetness']!r}; needed: one of {', '.join(WETNESS)}; the row is left out"
+            )
+            continue
         path = file.parent / row["clip"]
         if row.get("reference"):
             row["reference"] = str((file.parent / row["reference"]).resolve())
@@ -274,12 +273,11 @@ KINDS: dict[str, Callable[[Path, dict[str, str]], Found]] = {
     "manifest": read_manifest,
 }
 """Kinds of source by name."""
-_WETNESS = ("dry", "hybrid", "wet", "unknown")
 _NEEDED = {
     "musdb-hq": "train/SONG/{mixture,drums,bass,other,vocals}.wav",
     "musdb": "train/SONG.stem.mp4",
     "moisesdb": "PROVIDER/ID/data.json",
-    "medleydb": "Audio/SONG/SONG_METADATA.yaml",
+    "medleydb": "Audio/SONG/SONG_METADATA.yaml, or Audio/SONG and Metadata/SONG_METADATA.yaml",
     "folder": "SONG/STEM.wav",
     "manifest": f"a CSV file with {', '.join(REQUIRED)}",
 }

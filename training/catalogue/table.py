@@ -200,7 +200,7 @@ def _row(song: Song, name: str, part: Part, facts: Facts) -> dict[str, str]:
         "sample_rate": str(facts.sample_rate),
         "channels": str(facts.channels),
         "duration_s": f"{facts.duration_s:.3f}",
-        "source_codec": own["source_codec"] or facts.codec,
+        "source_codec": own["source_codec"] or part.codec or facts.codec,
         "licence": own["licence"] or song.licence,
     }
     if not part.row:
