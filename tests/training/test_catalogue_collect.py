@@ -110,10 +110,16 @@ def test_a_repository_without_a_mirror_is_cloned(listed: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [("source_path", "where", "found no column source_path"), ("c.flac", "d.flac", "found clip d.flac a second time"),
+     ("c.flac", "later/b.flac", r"found clip later/b.flac beside later/b.mp3, which would be one file"),
+     ("c.flac", "../c.flac", "found clip '../c.flac'; needed: a path below the folder of clips"),
+     ("c.flac", "/c.flac", "found clip '/c.flac'; needed: a path below"), ("c.flac", "", "found clip ''; needed"),
+     (",2,3", ",1:20,3", "line 2: found offset_s '1:20'; needed: seconds"), (",2,3", ",-2,3", "found offset_s '-2'"),
+     (",2,3", ",nan,3", "found offset_s 'nan'"), (",2,3", ",2,inf", "found duration_s 'inf'; needed: seconds"),
+     (",2,3", ",2,3,a note", "line 2: found more fields than columns; needed: quotes"),
      ("maker/takes", "nobody/at-all", None)],
 )  # fmt: skip
 def test_a_list_that_is_none_is_refused(listed: Path, tmp_path: Path, old: str, new: str, message: str | None) -> None:
-    """A missing column or a name given twice ends with 2 and a line; a list of nothing that can be had also."""
+    """What cannot be followed, or would write elsewhere, ends with 2 and a line before anything is cut."""
     text = listed.read_text(encoding="utf-8").replace(old, new)
     if message is None:
         text = text.replace("someone/outputs", "nobody/at-all")
@@ -121,3 +127,22 @@ def test_a_list_that_is_none_is_refused(listed: Path, tmp_path: Path, old: str, 
     code, said = run(listed, tmp_path)
     assert code == 2
     assert (message or "none of the listed clips could be had") in said
+    assert not list(tmp_path.glob("clips/**/*.flac"))
+
+
+@pytest.mark.parametrize(
+    ("repository", "commit", "message"),
+    [("maker/takes", "--output={}", "found commit '--output"), ("", "", "found repository ''; needed: OWNER/NAME"),
+     ("..", "", "found repository '..'; needed"), ("maker/..", "", "found repository 'maker/..'; needed")],
+)  # fmt: skip
+def test_a_row_leads_nowhere_but_into_its_repository(
+    listed: Path, tmp_path: Path, repository: str, commit: str, message: str
+) -> None:
+    """No commit is an option of git, by which a list could write a file; an empty name is not the first mirror."""
+    written = tmp_path / "written"
+    row = ("a.flac", "s", "vocals", "studio", repository, commit.format(written) or "0" * 40, "a b.wav")
+    file = gits.listing(tmp_path / "other.csv", collect.NEEDED, [row])
+    table = collect.collect([file], tmp_path / "mirrors", tmp_path / "clips")
+    assert not table.rows
+    assert message in table.problems[0]
+    assert not list(tmp_path.glob("written*"))

@@ -97,3 +97,46 @@ def test_a_file_that_no_commit_holds_is_named(found: Path, tmp_path: Path) -> No
     with (tmp_path / "found.csv").open(newline="") as handle:
         assert len(list(csv.DictReader(handle))) == 8
     assert len(mirrors.find_commit(folder, "someone/outputs", "out/vocals.wav")) == 40
+
+
+def test_every_passage_of_a_file_is_listed(found: Path, tmp_path: Path) -> None:
+    """Two passages that were written down of one file are two clips; the same one twice is one."""
+    head = (*enlist.NEEDED, "offset_s", "duration_s")
+    rows = [("maker/takes", "late.wav", " Studio", "Bass", offset, "4") for offset in ("20", "26", "20.0")]
+    table = gits.listing(tmp_path / "two.csv", head, rows)
+    listed, problems = enlist.enlist([table], tmp_path / "mirrors", "new")
+    assert not problems
+    assert [(row["offset_s"], row["duration_s"]) for row in listed] == [("20.0", "4.000"), ("26.0", "4.000")]
+    assert len({row["clip"] for row in listed}) == 2
+    assert {(row["origin"], row["stem"]) for row in listed} == {("studio", "bass")}
+    assert listed[0]["clip"] == enlist.enlist([found], tmp_path / "mirrors", "new")[0][0]["clip"]  # as ever
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [(("maker/takes", "late.wav", "real", "bass", "", ""), "found origin 'real'; needed: studio, separated, unknown"),
+     (("maker/takes", "late.wav", "studio", "", "", ""), "found no stem"), (("", "late.wav", "studio", "bass", "", ""),
+      "found no source_repo"), (("maker/takes", "late.wav", "studio", "bass", "1:20", ""), "found offset_s '1:20'"),
+     (("maker/takes", "late.wav", "studio", "bass", "", "drye"), "found wetness 'drye'; needed: dry, hybrid, wet")],
+)  # fmt: skip
+def test_a_row_of_which_nothing_can_be_learnt_is_refused_at_once(
+    row: tuple[str, ...], message: str, found: Path, tmp_path: Path
+) -> None:
+    """The file and the line are named before any repository is read."""
+    table = gits.listing(tmp_path / "bad.csv", (*enlist.NEEDED, "offset_s", "wetness"), [row])
+    arguments = [str(table), "--mirrors", str(tmp_path / "mirrors"), "--set", "new", "--out", str(tmp_path / "l.csv")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2
+    assert f"bad.csv, line 2: {message}" in done.stderr
+
+
+def test_the_folder_of_the_list_is_made_or_refused_before_the_files_are_read(found: Path, tmp_path: Path) -> None:
+    """An hour of reading is not lost for a folder that is not there; a place that holds no file is one line."""
+    (tmp_path / "file").write_text("x")
+    for out, code in ((tmp_path / "new" / "list.csv", 1), (tmp_path / "file" / "list.csv", 2), (tmp_path / "new", 2)):
+        arguments = [str(found), "--mirrors", str(tmp_path / "mirrors"), "--set", "new", "--out", str(out)]
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == code, done.output
+        assert isinstance(done.exception, SystemExit)
+    assert (tmp_path / "new" / "list.csv").is_file()
+    assert not list(tmp_path.glob("*.part"))

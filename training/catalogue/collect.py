@@ -10,9 +10,11 @@ A column ``coded``, as :mod:`training.catalogue.counterweight` writes it, has a 
 from __future__ import annotations
 
 import io
+import math
 import os
 import sys
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import numpy as np
@@ -52,14 +54,24 @@ def collect(lists: list[Path], folder: Path, out: Path, source: str = "") -> Tab
         A row for each clip that lies in ``out`` now, and a line for each that could not be had.
 
     Raises:
-        CatalogueError: a list that is none, or two rows of one name.
+        CatalogueError: a list that is none, two rows of one file, a clip outside ``out``, or a passage or coding that
+            is none; before anything is cut.
     """
     rows: dict[str, dict[str, str]] = {}
+    files: dict[str, str] = {}
     problems: list[str] = []
     for where, row in (found for file in lists for found in read_rows(file, NEEDED)):
-        if row["clip"] in rows:
-            raise CatalogueError(f"{where}: found clip {row['clip']} a second time; needed: names that differ")
-        rows[row["clip"]] = row
+        clip = row["clip"]
+        if clip in rows:
+            raise CatalogueError(f"{where}: found clip {clip} a second time; needed: names that differ")
+        _check(row, where)
+        other = files.setdefault(_named(clip), clip)
+        if other != clip:
+            raise CatalogueError(
+                f"{where}: found clip {clip} beside {other}, which would be one file; needed: names that differ before "
+                "their endings"
+            )
+        rows[clip] = row
     by_repository = sorted((row for row in rows.values() if row["source_path"]), key=lambda r: r["source_repo"])
     made: list[dict[str, str]] = []
     absent: set[str] = set()
@@ -90,6 +102,37 @@ def collect(lists: list[Path], folder: Path, out: Path, source: str = "") -> Tab
     return Table(made, problems)
 
 
+def _check(row: dict[str, str], where: str) -> None:
+    """Raise where a row names a clip outside the folder of clips, or a passage or coding that is none."""
+    name = PurePosixPath(row["clip"])
+    if not name.name or name.is_absolute() or ".." in name.parts:
+        raise CatalogueError(f"{where}: found clip {row['clip']!r}; needed: a path below the folder of clips")
+    passage_of(row, where)
+    _coding(row)
+
+
+def passage_of(row: Mapping[str, str], where: str) -> tuple[float, float]:
+    """Return where a row's passage begins and its length, in seconds; 0 where it gives none.
+
+    Args:
+        row: with ``offset_s`` and ``duration_s``, both optional.
+        where: it stands, for the error.
+
+    Raises:
+        CatalogueError: one of them is no number, or below 0.
+    """
+    found = []
+    for column in ("offset_s", "duration_s"):
+        text = row.get(column) or "0"
+        try:
+            found.append(float(text))
+        except ValueError:
+            found.append(math.nan)
+        if not 0 <= found[-1] < math.inf:
+            raise CatalogueError(f"{where}: found {column} {text!r}; needed: seconds, or nothing")
+    return found[0], found[1]
+
+
 def _named(clip: str) -> str:
     return str(Path(clip).with_suffix(".flac"))
 
@@ -105,7 +148,8 @@ def _is_cut(target: Path, row: dict[str, str]) -> bool:
 
 def _cut(data: bytes, row: dict[str, str], coding: tuple[str, int] | None, target: Path) -> None:
     """Decode a passage as the product decodes it, and write it by write-then-rename; its comment is its coding."""
-    start_s, length_s = float(row.get("offset_s") or 0), float(row.get("duration_s") or LONGEST_S)
+    start_s, given_s = passage_of(row, row["clip"])
+    length_s = given_s or LONGEST_S
     info, samples = audio.read(io.BytesIO(data), max_s=start_s + length_s)
     samples = samples[int(start_s * audio.SAMPLE_RATE_HZ) :]
     if not len(samples):

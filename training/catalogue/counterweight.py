@@ -47,18 +47,23 @@ def weigh(file: Path, share: float) -> int:
         share: as for :func:`coding_of`.
 
     Raises:
-        CatalogueError: no list.
+        CatalogueError: no list, or one that cannot be written.
     """
     rows = [row for _, row in read_rows(file, NEEDED)]
     if not rows:
         raise CatalogueError(f"{file}: found no row; needed: a list of clips")
     coded = [row | {CODED: coding_of(row, share)} for row in rows]
     part = file.with_suffix(f".{os.getpid()}.part")
-    with part.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, coded[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(coded)
-    os.replace(part, file)
+    try:
+        with part.open("w", newline="", encoding="utf-8") as handle:
+            writer = csv.DictWriter(handle, coded[0].keys(), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(coded)
+        os.replace(part, file)
+    except OSError as error:
+        raise CatalogueError(f"{file}: cannot be written ({error.strerror}); it is as it was") from error
+    finally:
+        part.unlink(missing_ok=True)
     return sum(bool(row[CODED]) for row in coded)
 
 

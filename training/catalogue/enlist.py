@@ -25,12 +25,14 @@ from provenance import audio
 from provenance.audio import SAMPLE_RATE_HZ, Samples
 from provenance.errors import UnreadableAudio
 from training.catalogue import mirrors
-from training.catalogue.clips import CatalogueError, read_rows
+from training.catalogue.clips import WETNESS, CatalogueError, read_rows, tidy
+from training.catalogue.collect import passage_of
 from training.catalogue.mirrors import MissingFileError
 from training.catalogue.table import COLUMNS
 
 NEEDED = ("source_repo", "source_path", "origin", "stem")
 """Columns of what was found; others of :data:`training.catalogue.table.COLUMNS` are kept where they are given."""
+ORIGINS = ("studio", "separated", "unknown")
 PASSAGE_S, LEAST_S, READ_S = 12.0, 1.5, 600.0
 _STEP_S = 0.5
 _SOUNDS = 1e-4
@@ -56,18 +58,22 @@ def enlist(found: list[Path], folder: Path, name: str) -> tuple[list[dict[str, s
         name: of the set, and of the folder for its clips.
 
     Raises:
-        CatalogueError: a file that is no such table.
+        CatalogueError: a file that is no such table, or a row that could not be learnt from; before any is read.
     """
     rows: dict[str, dict[str, str]] = {}
+    passages: dict[str, tuple[float, float]] = {}
     problems: list[str] = []
-    told = [row for file in found for _, row in read_rows(file, NEEDED)]
-    for row in tqdm(told, desc="files", unit="file", disable=None):
+    told = [(row, _checked(row, where)) for file in found for where, row in read_rows(file, NEEDED)]
+    for row, passage in tqdm(told, desc="files", unit="file", disable=None):
         place = f"{row['source_repo']}, {row['source_path']}"
-        clip = f"{name}/{hashlib.sha256(place.encode()).hexdigest()[:10]}.flac"
-        if clip in rows:
+        clip = _name_of(place, name)
+        if passages.get(clip, passage) != passage:  # another passage of the same file
+            clip = _name_of(f"{place}, {passage}", name)
+        if clip in passages:
             continue
+        passages[clip] = passage
         try:
-            rows[clip] = _row(row, clip, folder, name)
+            rows[clip] = _row(row, passage, clip, folder, name)
         except MissingFileError as error:
             problems.append(str(error))
         except UnreadableAudio as error:
@@ -96,11 +102,27 @@ def find_passage(samples: Samples) -> tuple[float, float]:
     return float(np.argmax(np.convolve(worth, np.ones(width), "valid"))) * _STEP_S, PASSAGE_S
 
 
-def _row(told: Mapping[str, str], clip: str, folder: Path, name: str) -> dict[str, str]:
+def _name_of(place: str, name: str) -> str:
+    return f"{name}/{hashlib.sha256(place.encode()).hexdigest()[:10]}.flac"
+
+
+def _checked(row: dict[str, str], where: str) -> tuple[float, float]:
+    """The passage of a row that says what can be learnt of it."""
+    tidy(row)
+    for column, words in (("origin", ORIGINS), ("wetness", ("", *WETNESS))):
+        if row[column] not in words:
+            raise CatalogueError(f"{where}: found {column} {row[column]!r}; needed: {', '.join(filter(None, words))}")
+    for column in ("source_repo", "source_path", "stem"):
+        if not row[column].strip():
+            raise CatalogueError(f"{where}: found no {column}; needed: {', '.join(NEEDED)}")
+    return passage_of(row, where)
+
+
+def _row(told: Mapping[str, str], passage: tuple[float, float], clip: str, folder: Path, name: str) -> dict[str, str]:
     repository, path = told["source_repo"], told["source_path"]
     commit = told.get("source_commit") or mirrors.find_commit(folder, repository, path)
     info, samples = audio.read(io.BytesIO(mirrors.read(folder, repository, commit, path)), max_s=READ_S)
-    start_s, given_s = float(told.get("offset_s") or 0), float(told.get("duration_s") or 0)
+    start_s, given_s = passage
     end = len(samples) if not given_s else int((start_s + given_s) * SAMPLE_RATE_HZ)
     samples = samples[int(start_s * SAMPLE_RATE_HZ) : end]
     if len(samples) < LEAST_S * SAMPLE_RATE_HZ:
@@ -135,6 +157,18 @@ def _licence(folder: Path, repository: str, commit: str) -> str:
     return "unstated"
 
 
+def _write(rows: list[dict[str, str]], out: Path) -> None:
+    part = out.with_suffix(f".{os.getpid()}.part")
+    try:
+        with part.open("w", newline="", encoding="utf-8") as handle:
+            writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def main(
     found: Annotated[list[Path], typer.Argument(help=f"CSV files with the columns {', '.join(NEEDED)}.")],
     folder: Annotated[Path, typer.Option("--mirrors", help="Folder of bare git directories, OWNER+NAME/... each.")],
@@ -143,21 +177,26 @@ def main(
 ) -> None:
     """Make a list of what was found; 0 done, 1 done but for what is named, 2 nothing to be had."""
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         rows, problems = enlist(found, folder, name)
-    except (CatalogueError, ValueError) as error:
+    except CatalogueError as error:
         typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    except OSError as error:
+        typer.echo(f"{error.filename or out}: {error.strerror}", err=True)
         raise typer.Exit(2) from None
     for line in problems:
         print(line, file=sys.stderr)
     if not rows:
         typer.echo("none of the files could be had; nothing was written", err=True)
         raise typer.Exit(2)
-    part = out.with_suffix(f".{os.getpid()}.part")
-    with part.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(part, out)
+    try:
+        _write(rows, out)
+    except OSError as error:
+        typer.echo(
+            f"{out}: cannot be written ({error.strerror}); needed: a file to write, on a disk with room", err=True
+        )
+        raise typer.Exit(2) from None
     typer.echo(f"{len(rows)} files in {out}; {len(problems)} left out")
     raise typer.Exit(1 if problems else 0)
 

@@ -28,8 +28,10 @@ def locate(mirrors: Path, repository: str) -> Path:
         repository: ``OWNER/NAME``.
 
     Raises:
-        MissingMirrorError: there is none.
+        MissingMirrorError: there is none, or the name is none of a repository.
     """
+    if not all(part.strip(".") for part in repository.split("/")):  # the first of all mirrors would be found
+        raise MissingMirrorError(f"found repository {repository!r}; needed: OWNER/NAME")
     top = mirrors / repository.replace("/", "+")
     for at, _, files in os.walk(top):
         if "HEAD" in files:
@@ -83,6 +85,8 @@ def read(mirrors: Path, repository: str, commit: str, path: str) -> bytes:
         MissingFileError: no such commit, or no such file in it.
     """
     command = ["git", f"--git-dir={locate(mirrors, repository)}", "show", f"{commit}:{path}"]
+    if commit.startswith("-"):  # git would take it for an option, one of which writes files
+        raise MissingFileError(f"{repository}: found commit {commit!r} of {path}; needed: its hash")
     done = subprocess.run(command, capture_output=True, check=False, timeout=TIMEOUT_S)
     if done.returncode or not done.stdout:
         raise MissingFileError(f"{repository}: found no {path} at {commit[:12]}")
