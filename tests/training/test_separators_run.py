@@ -278,6 +278,129 @@ def test_a_command_is_aligned_and_its_failures_told(tmp_path: Path, splitter: st
         command.open_command(slow, timeout_s=0.5).run(Piece(mix))
 
 
+WRITER = """
+import sys, soundfile, numpy as np
+mix, rate = soundfile.read(sys.argv[1], dtype="float32")
+sys.stdin.read()
+for word in sys.argv[3:]:
+    name, share = word.split("=")
+    soundfile.write(f"{sys.argv[2]}/{name}.wav", mix[: int(len(mix) * float(share))], rate, "FLOAT")
+"""
+
+
+def writer(folder: Path, *outputs: str) -> str:
+    """Return a command that writes its input as some outputs, each ``NAME=SHARE`` of its length."""
+    (folder / "a writer.py").write_text(WRITER)
+    return f"{sys.executable} '{folder / 'a writer.py'}' {{input}} {{output}} {' '.join(outputs)}"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "told"),
+    [(("vocals=0.5", "other=1"), r"a-tool: vocals ends 1\.0 s before the mix; needed: outputs as long as it$"),
+     (("vocals=0",), r"a-tool: vocals\.wav: a header with no samples; needed: at least one second of audio$"),
+     (("kick=1", "snare=1"), r"a-tool: found kick\.wav and snare\.wav, both of them drums; needed: one file for each")],
+)  # fmt: skip
+def test_outputs_that_cannot_be_meant_are_told_in_the_same_words_for_every_song(
+    outputs: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
+    """Nothing is padded with silence, no output takes another's place, and no temporary folder is in the message."""
+    separator = command.open_command(writer(tmp_path, *outputs), "a-tool")
+    with pytest.raises(SeparatorError, match=told):
+        separator.run(Piece(mix_of(1)))
+
+
+def test_a_copy_of_the_mix_is_no_stem(tmp_path: Path) -> None:
+    """A tool may leave its input beside the stems; a command finds its standard input closed."""
+    separator = command.open_command(writer(tmp_path, "input=1", "vocals=1"), "a-tool")
+    assert set(separator.run(Piece(mix_of(1)))) == {"vocals"}
+
+
+def test_why_a_command_failed_may_stand_on_stdout(tmp_path: Path) -> None:
+    """Tools log on either; nothing on stderr is not nothing said."""
+    failing = f"{sys.executable} -c 'print(\"no weights\"); raise SystemExit(3)' {{input}} {{output}}"
+    with pytest.raises(SeparatorError, match="ended with 3: no weights"):
+        command.open_command(failing, "a-tool").run(Piece(mix_of(1)))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="groups of processes")
+def test_a_command_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    """A shell's child holds the pipes: the run would wait for it, and it for ever."""
+    number = tmp_path / "number"
+    slow = f"sh -c 'sleep 60 & echo $! > {number}; wait' {{input}} {{output}}"
+    began = time.monotonic()
+    with pytest.raises(SeparatorError, match="not done after"):
+        command.open_command(slow, timeout_s=1.0).run(Piece(mix_of(1)))
+    assert time.monotonic() - began < 20
+    for _ in range(50):
+        if not Path(f"/proc/{number.read_text().strip()}/fd/1").exists():
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("what the command started is still there")
+
+
+def test_a_quiet_output_is_not_moved_to_where_the_rest_repeats() -> None:
+    """The delay of a codec is that of all outputs; by itself a quiet one resembles a louder stem elsewhere more."""
+    t = np.arange(2 * RATE_HZ) / RATE_HZ
+    loud, quiet = (
+        np.float32(g) * np.sin(2 * np.pi * 55 * t + p).astype(np.float32) for g, p in ((0.5, 2.0), (0.01, 0))
+    )
+    noise = np.random.default_rng(0).standard_normal(len(t)).astype(np.float32) * np.float32(0.02)
+    stems = [np.stack([wave, wave], 1) for wave in (loud + noise, quiet)]
+    mix = np.sum(stems, axis=0)
+    assert command.lag_of([stems[1]], mix) != 0  # what was done to it
+    for lag in (0, 1105):
+        shifted = [np.pad(stem, ((lag, 0), (0, 0)))[: len(mix)] for stem in stems]
+        assert command.lag_of(shifted, mix) == lag
+
+
+def test_finished_outputs_that_a_codec_shifted_come_back_in_place(tmp_path: Path) -> None:
+    """As those of a command: their SDR would be measured on other samples."""
+    mix = mix_of(3, 3.0)
+    (tmp_path / "a long song").mkdir()
+    soundfile.write(tmp_path / "a long song" / "vocals.wav", np.pad(mix, ((1105, 0), (0, 0))), RATE_HZ, "FLOAT")
+    folder = open_separator(f"folder[umx]:{tmp_path}")
+    for start, stop in ((0, 40_000), (30_000, 90_000)):
+        found = folder.run(Piece(mix[start:stop], "a long song", start))["vocals"]
+        np.testing.assert_allclose(found, mix[start:stop], atol=1e-6)
+
+
+def test_outputs_of_two_models_in_one_folder_are_told(tmp_path: Path) -> None:
+    """Of ``separated/htdemucs`` and ``separated/mdx_extra`` one would stand for the other; hidden files are none."""
+    for model in ("htdemucs", "mdx_extra"):
+        (tmp_path / model / "a long song").mkdir(parents=True)
+        soundfile.write(tmp_path / model / "a long song" / "vocals.wav", mix_of(1), RATE_HZ)
+    (tmp_path / "htdemucs" / "a long song" / "._vocals.wav").write_bytes(b"as macOS leaves beside it")
+    (tmp_path / "htdemucs" / "a long song" / "bass.wav").symlink_to(tmp_path / "nowhere.wav")
+    with pytest.raises(SeparatorError, match=r"found htdemucs/.*vocals.wav and mdx_extra/.*vocals.wav, both of them"):
+        open_separator(f"folder[umx]:{tmp_path}").run(Piece(mix_of(1), "a long song"))
+    one = open_separator(f"folder[umx]:{tmp_path / 'htdemucs'}")
+    assert set(one.run(Piece(mix_of(1), "a long song"))) == {"vocals"}
+
+
+def test_finished_outputs_that_were_replaced_are_taken_anew(manifest: Path, tmp_path: Path) -> None:
+    """A vendor's second delivery into the same folder is another one."""
+    words = [str(manifest), "--seconds", "1", "--out", str(tmp_path / "out"), "--separator", f"folder[umx]:{tmp_path}"]
+    for gain in (0.5, 0.1):
+        for number, name in enumerate(NAMES):
+            (tmp_path / name).mkdir(exist_ok=True)
+            soundfile.write(tmp_path / name / "vocals.wav", mix_of(number) * gain, RATE_HZ, "FLOAT")
+        assert run.main(words) == 0
+        rows = [row for row in rows_of(tmp_path / "out") if row["origin"] == "separated"]
+        assert len(rows) == 3
+        for row in rows:
+            wave, _ = soundfile.read(tmp_path / "out" / row["clip"])
+            assert np.abs(wave).max() == pytest.approx(
+                gain * np.abs(_excerpt_of(row, tmp_path / "out")).max(), rel=0.01
+            )
+
+
+def _excerpt_of(row: dict[str, str], folder: Path) -> Wave:
+    """The mix that a row's clip was separated from."""
+    beside = [r["clip"] for r in rows_of(folder) if r["song_id"] == row["song_id"] and r["origin"] == "studio"]
+    return np.sum([soundfile.read(folder / clip)[0] for clip in beside], axis=0)
+
+
 @pytest.mark.parametrize("layout", ["{song}/{stem}.wav", "htdemucs/{song}/{stem}.wav", "{song}_{stem}.wav"])
 def test_finished_outputs_are_found_by_song(layout: str, tmp_path: Path) -> None:
     """A vendor's folder serves the right song, stem and place, whatever its layout."""
@@ -438,6 +561,44 @@ def test_a_separator_of_one_stem_gives_rows_of_it(manifest: Path, tmp_path: Path
     build.build(clips, [giving("umx", "vocals", "accompaniment")], tmp_path / "both", build.Settings(1.0))
     made = [row for row in rows_of(tmp_path / "both") if row["origin"] == "separated"]
     assert sorted(row["note"] for row in made) == ["direct"] * 3 + ["residual"] * 3
+
+
+def test_the_other_of_two_outputs_is_all_but_the_voice(manifest: Path, tmp_path: Path) -> None:
+    """Models of voice and rest call the rest ``other``: it is laid beside no true ``other``, which holds less."""
+    clips, _ = catalogue.load([manifest])
+    build.build(clips, [giving("mdx23c", "vocals", "other")], tmp_path, build.Settings(1.0))
+    made = [row for row in rows_of(tmp_path) if row["origin"] == "separated"]
+    assert {row["stem"] for row in made} == {"vocals"}
+    assert sorted(row["note"] for row in made) == ["direct"] * 3 + ["residual"] * 3
+    two = [clip for clip in clips if clip.stem in ("vocals", "other")]
+    build.build(two, [giving("mdx23c", "vocals", "other")], tmp_path / "two", build.Settings(1.0))
+    assert {row["stem"] for row in rows_of(tmp_path / "two") if row["separator"]} == {"vocals", "other"}
+
+
+def test_what_is_left_of_a_part_of_the_outputs_is_no_residual(manifest: Path, tmp_path: Path) -> None:
+    """The mix less the drums alone is no voice: a residual is what is left by estimates of all other stems."""
+    clips, _ = catalogue.load([manifest])
+    build.build(clips, [giving("umx", "vocals", "drums")], tmp_path, build.Settings(1.0))
+    made = [row for row in rows_of(tmp_path) if row["origin"] == "separated"]
+    assert sorted((row["stem"], row["note"]) for row in made) == [("drums", "direct")] * 3 + [("vocals", "direct")] * 3
+
+
+def test_silence_is_no_output(manifest: Path, tmp_path: Path) -> None:
+    """Less silence the mix is the mix: labelled as an extraction it would teach that true sums are; it is told once."""
+    clips, _ = catalogue.load([manifest])
+    built = build.build(clips, [giving("umx", *songs.STEMS, gain=0.0)], tmp_path / "a", build.Settings(1.0))
+    assert built.n_separated == 0
+    assert [line for line in built.problems if "umx" in line] == [
+        "umx: gave silence; left out (3 songs, such as alphasong)"
+    ]
+
+    def one(piece: Piece) -> dict[str, Wave]:
+        return {kind: piece.mix * np.float32(0.0 if kind == "bass" else 0.3) for kind in songs.STEMS}
+
+    built = build.build(clips, [Separator("umx", "one", one)], tmp_path / "b", build.Settings(1.0))
+    assert sum("umx: gave silence for bass, which sounds; left out (3 songs" in line for line in built.problems) == 1
+    made = [row for row in rows_of(tmp_path / "b") if row["origin"] == "separated"]
+    assert len(made) == 3 * 7
 
 
 def test_two_separators_of_one_name_are_refused(

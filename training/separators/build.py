@@ -186,7 +186,7 @@ def _song(
     for start in _places(stems, total, settings):
         n = min(int(settings.seconds * RATE_HZ), total)
         part = {k: Stem(s.wave[start : start + n], s.clips, s.wetness) for k, s in stems.items()}
-        part = {k: s for k, s in part.items() if float(np.sqrt(np.mean(s.wave**2))) > _SILENT_RMS}
+        part = {k: s for k, s in part.items() if not _is_silent(s.wave)}
         if len(part) < 2:
             continue
         processed = rng.random() < settings.p_effects
@@ -194,9 +194,10 @@ def _song(
             part = {k: _processed(s, rng, rooms) for k, s in part.items()}
         piece = Piece(np.sum([s.wave for s in part.values()], axis=0, dtype=np.float32), clips[0].song, start)
         used = [s for s in separators if s.keeps or not processed]  # finished outputs are of the stems as they were
-        made, lines = _excerpt(song, piece, part, used, out, settings)
+        made, lines, quiet = _excerpt(song, piece, part, used, out, settings)
         rows += made
         failures += [line for line in lines if line not in failures]
+        problems += [line for line in quiet if line not in problems]
     return Record(song, sources, rows, problems + failures, whole=not failures)
 
 
@@ -246,9 +247,10 @@ def _processed(stem: Stem, rng: np.random.Generator, rooms: Sequence[Wave]) -> S
 
 def _excerpt(
     song: str, piece: Piece, stems: dict[str, Stem], separators: Sequence[Separator], out: Path, settings: Settings
-) -> tuple[list[dict[str, str]], list[str]]:
+) -> tuple[list[dict[str, str]], list[str], list[str]]:
+    """Rows of an excerpt, what failed, and where a separator gave silence: that it gives again."""
     name = f"{song[:40]}-{hashlib.sha256(np.ascontiguousarray(piece.mix).tobytes()).hexdigest()[:8]}"
-    rows, failures = [], []
+    rows, failures, quiet = [], [], []
     references: dict[str, str] = {}
     for kind, stem in stems.items():
         references[kind] = _save(out, f"{name}__{kind}__studio", stem.wave)
@@ -265,16 +267,24 @@ def _excerpt(
         if not set(estimates) & set(usable):
             given, needed = ", ".join(sorted(estimates)), ", ".join(usable)
             failures.append(f"{separator.name}: gave {given}; needed: one of {needed}; left out")
+        if all(map(_is_silent, estimates.values())):  # of which what is left is the mix as it was
+            quiet.append(f"{separator.name}: gave silence; left out")
+            continue
         estimates, n_outputs = by_kind(estimates)
+        if set(estimates) == {"vocals", "other"} < set(stems):  # its other is all but the voice, and no stem
+            estimates[ACCOMPANIMENT] = estimates.pop("other")
         alone = set(estimates) <= {"vocals", ACCOMPANIMENT}
         for kind, stem in stems.items():
             found = {"direct": estimates[kind]} if kind in estimates else {}
             others = [wave for other, wave in estimates.items() if other != kind and other != ACCOMPANIMENT]
-            if settings.residuals and kind in estimates and len(others) > 0:
+            if settings.residuals and set(stems) <= set(estimates):
                 found["residual"] = piece.mix - np.sum(others, axis=0, dtype=np.float32)
             elif settings.residuals and kind == "vocals" and ACCOMPANIMENT in estimates and alone:
                 found["residual"] = piece.mix - estimates[ACCOMPANIMENT]
             for how, wave in found.items():
+                if how == "direct" and _is_silent(wave):
+                    quiet.append(f"{separator.name}: gave silence for {kind}, which sounds; left out")
+                    continue
                 clip = _save(out, f"{name}__{kind}__{separator.name}-{how}", wave)
                 row = _row(clip, kind, stem, piece, "separated")
                 row |= {
@@ -285,7 +295,11 @@ def _excerpt(
                 several = f"sum of {n_outputs[kind]} outputs" if n_outputs.get(kind, 1) > 1 else ""
                 row["note"] = "; ".join(filter(None, (how, several, row["note"])))
                 rows.append(row)
-    return rows, failures
+    return rows, failures, quiet
+
+
+def _is_silent(wave: Wave) -> bool:
+    return float(np.sqrt(np.mean(wave**2))) < _SILENT_RMS
 
 
 def _clips_of(out: Path) -> Path:

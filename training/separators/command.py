@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import scipy.signal
 import soundfile
-from scipy import signal
 
 from provenance import audio
 from provenance.audio import EXTENSIONS
@@ -61,25 +66,82 @@ def open_command(template: str, label: str = "", timeout_s: float = TIMEOUT_S) -
                 ) from error
             filled = [w.replace("{input}", str(source)).replace("{output}", str(out)) for w in words]
             try:
-                done = subprocess.run(
-                    filled, capture_output=True, encoding="utf-8", errors="replace", timeout=timeout_s, check=False
-                )
+                code, said = _called(filled, timeout_s)
             except subprocess.TimeoutExpired as error:
                 raise SeparatorError(f"{name}: not done after {timeout_s:.0f} s; it was ended") from error
             except OSError as error:
                 raise SeparatorError(f"{name}: did not start: {error.strerror}; needed: a program") from error
-            if done.returncode:
-                said = done.stderr.replace(str(source), "{input}").replace(str(out), "{output}")  # same for all songs
+            if code:
+                said = said.replace(str(source), "{input}").replace(str(out), "{output}")  # same for all songs
                 last = " / ".join(said.strip().splitlines()[-3:]) or "it said nothing"
-                raise SeparatorError(f"{name}: ended with {done.returncode}: {last[-400:]}")
-            files = [p for p in sorted(out.rglob("*")) if p.suffix.lower() in EXTENSIONS]
+                raise SeparatorError(f"{name}: ended with {code}: {last[-400:]}")
+            files = audio_in(out)
             if not files:
                 raise SeparatorError(
                     f"{name}: left no audio in its output folder; needed: a template that writes there"
                 )
-            return {stem_of(p.stem): aligned(read(p), piece.mix) for p in files if stem_of(p.stem) != "mix"}
+            try:
+                stems = {stem: read(path) for stem, path in by_stem([(p.stem, p) for p in files], out).items()}
+            except SeparatorError as error:
+                said = str(error)
+                raise SeparatorError(f"{name}: {said.removeprefix(f'{out}/').removeprefix(f'{out}: ')}") from error
+            for stem, wave in stems.items():
+                if len(piece.mix) - len(wave) > MAX_LAG + RATE_HZ // 10:
+                    raise SeparatorError(
+                        f"{name}: {stem} ends {(len(piece.mix) - len(wave)) / RATE_HZ:.1f} s before the mix; needed: "
+                        "outputs as long as it"
+                    )
+            lag = lag_of(stems.values(), piece.mix)
+            return {stem: cut(wave, lag, len(piece.mix)) for stem, wave in stems.items()}
 
     return Separator(name, f"command|{template}", run)
+
+
+def _called(words: list[str], timeout_s: float) -> tuple[int, str]:
+    """Run a program, with all that it starts, to its end or the time's; its exit code and what it said."""
+    with subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
+        errors="replace", start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            told, complained = process.communicate(timeout=timeout_s)
+        except BaseException:  # an interrupt too: a shell's children would go on, and hold the pipes
+            with contextlib.suppress(ProcessLookupError):
+                if sys.platform == "win32":
+                    process.kill()
+                else:
+                    os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, complained.strip() or told
+
+
+def audio_in(folder: Path) -> list[Path]:
+    """Return the audio files in and below a folder, in order, but for hidden ones.
+
+    Args:
+        folder: of outputs.
+    """
+    found = (p for p in sorted(folder.rglob("*")) if p.suffix.lower() in EXTENSIONS)
+    return [p for p in found if not p.name.startswith(".") and p.is_file()]
+
+
+def by_stem(named: Iterable[tuple[str, Path]], folder: Path) -> dict[str, Path]:
+    """Return the file of each stem, mixes left out.
+
+    Args:
+        named: what tells the stem of each file, and the file.
+        folder: they lie in, for the error.
+
+    Raises:
+        SeparatorError: two of one stem, of which one would silently replace the other.
+    """
+    found: dict[str, Path] = {}
+    for name, path in named:
+        stem = stem_of(name)
+        if stem != "mix" and found.setdefault(stem, path) != path:
+            names = " and ".join(str(p.relative_to(folder)) for p in (found[stem], path))
+            raise SeparatorError(f"{folder}: found {names}, both of them {stem}; needed: one file for each stem")
+    return found
 
 
 def stem_of(file: str) -> str:
@@ -90,6 +152,8 @@ def stem_of(file: str) -> str:
     """
     marked = re.search(r"\(([^)]+)\)", file)
     name = marked[1] if marked else re.sub(r"^input[_\- ]*", "", file)
+    if not name:  # the mix itself, as some tools leave it beside the stems
+        return "mix"
     if re.search(r"instrumental|accompaniment|no.?vocals|karaoke|minus", name.lower()):
         return "accompaniment"
     return kind_of(name)
@@ -111,19 +175,36 @@ def read(path: Path) -> Wave:
     return wave if wave.shape[1] == 2 else np.repeat(wave, 2, 1)
 
 
-def aligned(estimate: Wave, mix: Wave) -> Wave:
-    """Return an estimate shifted to where the mix has it, and as long.
+def lag_of(estimates: Iterable[Wave], mix: Wave) -> int:
+    """Return by how many samples a codec has shifted a separator's outputs, all of them alike; 0 where none is clear.
+
+    It is told by their sum: a quiet one alone may resemble its mix more elsewhere, where others repeat.
 
     Args:
-        estimate: float32 (m, 2).
+        estimates: float32 (m, 2) each.
         mix: float32 (n, 2).
     """
-    n = min(len(estimate), len(mix), 20 * RATE_HZ)
-    if n > 2 * MAX_LAG:
-        a, b = estimate[:n].mean(1).astype(np.float64), mix[:n].mean(1).astype(np.float64)
-        correlation = signal.correlate(a, b, "full", "fft")[n - 1 - MAX_LAG : n + MAX_LAG]
-        lag = int(correlation.argmax()) - MAX_LAG
-        if lag and correlation[lag + MAX_LAG] > 1.05 * max(correlation[MAX_LAG], 0.0):
-            estimate = estimate[lag:] if lag > 0 else np.pad(estimate, ((-lag, 0), (0, 0)))
-    short = len(mix) - len(estimate)
-    return np.pad(estimate, ((0, short), (0, 0))) if short > 0 else estimate[: len(mix)]
+    total = np.zeros(min(len(mix), 20 * RATE_HZ))
+    for wave in estimates:
+        part = wave[: len(total)].mean(1)
+        total[: len(part)] += part
+    n = len(total)
+    if n <= 2 * MAX_LAG:
+        return 0
+    found = scipy.signal.correlate(total, mix[:n].mean(1).astype(np.float64), "full", "fft")
+    found = found[n - 1 - MAX_LAG : n + MAX_LAG]
+    lag = int(found.argmax()) - MAX_LAG
+    return lag if found[lag + MAX_LAG] > 1.05 * max(found[MAX_LAG], 0.0) else 0
+
+
+def cut(wave: Wave, start: int, n: int) -> Wave:
+    """Return ``n`` samples of a wave from a place that may lie before it; silence where it has none.
+
+    Args:
+        wave: float32 (m, channels).
+        start: first sample; may be negative.
+        n: how many.
+    """
+    part = wave[max(0, start) : max(0, start + n)]
+    before = min(n, max(0, -start))
+    return np.pad(part, ((before, n - before - len(part)), (0, 0)))

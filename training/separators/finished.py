@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from provenance.audio import EXTENSIONS
 from training.catalogue.clips import song_key
-from training.separators.command import read, stem_of
+from training.separators.command import audio_in, by_stem, cut, lag_of, read, stem_of
 from training.separators.errors import SeparatorError
 from training.separators.separator import Piece, Separator, Wave
 
@@ -25,32 +22,40 @@ def open_folder(folder: Path, label: str = "") -> Separator:
     """
     if not folder.is_dir():
         raise SeparatorError(f"{folder}: found no such folder; needed: a folder of separated stems")
-    files = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in EXTENSIONS]
+    files = audio_in(folder)
     if not files:
         raise SeparatorError(f"{folder}: found no audio; needed: SONG/STEM.wav or SONG_STEM.wav")
+    stats = ((path, path.stat()) for path in files)
+    content = "|".join(f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}" for path, stat in stats)
     by_folder: dict[str, list[Path]] = {}
     for path in files:
         by_folder.setdefault(song_key(path.parent.name), []).append(path)
 
     def run(piece: Piece) -> dict[str, Wave]:
         key = song_key(piece.song)
-        beside = {p.stem[_name_length(p.stem, key) :]: p for p in files if _name_length(p.stem, key)}
-        chosen = {p.stem: p for p in by_folder.get(key, [])} or beside
-        if not chosen:
+        named = [(p.stem, p) for p in by_folder.get(key, [])]
+        named = named or _nearest([(p.stem[n:], p) for p in files if (n := _name_length(p.stem, key))])
+        if not named:
             raise SeparatorError(f"{folder}: found no outputs of {piece.song!r}; needed: a folder or files of its name")
         stop = piece.start + len(piece.mix)
-        stems = {stem_of(name): read(path) for name, path in chosen.items() if stem_of(name) != "mix"}
+        stems = {stem: read(path) for stem, path in by_stem(named, folder).items()}
         short = [stem for stem, wave in stems.items() if len(wave) < stop - 4410]
         if short:
             raise SeparatorError(
                 f"{folder}: {piece.song!r}: {', '.join(short)} ends before the mix; needed: whole songs"
             )
-        return {
-            stem: np.pad(wave[piece.start : stop], ((0, max(0, stop - len(wave))), (0, 0)))
-            for stem, wave in stems.items()
-        }
+        lag = lag_of((cut(wave, piece.start, len(piece.mix)) for wave in stems.values()), piece.mix)
+        return {stem: cut(wave, piece.start + lag, len(piece.mix)) for stem, wave in stems.items()}
 
-    return Separator(label or folder.name, f"folder|{folder.resolve()}", run, keeps=False)
+    return Separator(label or folder.name, f"folder|{folder.resolve()}|{content}", run, keeps=False)
+
+
+def _nearest(named: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    """Of the files of each stem those whose names hold least beside song and stem: the others are of longer names."""
+    least: dict[str, int] = {}
+    for rest, _ in named:
+        least[stem_of(rest)] = min(len(rest), least.get(stem_of(rest), len(rest)))
+    return [(rest, path) for rest, path in named if len(rest) == least[stem_of(rest)]]
 
 
 def _name_length(file: str, key: str) -> int:
