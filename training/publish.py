@@ -6,8 +6,9 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +25,10 @@ from training.heads import Outputs
 if TYPE_CHECKING:
     from training.fit import Trained
 
-LICENCE = (
-    "weights Apache-2.0 for the project's part; trained in part on audio whose licences allow only non-commercial "
-    "research (see the model card)"
-)
+_OURS = "weights Apache-2.0 for the project's part; "
+_RESTRICTED = re.compile(r"non.?commercial|\bnc\b|research", re.IGNORECASE)
+"""Words of a licence that does not allow every use."""
+_UNSTATED = ("", "unstated", "not stated", "see repository", "unknown", "none")
 MAX_DIFFERENCE = 1e-4
 NO_INTERVAL = {"base_db": 15.0, "per_db": 0.0, "from_db": 0.0}
 """Of a model whose SDR could be judged on too few files."""
@@ -92,7 +93,7 @@ def write(
                 "layers": settings.layers_threshold,
             },
             "sdr_interval": figures["sdr"].get("interval", NO_INTERVAL),
-            "licence": LICENCE,
+            "licence": licence_of(clips, bool(elsewhere.get("from") or elsewhere.get("taken"))),
             "cycles": cycles,
             "frontend": frontend.contract(),
         }  # fmt: skip
@@ -113,6 +114,21 @@ def write(
         }
         export.note(file, "cycles", cycles, file)
         finish(part, out, described, evaluation)
+
+
+def licence_of(clips: Iterable[catalogue.Clip], begun: bool = False) -> str:
+    """Return what a model folder says of the licence of its weights, by what its audio allows.
+
+    Args:
+        clips: what it learnt from.
+        begun: whether it has networks of another model folder, which learnt from more than these.
+    """
+    licences = {clip.licence.strip() for clip in clips}
+    if begun or any(_RESTRICTED.search(licence) for licence in licences):
+        return f"{_OURS}trained in part on audio whose licences allow only non-commercial research (see the model card)"
+    if any(licence.lower() in _UNSTATED for licence in licences):
+        return f"{_OURS}trained in part on audio whose licence is not stated (see the model card)"
+    return f"{_OURS}trained on audio of the licences that the model card lists"
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -279,6 +280,27 @@ def test_its_card_is_generated(trained: tuple[Path, dict[str, int], str]) -> Non
     assert text == card.render(described, evaluation)
     for needed in ("maker/0", "CC0-1.0", described["sha256"][:12], "non-commercial", "When not to trust it"):
         assert needed in text
+
+
+@pytest.mark.slow
+def test_its_licence_is_that_of_its_audio(trained: tuple[Path, dict[str, int], str]) -> None:
+    """Who trains on free recordings of their own gets no model that says it learnt from restricted ones."""
+    described = json.loads((trained[0] / "config.json").read_text(encoding="utf-8"))
+    assert "audio whose licence is not stated" in described["licence"]  # of the clip that cannot be read
+    assert "non-commercial" not in described["licence"]
+
+
+@pytest.mark.parametrize(
+    ("licences", "begun", "words"),
+    [(("CC0-1.0", "MIT"), False, "trained on audio of the licences"), (("CC0-1.0", ""), False, "licence is not stated"),
+     (("see repository",), False, "licence is not stated"), (("", "CC-BY-NC-4.0"), False, "only non-commercial"),
+     (("non-commercial/share-alike",), False, "only non-commercial"), (("research only",), False, "non-commercial"),
+     (("CC0-1.0",), True, "only non-commercial"), (("Incubator-1.0",), False, "trained on audio of the licences")],
+)  # fmt: skip
+def test_the_narrowest_licence_is_told(licences: tuple[str, ...], begun: bool, words: str) -> None:
+    """Restricted audio, else audio of no stated licence, else what is listed; another model brings its own."""
+    clips = [SimpleNamespace(licence=licence) for licence in licences]
+    assert words in publish.licence_of(clips, begun)
 
 
 @pytest.mark.slow
