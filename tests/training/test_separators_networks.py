@@ -147,6 +147,15 @@ def test_a_full_disk_while_training_loses_nothing(
         train.train("tasnet-a", stems, tmp_path, n_steps=4, batch=1, segment_s=0.7)
 
 
+def test_what_is_no_true_stem_is_not_missed(tmp_path: Path) -> None:
+    """A data set lists a mix with each song: of what is left out only files that are gone are told."""
+    made = songs.write_manifest(tmp_path, ("alpha song", "beta song"), 2.0)
+    mix = "alpha song/vocals.wav,pairs,alpha song,mix,unknown,,wet,maker/alpha,CC0-1.0\n"
+    text = made.read_text(encoding="utf-8").replace("alpha song/vocals.wav,", "alpha song/gone.wav,")
+    made.write_text(text + mix, encoding="utf-8")
+    assert mixes.gather([made]).failures == ["alpha song/gone.wav: no such file"]
+
+
 def test_a_finished_network_is_not_trained_again(
     stems: mixes.Stems, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -649,7 +649,8 @@ def test_what_a_command_says_need_not_be_text(manifest: Path, tmp_path: Path) ->
     ("words", "told"),
     [(["--seconds", "0"], "longer than 0 s"), (["--excerpts", "0"], "found 0 excerpts"),
      (["--effects", "30"], "a share from 0 to 1"),
-     (["--separator", "command[x]:y '{input} {output}"], "quotes that close")],
+     (["--separator", "command[x]:y '{input} {output}"], "quotes that close"),
+     (["--separator", "folder[x]:"], "found separator 'folder[x]:'; needed: demucs:MODEL")],
 )  # fmt: skip
 def test_numbers_and_commands_that_are_none_are_refused(
     words: list[str], told: str, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

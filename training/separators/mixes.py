@@ -119,7 +119,8 @@ def gather(manifests: Sequence[Path], flags: Sequence[Path] = (), max_s: float =
         SeparatorError: stems of fewer than two kinds, of which no mix can be made.
     """
     clips, left_out = catalogue.load(manifests, flags)
-    found = Stems({kind: [] for kind in KINDS}, [], [], {}, left_out)
+    gone = [line for line in left_out if line.endswith("no such file")]  # what is no true stem is not missed
+    found = Stems({kind: [] for kind in KINDS}, [], [], {}, gone)
     songs: set[str] = set()
     repositories: set[str] = set()
     for clip in clips:

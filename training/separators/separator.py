@@ -62,11 +62,11 @@ def open_separator(spec: str, device: str = "cpu") -> Separator:
     Raises:
         SeparatorError: a description nobody understands, or a separator that is not installed or has no weights.
     """
-    head, colon, rest = spec.partition(":")
+    head, _, rest = spec.partition(":")
     as_cli = head.endswith("+cli")
     kind, _, label = head.removesuffix("+cli").partition("[")
     label = label.removesuffix("]")
-    if kind not in _OPENERS or not (colon or kind == "torchaudio"):
+    if kind not in _OPENERS or not (rest or kind == "torchaudio"):
         raise SeparatorError(
             f"found separator {spec!r}; needed: demucs:MODEL, openunmix:MODEL, torchaudio, net:FOLDER, "
             "script:FILE.py, command[NAME]:TEMPLATE or folder[NAME]:PATH"
