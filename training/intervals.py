@@ -28,7 +28,9 @@ def main(
     model: Annotated[Path, typer.Argument(help="The model folder.")],
     deals: Annotated[Path, typer.Argument(help="What `training.research.repeat --head sdr --out` wrote.")],
     out: Annotated[Path, typer.Option(help="The model folder to write; it may be the same.")],
-    name: Annotated[str, typer.Option("--config", help="Name of the configuration among the deals.")] = "stem-v1",
+    name: Annotated[
+        str, typer.Option("--config", help="Name of the configuration among the deals; the only one, else stem-v1.")
+    ] = "",
 ) -> None:
     """State SDR and its interval by several deals; a line that estimates were laid on is taken off."""
     put(model, deals, out, name)
@@ -41,7 +43,7 @@ def put(model: Path, deals: Path, out: Path, name: str) -> None:
         model: folder.
         deals: JSON Lines of deals.
         out: the folder; it is replaced as a whole once everything is written.
-        name: of the configuration among the deals.
+        name: of the configuration among the deals; empty for the only one, or that of the shipped model.
 
     Raises:
         IntervalError: fewer than two deals are of this configuration, or of another head than the model's.
@@ -65,16 +67,22 @@ def read(deals: Path, name: str, settings: dict[str, Any]) -> list[dict[str, Any
 
     Args:
         deals: JSON Lines of deals.
-        name: of the configuration.
+        name: of the configuration; empty for the only one, or that of the shipped model.
         settings: of the model's head.
 
     Raises:
         IntervalError: as for :func:`put`.
     """
     lines = [json.loads(line) for line in deals.read_text(encoding="utf-8").splitlines()]
-    rows = list({row["deal"]: row for row in lines if row.get("head") == "sdr" and row["config"] == name}.values())
+    lines = [row for row in lines if row.get("head") == "sdr"]
+    names = sorted({str(row["config"]) for row in lines})
+    name = name or (names[0] if len(names) == 1 else "stem-v1")
+    rows = list({row["deal"]: row for row in lines if row["config"] == name}.values())
     if len(rows) < 2:
-        raise IntervalError(f"{deals}: found {len(rows)} deals of {name!r} with --head sdr; needed: two and more")
+        others = f" (others: {', '.join(set(names) - {name})})" if set(names) - {name} else ""
+        raise IntervalError(
+            f"{deals}: found {len(rows)} deals of {name!r} with --head sdr; needed: two and more{others}"
+        )
     differing = sorted({key for row in rows for key in settings if row["settings"].get(key) != settings[key]})
     if differing:
         raise IntervalError(f"{deals}: found another {', '.join(differing)} of the head; needed: the model's settings")

@@ -69,6 +69,18 @@ def some_features() -> np.ndarray:
     return np.random.default_rng(0).normal(0, 20, (4, frontend.N_FEATURES)).astype(np.float32)
 
 
+def test_deals_of_a_configuration_of_ones_own_are_found(deals: Path, tmp_path: Path, root: Path) -> None:
+    """As the guide writes it, without its name: the one there is; where there are others they are named."""
+    rows = [json.loads(line) for line in deals.read_text(encoding="utf-8").splitlines()]
+    settings = rows[0]["settings"]
+    deals.write_text("".join(json.dumps(row | {"config": "mine"}) + "\n" for row in rows), encoding="utf-8")
+    assert len(intervals.read(deals, "", settings)) == 3
+    with pytest.raises(
+        intervals.IntervalError, match=r"found 0 deals of 'stem-v1' .*needed: two and more \(others: mine"
+    ):
+        intervals.read(deals, "stem-v1", settings)
+
+
 @pytest.mark.parametrize(
     ("change", "found"),
     [

@@ -41,6 +41,7 @@ from training.research import (
     mixes,
     pictures,
     ranges,
+    repeat,
     separate,
     table,
 )
@@ -487,6 +488,46 @@ def test_a_manifest_that_is_missing_is_named_by_every_command(command: types.Mod
     assert done.exit_code == 2, done.output
     assert "none.csv: no such manifest; needed: a CSV file" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_eight_bits_are_tried_on_the_model_that_ships(small: Path, tmp_path: Path, root: Path) -> None:
+    """Its graph asks for onsets and no map: it is given what it asks for; the folder of the file is made."""
+    app = typer.Typer()
+    app.command()(int8.main)
+    out = tmp_path / "new" / "int8.json"
+    paired = tmp_path / "paired.csv"  # by repositories all would lie with their separators, on one side
+    text = re.sub(r"^(\d)", f"{small.parent}/\\1", small.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    paired.write_text(text.replace(",field,", ",pairs,"), encoding="utf-8")
+    done = CliRunner().invoke(app, [str(paired), "--out", str(out), "--model", str(root / "models" / "stem-v1")])
+    assert done.exit_code == 0, done.output
+    told = json.loads(out.read_text(encoding="utf-8"))
+    assert told["bytes"]["int8"] < told["bytes"]["float32"]
+
+
+def test_the_place_of_deals_is_looked_at_before_the_rows(small: Path, tmp_path: Path) -> None:
+    """It is one line, not a traceback after the first deal."""
+    (tmp_path / "file").write_text("x")
+    app = typer.Typer()
+    app.command()(repeat.main)
+    for where in (["file/deals.jsonl"], ["deals.jsonl", "--head", "sdr", "--page", "file/page.md"]):
+        words = [str(tmp_path / word) if "." in word else word for word in where]
+        done = CliRunner().invoke(app, [str(small), "--out", *words, "--work", str(tmp_path / "work")])
+        assert done.exit_code == 2
+        assert isinstance(done.exception, SystemExit)
+        assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("sets", [("pairs", "pairs"), ("field", "field"), ("pairs", "field")])
+def test_cues_of_a_catalogue_of_one_set_are_judged(cues: pd.DataFrame, sets: tuple[str, str]) -> None:
+    """Matched pairs alone, as the guide makes them, are no other sets: what is not there is null."""
+    of_class = cues["origin"].map({"studio": sets[0], "separated": sets[1]})
+    dealt = np.random.default_rng(0).integers(0, 3, len(cues))
+    told = logistic.report(cues.assign(set=of_class, fold=dealt))
+    assert (told["auc_paired_set"] is None) == (sets != ("pairs", "pairs"))
+    assert (told["auc_other_sets"] is None) == (sets != ("field", "field"))
+    with pytest.raises(catalogue.CatalogueError, match="outside fold 0; needed: both"):
+        logistic.report(cues.assign(fold=0))
 
 
 @pytest.mark.parametrize("command", [artefacts, detectability, embedding, leave_out, logistic, ranges])

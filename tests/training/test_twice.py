@@ -44,6 +44,18 @@ def test_a_sound_in_two_folds_is_named_with_the_other_place(manifest: Path, tmp_
     assert all(other.endswith("vocals.wav") for other in found.values())
 
 
+def test_the_place_of_the_file_is_made_or_refused_before_anything_is_heard(tmp_path: Path) -> None:
+    """Hours of fingerprints are not lost for a folder that is not there."""
+    (tmp_path / "file").write_text("x")
+    refused = CliRunner().invoke(APP, [str(tmp_path / "none.csv"), "--out", str(tmp_path / "file" / "twice.csv")])
+    assert refused.exit_code == 2
+    assert "none.csv" not in refused.output
+    made = songs.write_manifest(tmp_path, NAMES[:1], seconds=1.0)
+    done = CliRunner().invoke(APP, [str(made), "--out", str(tmp_path / "new" / "twice.csv"), "--workers", "1"])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "new" / "twice.csv").is_file()
+
+
 def test_a_manifest_that_is_missing_is_named(tmp_path: Path) -> None:
     """Nothing is written, and the line says what was not there."""
     out = tmp_path / "twice.csv"

@@ -115,8 +115,9 @@ def main(
     limit: Annotated[int, typer.Option(help="Clips, drawn at random.")] = 400,
 ) -> None:
     """Compare a model with its eight-bit form on labelled clips."""
+    out.parent.mkdir(parents=True, exist_ok=True)
     loaded = bundle.load(model)
-    needs_onsets = Model(loaded).needs_onsets
+    asked = Model(loaded)
     clips = [clip for clip in catalogue.load(manifest)[0] if not clip.oracle]
     order = np.random.default_rng(0).permutation(len(clips))[:limit]
     unit_fold, _ = splits.folds(clips, 2)
@@ -131,8 +132,10 @@ def main(
         if window is None:
             continue
         spectra = frontend.analyse(window)
-        row = {"features": frontend.describe(spectra)[None], "map": frontend.draw(spectra)[None]}
-        rows.append(row | ({"onsets": frontend.draw_onsets(spectra)[None]} if needs_onsets else {}))
+        row = {"features": frontend.describe(spectra)[None]}
+        row |= {"map": frontend.draw(spectra)[None]} if asked.needs_map else {}
+        row |= {"onsets": frontend.draw_onsets(spectra)[None]} if asked.needs_onsets else {}
+        rows.append(row)
         separated.append(clip.origin == "separated")
         seen.append(unit_fold[splits.unit_of(clip)] == 0)
     try:

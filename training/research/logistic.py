@@ -20,6 +20,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import QuantileTransformer, SplineTransformer
 
+from training.catalogue import CatalogueError
 from training.options import told
 from training.research import table
 
@@ -49,11 +50,19 @@ def held_out(cues: pd.DataFrame, columns: tuple[str, ...] = table.CUES) -> npt.N
     Args:
         cues: from :func:`training.research.table.build`.
         columns: which cues the model may use.
+
+    Raises:
+        CatalogueError: outside a fold lie clips of one class, or none.
     """
     separated = (cues["origin"] == "separated").to_numpy()
     fold = cues["fold"].to_numpy()
     out = np.zeros(len(cues))
     for k in np.unique(fold):
+        if len(set(separated[fold != k])) < 2:
+            raise CatalogueError(
+                f"found no studio stem or no extraction outside fold {k}; needed: both, of songs or repositories of two"
+                " folds at least"
+            )
         model = fit(cues.loc[fold != k, list(columns)], separated[fold != k])
         out[fold == k] = model.decision_function(cues.loc[fold == k, list(columns)])
     return out
@@ -89,12 +98,17 @@ def report(cues: pd.DataFrame) -> dict[str, object]:
     return {
         "n_studio": int((~separated).sum()),
         "n_separated": int(separated.sum()),
-        "auc_held_out_mean": round(float(np.mean(folds)), 3),
+        "auc_held_out_mean": round(float(np.mean(folds)), 3) if folds else None,
         "auc_held_out_folds": [round(f, 3) for f in folds],
-        "auc_paired_set": round(float(roc_auc_score(separated[paired], score[paired])), 3) if paired.any() else None,
-        "auc_other_sets": round(float(roc_auc_score(separated[~paired], score[~paired])), 3),
+        "auc_paired_set": _auc(separated[paired], score[paired]),
+        "auc_other_sets": _auc(separated[~paired], score[~paired]),
         "auc_of_each_cue": dict(sorted(alone.items(), key=lambda kv: -abs(kv[1] - 0.5))),
     }
+
+
+def _auc(separated: npt.NDArray[np.bool_], score: npt.NDArray[np.float64]) -> float | None:
+    """Area under the curve, None where there is but one class."""
+    return round(float(roc_auc_score(separated, score)), 3) if 0 < separated.sum() < len(separated) else None
 
 
 @told()

@@ -259,6 +259,8 @@ def main(
     if page_file is not None and head != Head.SDR:
         raise typer.BadParameter("found --page with another head; needed: --head sdr", param_hint="--page")
     with told(SeparatorError, ValueError):
+        for file in filter(None, (out, page_file)):
+            file.parent.mkdir(parents=True, exist_ok=True)
         settings = {file.stem: config.load(file, demucs_repo, networks, scripts) for file in config_file}
         clips, _ = catalogue.load(manifest, flags)
         table, _ = fit.gather(clips, manifest, next(iter(settings.values())), work, workers, unjudged)

@@ -38,6 +38,7 @@ def main(
     workers: Workers = N_WORKERS,
 ) -> None:
     """Name the clips whose sound lies in another fold, too."""
+    out.parent.mkdir(parents=True, exist_ok=True)
     clips, _ = catalogue.load(manifest, flags)
     with ProcessPoolExecutor(workers) as pool:
         made = pool.map(_print_of, (clip.path for clip in clips), chunksize=16)
