@@ -81,6 +81,24 @@ def test_what_cannot_be_had_is_named_once(listed: Path, tmp_path: Path) -> None:
     assert "maker/takes, text.wav: no audio that can be decoded" in said
 
 
+def test_a_clip_whose_passage_changed_is_cut_anew(listed: Path, tmp_path: Path) -> None:
+    """The manifest would say what the clip is not; what the list means as before is not touched."""
+    run(listed, tmp_path)
+    clips = [tmp_path / "clips" / "later" / f"{name}.flac" for name in "ab"]
+    before = [clip.stat().st_mtime_ns for clip in clips]
+    text = listed.read_text(encoding="utf-8")
+    listed.write_text(text.replace("a b.wav,2,3", "a b.wav,1.0,4"), encoding="utf-8")
+    run(listed, tmp_path)
+    cut, rate_hz = soundfile.read(clips[0], dtype="int16")
+    whole, _ = soundfile.read(io.BytesIO(TRUE), dtype="int16")
+    assert np.array_equal(cut, whole[rate_hz : 5 * rate_hz])
+    changed = clips[0].stat().st_mtime_ns
+    assert before[0] < changed
+    listed.write_text(text.replace("a b.wav,2,3", "a b.wav,1,4.0"), encoding="utf-8")
+    run(listed, tmp_path)
+    assert [clip.stat().st_mtime_ns for clip in clips] == [changed, before[1]]
+
+
 def test_a_second_run_reads_no_mirror_for_what_is_there(listed: Path, tmp_path: Path) -> None:
     """With the mirrors gone, clips that were cut still make the manifest."""
     run(listed, tmp_path)

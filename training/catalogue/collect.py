@@ -73,6 +73,7 @@ def collect(lists: list[Path], folder: Path, out: Path, source: str = "") -> Tab
             )
         rows[clip] = row
     by_repository = sorted((row for row in rows.values() if row["source_path"]), key=lambda r: r["source_repo"])
+    earlier = _earlier(out)
     made: list[dict[str, str]] = []
     absent: set[str] = set()
     for row in tqdm(by_repository, desc="clips", unit="clip", disable=None):
@@ -81,7 +82,7 @@ def collect(lists: list[Path], folder: Path, out: Path, source: str = "") -> Tab
         target = out / _named(row["clip"])
         try:
             coding = _coding(row)
-            if not _is_cut(target, row):
+            if not _is_cut(target, row) or _is_other(row, earlier.get(_named(row["clip"]), row)):
                 if source:
                     mirrors.clone_missing(folder, row["source_repo"], source)
                 data = mirrors.read(folder, row["source_repo"], row["source_commit"], row["source_path"])
@@ -144,6 +145,20 @@ def _is_cut(target: Path, row: dict[str, str]) -> bool:
             return str(file.comment) == (row.get(CODED) or "")
     except soundfile.LibsndfileError:  # none, or a damaged one
         return False
+
+
+def _earlier(out: Path) -> dict[str, dict[str, str]]:
+    """Rows of the manifest that an earlier run left, by clip; none where there is none."""
+    try:
+        return {row["clip"]: row for _, row in read_rows(out / "manifest.csv", NEEDED)}
+    except CatalogueError:
+        return {}
+
+
+def _is_other(row: dict[str, str], before: dict[str, str]) -> bool:
+    """Whether a row means another passage than it did."""
+    places = ([each[column] for column in ("source_repo", "source_commit", "source_path")] for each in (row, before))
+    return next(places) != next(places) or passage_of(row, row["clip"]) != passage_of(before, row["clip"])
 
 
 def _cut(data: bytes, row: dict[str, str], coding: tuple[str, int] | None, target: Path) -> None:
