@@ -67,6 +67,7 @@ def carry(old: Path, new: Path, out: Path) -> None:
         evaluation["carried"] = {"heads": list(HEADS), "from": before}
         if "refitted" in from_evaluation:
             evaluation["refitted"] = from_evaluation["refitted"] | {"heads": list(HEADS)}
+        described["licence"] = publish.narrower(from_config["licence"], described["licence"])
         known = {source["repository"] for source in evaluation["sources"]}
         evaluation["sources"] += [row for row in from_evaluation["sources"] if row["repository"] not in known]
         publish.finish(part, out, described, evaluation)

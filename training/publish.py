@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from training.fit import Trained
 
 _OURS = "weights Apache-2.0 for the project's part; "
+_LICENCES = (
+    f"{_OURS}trained in part on audio whose licences allow only non-commercial research (see the model card)",
+    f"{_OURS}trained in part on audio whose licence is not stated (see the model card)",
+    f"{_OURS}trained on audio of the licences that the model card lists",
+)
+"""What a model folder says, the narrowest first."""
 _RESTRICTED = re.compile(r"non.?commercial|\bnc\b|research", re.IGNORECASE)
 """Words of a licence that does not allow every use."""
 _UNSTATED = ("", "unstated", "not stated", "see repository", "unknown", "none")
@@ -125,10 +131,18 @@ def licence_of(clips: Iterable[catalogue.Clip], begun: bool = False) -> str:
     """
     licences = {clip.licence.strip() for clip in clips}
     if begun or any(_RESTRICTED.search(licence) for licence in licences):
-        return f"{_OURS}trained in part on audio whose licences allow only non-commercial research (see the model card)"
-    if any(licence.lower() in _UNSTATED for licence in licences):
-        return f"{_OURS}trained in part on audio whose licence is not stated (see the model card)"
-    return f"{_OURS}trained on audio of the licences that the model card lists"
+        return _LICENCES[0]
+    return _LICENCES[1 if any(licence.lower() in _UNSTATED for licence in licences) else 2]
+
+
+def narrower(one: str, other: str) -> str:
+    """Return which of two models' licences allows less, for a model that has heads of both.
+
+    Args:
+        one, other: as :func:`licence_of` returns them; other words are taken for the narrowest.
+    """
+    rank = {licence: k for k, licence in enumerate(_LICENCES)}
+    return min(one, other, key=lambda licence: rank.get(licence, -1))
 
 
 @contextmanager
