@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -242,9 +244,18 @@ def _join(sources: list[Path], suffix: str, shape: tuple[int, ...], named: Path)
 
 
 def limit_threads() -> None:
-    """Let this process compute with one thread."""
+    """Let this process compute with one thread; of a pool it ends with the process that started it."""
     threadpool_limits(1)
     torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    """Wait for a process and end this one: killed, it tells nobody, and workers would wait for work for ever."""
+    parent.join()
+    os._exit(1)
 
 
 def _pools(clips: Sequence[Clip], unit_fold: dict[str, int]) -> dict[int, list[Clip]]:

@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 import torch
 import typer
-from threadpoolctl import threadpool_limits
 
 from provenance import bundle, frontend
 from provenance.errors import ModelError
@@ -398,13 +397,9 @@ def fit_missing(
         for job in jobs:
             _fit_one(*job)
         return
-    with ProcessPoolExecutor(min(workers, len(jobs) or 1), initializer=_one_thread) as pool:
+    # boosting with two threads on a busy core spins more than it computes
+    with ProcessPoolExecutor(min(workers, len(jobs) or 1), initializer=dataset.limit_threads) as pool:
         dataset.results([pool.submit(_fit_one, *job) for job in jobs])
-
-
-def _one_thread() -> None:
-    threadpool_limits(1)  # boosting with two threads on a busy core spins more than it computes
-    torch.set_num_threads(1)
 
 
 HEADS_ON_ALL = ("processing", "effects", "strengths", "origin", "origin_perceptron", "reworked")

@@ -841,6 +841,36 @@ def test_rows_of_recordings_alone_are_no_rows_of_the_origin(tmp_path: Path) -> N
         fit.load_checked([tmp_path / "no.csv"], [], grounded)
 
 
+POOL = """
+import os, time
+from concurrent.futures import ProcessPoolExecutor
+from training import dataset
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(2, initializer=dataset.limit_threads) as pool:
+        print(*{each.result() for each in [pool.submit(os.getpid) for _ in range(20)]}, *pool._processes, flush=True)
+        time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_workers_of_a_killed_command_end_with_it(root: Path, tmp_path: Path) -> None:
+    """They wait for work that nobody sends, each with its hundreds of megabytes."""
+    (tmp_path / "pool.py").write_text(POOL)
+    line = [sys.executable, str(tmp_path / "pool.py")]
+    with subprocess.Popen(line, env=environment(root), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        workers = {int(word) for word in process.stdout.readline().split()}
+        process.kill()
+    assert workers
+    until = time.monotonic() + 20
+    while (left := [pid for pid in workers if Path(f"/proc/{pid}/fd/0").exists()]) and time.monotonic() < until:
+        time.sleep(0.1)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
+
+
 @pytest.mark.parametrize(
     ("line", "found"),
     [("max_accused = 1", "found max_accused = 1; needed: a share from 0 to below 1"),
