@@ -184,6 +184,7 @@ def write(
         trees = trees._replace(strengths=heads.only(trees.strengths, figures["strengths"].get("told", ())))
         export.replace_heads(model / "model.onnx", *trees[:2], trees.strengths or (), frontend.N_FEATURES, file)
         others = {*described["heads"]} - {"strengths"}
+        described["licence"] = publish.narrower(described["licence"], publish.licence_of(clips))
         described["heads"] = sorted({*others, "strengths"} if trees.strengths else others)
         rows = np.sort(np.random.default_rng(0).permutation(len(table.meta))[:N_COMPARED])
         features = table.features[rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,33 @@ def test_intervals_resample_what_is_held_out_as_one() -> None:
     units = evaluate.files(meta, {"logit": np.zeros(4)}, np.ones(4, bool)).set_index("clip")["unit"]
     assert units["0.wav"] != units["1.wav"]
     assert units["2.wav"] == units["3.wav"]
+
+
+@pytest.mark.parametrize(
+    ("files", "labels"),
+    [(("one/manifest.csv", "two/manifest.csv"), ("one", "two")), (("one/a.csv", "one/b.csv"), ("one/a", "one/b"))],
+)
+def test_manifests_are_told_apart(files: tuple[str, str], labels: tuple[str, str]) -> None:
+    """By their folder, and by their own name where one folder has both."""
+    clips = [
+        dataclasses.replace(clip(number, "field", f"song number {number}", "", "", "vocals"), manifest=number)
+        for number in range(2)
+    ]
+    rows = pd.DataFrame({
+        "clip": [each.name for each in clips], "kind": "clean", "window": 0, "origin": "studio", "family": "",
+        "sdr_db": np.nan, "fold": 0, "n_frames": 9,
+    })  # fmt: skip
+    meta = evaluate.describe_rows(rows, clips, [Path(file) for file in files], {})
+    assert tuple(meta["manifest"]) == labels
+
+
+def test_a_manifest_of_this_folder_is_named_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`catalogue.csv` lies in a folder that has a name."""
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    only = [clip(0, "field", "a song", "", "", "vocals")]
+    rows = pd.DataFrame([{"clip": only[0].name, "kind": "clean", "family": ""}])
+    assert list(evaluate.describe_rows(rows, only, [Path("catalogue.csv")], {})["manifest"]) == ["mine"]
 
 
 def test_clips_that_are_struck_are_learnt_from_and_not_judged(tmp_path: Path) -> None:

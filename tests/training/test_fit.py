@@ -278,7 +278,7 @@ def test_its_card_is_generated(trained: tuple[Path, dict[str, int], str]) -> Non
     described, evaluation = (json.loads((out / f"{name}.json").read_text()) for name in ("config", "evaluation"))
     text = (out / "README.md").read_text(encoding="utf-8")
     assert text == card.render(described, evaluation)
-    for needed in ("maker/0", "CC0-1.0", described["sha256"][:12], "non-commercial", "When not to trust it"):
+    for needed in ("maker/0", "CC0-1.0", described["sha256"][:12], "Have your counsel", "When not to trust it"):
         assert needed in text
 
 

@@ -33,6 +33,8 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         *show_kind(figures["kind"]),
         *show_layers(figures["layers"]),
     ]
+    restricted = "non-commercial" in described["licence"]
+    processing = f", and dry, hybrid or wet (stated from p = {limits['processing']})"
     lines = [
         f"# {described['name']}",
         "",
@@ -43,14 +45,14 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "**Licence.** "
         + described["licence"][0].upper()
         + described["licence"][1:]
-        + ". Part of the training audio is for "
-        "non-commercial research only: have your counsel read the list of sources before commercial use.",
+        + (". Part of the training audio is for non-commercial research only: have" if restricted else ". Have")
+        + " your counsel read the list of sources before commercial use.",
         "",
         "## What it answers",
         "",
         f"Origin (called separated from p = {limits['separated']}, studio up to p = {limits['studio']}, undecided "
-        "between), an SDR ceiling for separated stems, and dry, hybrid or wet "
-        f"(stated from p = {limits['processing']}). Heads: {', '.join(described['heads'])}.",
+        f"between), an SDR ceiling for separated stems{processing if 'processing' in described['heads'] else ''}. "
+        f"Heads: {', '.join(described['heads'])}.",
         "",
         "## Figures",
         "",

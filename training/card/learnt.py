@@ -94,11 +94,9 @@ def show_learnt(evaluation: dict[str, Any]) -> list[str]:
     listed = evaluation["sources"]
     return [
         "Studio stems as they are, through the common chain of gain, filters, codecs and noise, and through effects; "
-        "real extractions found with their true stems or alone; extractions made for training by the demucs package, "
-        "by small separators of the known architectures that were trained here, by librosa's repetition similarity and "
-        "harmonic/percussive separation, and by surrogates (corrupted masks and bleed). True stems are learnt from in "
-        "sums too: instrumentals, beside what is left of them when the voice is taken out, and whole mixes. Drum stems "
-        "are also programmed from single hits.",
+        f"real extractions found with their true stems or alone{_made(evaluation['rows'])}. True stems are learnt from "
+        "in sums too: instrumentals, beside what is left of them when the voice is taken out, and whole mixes. Drum "
+        "stems are also programmed from single hits.",
         "",
         *_rows(evaluation["rows"]),
         *_refitted(evaluation.get("refitted")),
@@ -115,6 +113,26 @@ def show_learnt(evaluation: dict[str, Any]) -> list[str]:
             for s in listed
         ),
     ]
+
+
+_MAKERS = {
+    "demucs": "the demucs package",
+    "network": "small separators of the known architectures that were trained here",
+    "classical": "librosa's repetition similarity and harmonic/percussive separation",
+    "whole": "separators of others on whole mixes",
+    "surrogate": "surrogates (corrupted masks and bleed)",
+}
+
+
+def _made(rows: dict[str, int]) -> str:
+    """Who made extractions for training, of whom rows are there."""
+    makers = [text for kind, text in _MAKERS.items() if rows.get(f"{kind}/separated")]
+    return "; extractions made for training by " + _in_words(makers) if makers else ""
+
+
+def _in_words(names: list[str]) -> str:
+    """Names with commas and an ``and``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _rows(rows: dict[str, int]) -> list[str]:

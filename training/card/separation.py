@@ -74,10 +74,10 @@ def show_kind(kind: dict[str, Any]) -> list[str]:
     """
     if not kind:
         return []
+    right = "" if kind["right_of_stated"] is None else f", of which {percent(kind['right_of_stated'])} right"
     return [
         f"Kind of separator on {kind['n']} windows of families that were not trained on: "
         f"{percent(kind['accuracy'])} right, beside {percent(kind['most_common'])} for always naming the most "
-        f"common; named at all in {percent(kind['stated'])}, of which {percent(kind['right_of_stated'])} right; "
-        "the rest is `unknown`.",
+        f"common; named at all in {percent(kind['stated'])}{right}; the rest is `unknown`.",
         "",
     ]

@@ -25,7 +25,8 @@ def describe(table: Table, clips: Sequence[Clip], manifests: Sequence[Path], fam
     Args:
         table: rows as :func:`training.dataset.build` returns them.
         clips: the catalogue.
-        manifests: files it was read from; the name of a manifest's folder becomes the column ``manifest``.
+        manifests: files it was read from; the name of a manifest's folder becomes the column ``manifest``, with the
+            file's beside it where two lie in folders of one name.
         family_fold: fold of each family, the column ``family_fold``; -1 for studio stems and surrogates.
     """
     return dataclasses.replace(table, meta=describe_rows(table.meta, clips, manifests, family_fold))
@@ -41,6 +42,11 @@ def describe_rows(
         clips, manifests, family_fold: as for :func:`describe`.
     """
     joined = joined_units(clips)
+    folders = [file.parent.resolve().name for file in manifests]
+    labels = [
+        folder if folders.count(folder) == 1 else f"{folder}/{file.stem}"
+        for folder, file in zip(folders, manifests, strict=True)
+    ]
     known = pd.DataFrame(
         [
             {
@@ -53,7 +59,7 @@ def describe_rows(
                 "codec": c.codec,
                 "wetness": c.wetness,
                 "separator": c.separator,
-                "manifest": manifests[c.manifest].parent.name,
+                "manifest": labels[c.manifest],
             }
             for c in clips
         ]
