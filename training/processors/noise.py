@@ -35,8 +35,10 @@ def clean(wave: Wave, strength: float, n_fft: int, hop: int, rng: np.random.Gene
     noisy = augment.over_noise(wave, rng, 60.0 if rng.random() < 0.7 else 75.0, 40.0) if rng.random() < 0.8 else wave
     hiss = np.asarray(noisy - wave, np.float32)
     is_told = bool(hiss.any()) and rng.random() < 0.6
-    rule = str(rng.choice(RULES, p=(0.4, 0.35, 0.25)))
+    rule = str(rng.choice(RULES, p=(0.5, 0.3, 0.2)))
     beyond = 1.0 + strength * rng.uniform(0.5, 4.0)
+    if rule == "gate":  # power of noise is exponential: so large a share of its bins stays open, as islands
+        beyond = np.sqrt(-np.log(np.exp(rng.uniform(np.log(0.001), np.log(0.4)))))
     floor = 10 ** (-(6 + 44 * strength * rng.random()) / 20)
     smooth = (int(rng.integers(1, 4)), int(rng.integers(1, 6))) if rng.random() < 0.5 else (1, 1)
     out = np.empty_like(noisy)
