@@ -101,12 +101,24 @@ def over_noise(wave: Wave, rng: np.random.Generator, most_db: float = 95.0, leas
     """
     below_db, colour = float(rng.uniform(least_db, most_db)), float(rng.uniform(0, 1))
     noise = rng.standard_normal(wave.shape if rng.random() < 0.6 else (len(wave), 1))
-    spectrum = np.fft.rfft(noise, axis=0)
-    flat_below = len(wave) * 20 / RATE_HZ
-    spectrum *= np.maximum(np.arange(len(spectrum)), flat_below)[:, None] ** (-colour / 2)
-    noise = np.fft.irfft(spectrum, len(wave), axis=0)
+    noise = tinted(noise, colour, 20.0)
     level = np.sqrt(np.mean(wave**2)) * 10 ** (-below_db / 20) / (noise.std() + 1e-12)
     return np.asarray(wave + noise * level, np.float32)
+
+
+def tinted(noise: npt.NDArray[np.float64], colour: float, flat_below_hz: float) -> npt.NDArray[np.float64]:
+    """Return white noise with a spectrum that falls.
+
+    Args:
+        noise: (n, channels) at 44.1 kHz.
+        colour: 0 leaves it white, 1 makes it pink.
+        flat_below_hz: it does not rise further below.
+    """
+    n = len(noise)
+    spectrum = np.fft.rfft(noise, axis=0)
+    spectrum *= np.maximum(np.arange(len(spectrum)), n * flat_below_hz / RATE_HZ)[:, None] ** (-colour / 2)
+    out: npt.NDArray[np.float64] = np.fft.irfft(spectrum, n, axis=0)
+    return out
 
 
 def effects_of(wave: Wave, chain: Chain) -> tuple[tuple[str, float], ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,6 +137,28 @@ def read_rows(file: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict
                 yield f"{file}, line {reader.line_num}", row
     except (UnicodeDecodeError, csv.Error) as error:
         raise CatalogueError(f"{file}: found no table of text ({error}); needed: {needed}") from error
+
+
+def write_rows(rows: Iterable[Mapping[str, str]], columns: Sequence[str], file: Path) -> None:
+    """Write a list, by write-then-rename: where that fails, what was there stays.
+
+    Args:
+        rows: one value a column.
+        columns: in their order.
+        file: the CSV file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    part = file.with_suffix(f".{os.getpid()}.part")
+    try:
+        with part.open("w", newline="", encoding="utf-8") as handle:
+            writer = csv.DictWriter(handle, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def tidy(row: dict[str, str]) -> None:

@@ -7,15 +7,13 @@ a lot of each clip's name; :mod:`training.catalogue.collect` codes those clips a
 
 from __future__ import annotations
 
-import csv
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from training.catalogue.clips import CatalogueError, lot, read_rows
+from training.catalogue.clips import CatalogueError, lot, read_rows, write_rows
 from training.catalogue.collect import CODED, NEEDED
 
 KINDS = ("vorbis",) * 7 + ("aac",)
@@ -53,17 +51,10 @@ def weigh(file: Path, share: float) -> int:
     if not rows:
         raise CatalogueError(f"{file}: found no row; needed: a list of clips")
     coded = [row | {CODED: coding_of(row, share)} for row in rows]
-    part = file.with_suffix(f".{os.getpid()}.part")
     try:
-        with part.open("w", newline="", encoding="utf-8") as handle:
-            writer = csv.DictWriter(handle, coded[0].keys(), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(coded)
-        os.replace(part, file)
+        write_rows(coded, tuple(coded[0]), file)
     except OSError as error:
         raise CatalogueError(f"{file}: cannot be written ({error.strerror}); it is as it was") from error
-    finally:
-        part.unlink(missing_ok=True)
     return sum(bool(row[CODED]) for row in coded)
 
 

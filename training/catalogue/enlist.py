@@ -7,10 +7,8 @@ the licence that lies in the repository.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
-import os
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
@@ -25,7 +23,7 @@ from provenance import audio
 from provenance.audio import SAMPLE_RATE_HZ, Samples
 from provenance.errors import UnreadableAudio
 from training.catalogue import mirrors
-from training.catalogue.clips import WETNESS, CatalogueError, read_rows, tidy
+from training.catalogue.clips import WETNESS, CatalogueError, read_rows, tidy, write_rows
 from training.catalogue.collect import passage_of
 from training.catalogue.mirrors import MissingFileError
 from training.catalogue.table import COLUMNS
@@ -157,18 +155,6 @@ def _licence(folder: Path, repository: str, commit: str) -> str:
     return "unstated"
 
 
-def _write(rows: list[dict[str, str]], out: Path) -> None:
-    part = out.with_suffix(f".{os.getpid()}.part")
-    try:
-        with part.open("w", newline="", encoding="utf-8") as handle:
-            writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def main(
     found: Annotated[list[Path], typer.Argument(help=f"CSV files with the columns {', '.join(NEEDED)}.")],
     folder: Annotated[Path, typer.Option("--mirrors", help="Folder of bare git directories, OWNER+NAME/... each.")],
@@ -191,7 +177,7 @@ def main(
         typer.echo("none of the files could be had; nothing was written", err=True)
         raise typer.Exit(2)
     try:
-        _write(rows, out)
+        write_rows(rows, COLUMNS, out)
     except OSError as error:
         typer.echo(
             f"{out}: cannot be written ({error.strerror}); needed: a file to write, on a disk with room", err=True

@@ -22,7 +22,7 @@ def clean(wave: Wave, strength: float, n_fft: int, hop: int, rng: np.random.Gene
 
     Args:
         wave: float32 (n, 1 or 2) at 44.1 kHz; it is not changed.
-        strength: 0 to 1: how far beyond the noise is taken, and how deep.
+        strength: 0 to 1: how deep noise is taken down and, but for the gate, how far beyond it.
         n_fft, hop: of the transform, in samples.
         rng: draws the noise, the rule and what the strength leaves open.
 
@@ -36,9 +36,10 @@ def clean(wave: Wave, strength: float, n_fft: int, hop: int, rng: np.random.Gene
     hiss = np.asarray(noisy - wave, np.float32)
     is_told = bool(hiss.any()) and rng.random() < 0.6
     rule = str(rng.choice(RULES, p=(0.5, 0.3, 0.2)))
-    beyond = 1.0 + strength * rng.uniform(0.5, 4.0)
-    if rule == "gate":  # power of noise is exponential: so large a share of its bins stays open, as islands
-        beyond = np.sqrt(-np.log(np.exp(rng.uniform(np.log(0.001), np.log(0.4)))))
+    if rule == "gate":  # power of noise is exponential: 0.1 to 40 % of its bins stay open, as islands
+        beyond = np.sqrt(-rng.uniform(np.log(0.001), np.log(0.4)))
+    else:
+        beyond = 1.0 + strength * rng.uniform(0.5, 4.0)
     floor = 10 ** (-(6 + 44 * strength * rng.random()) / 20)
     smooth = (int(rng.integers(1, 4)), int(rng.integers(1, 6))) if rng.random() < 0.5 else (1, 1)
     out = np.empty_like(noisy)

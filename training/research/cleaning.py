@@ -18,6 +18,7 @@ import numpy.typing as npt
 import soundfile
 
 from provenance.audio import SAMPLE_RATE_HZ
+from training import augment
 
 Wave = npt.NDArray[np.float32]
 HISS_DB = -50.0
@@ -52,10 +53,8 @@ def with_hiss(wave: Wave) -> tuple[Wave, Wave]:
     Args:
         wave: float32 (n, 1 or 2) at 44.1 kHz; it is not changed.
     """
-    n = len(wave) + SAMPLE_RATE_HZ
-    spectrum = np.fft.rfft(np.random.default_rng(_SEED).standard_normal((n, wave.shape[1])), axis=0)
-    spectrum *= np.maximum(np.arange(len(spectrum)), n * 50 / SAMPLE_RATE_HZ)[:, None] ** -0.25
-    hiss = np.fft.irfft(spectrum, n, axis=0)
+    noise = np.random.default_rng(_SEED).standard_normal((len(wave) + SAMPLE_RATE_HZ, wave.shape[1]))
+    hiss = augment.tinted(noise, 0.5, 50.0)
     hiss = np.asarray(hiss / hiss.std() * _level(wave) * 10 ** (HISS_DB / 20), np.float32)
     return wave + hiss[: len(wave)], hiss[len(wave) :]
 
