@@ -75,6 +75,7 @@ class Config:
         origin_perceptron: which speaks of the origin beside the trees by its ``share``, or None.
         reworked: boosting of what was pitched, stretched, put into a room or coded low against all else, or
             None: then no allowance is made for it.
+        gated: boosting of what was gated bin by bin against all else, or None: then it may be called separated.
         strengths: of how strong each effect is; only what is better than a guess goes into the model.
         network: over the map; fused with the trees.
         onsets: network over the map of onsets, likewise; only its ``share`` of the origin counts.
@@ -102,6 +103,7 @@ class Config:
     onsets: Network = NO_NETWORK
     origin_perceptron: Perceptron | None = None
     reworked: Boosting | None = None
+    gated: Boosting | None = None
     strengths: Boosting = Boosting(rounds=40, learning_rate=0.1, leaves=8, separated_weight=0.2)
     n_folds: int = 3
     max_accused: float = 0.01
@@ -159,7 +161,7 @@ def load(path: Path, demucs_repo: str | None = None, networks: str | None = None
     try:
         if "origin_perceptron" in data:
             data["origin_perceptron"] = Perceptron(**data["origin_perceptron"])
-        for head in ("strengths", "reworked"):
+        for head in ("strengths", "reworked", "gated"):
             if head in data:
                 data[head] = Boosting(**data[head])
         read = Config(
@@ -223,7 +225,7 @@ def _check(settings: Any, table: str = "") -> None:
             raise ValueError(f"found {name} = {value!r}{f' in [{table}]' if table else ''}; needed: {needed}")
 
 
-_TABLES = ("recipe", "network", "onsets", "origin_perceptron", "strengths", "reworked")
+_TABLES = ("recipe", "network", "onsets", "origin_perceptron", "strengths", "reworked", "gated")
 _LISTS = ("demucs_models", "network_names", "script_names", "whole_names", "drawn_names", "further_parts")
 _LEAST = {"n_folds": 2, "rounds": 1, "leaves": 2, "n_seeds": 1, "batch": 1, "width": 1, "members": 1, "n_steps": 1}
 _BELOW_ONE = ("max_accused", "max_missed", "dropout", "input_dropout", "smoothing")

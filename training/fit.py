@@ -402,7 +402,7 @@ def fit_missing(
         dataset.results([pool.submit(_fit_one, *job) for job in jobs])
 
 
-HEADS_ON_ALL = ("processing", "effects", "strengths", "origin", "origin_perceptron", "reworked")
+HEADS_ON_ALL = ("processing", "effects", "strengths", "origin", "origin_perceptron", "reworked", "gated")
 """The heads that see statistics of production and of the waveform too; what others make of them stands in LOG.md."""
 _Fit = Callable[[np.ndarray[Any, Any], pd.DataFrame, config.Config], Any]
 _STEPS: dict[str, _Fit] = {
@@ -418,6 +418,7 @@ _STEPS: dict[str, _Fit] = {
     "kind": lambda features, meta, settings: heads.fit_kind(features, meta, settings.kind, settings.seed),
     "layers": lambda features, meta, settings: heads.fit_layers(features, meta, settings.layers, settings.seed),
     "reworked": lambda features, meta, settings: heads.fit_reworked(features, meta, settings.reworked, settings.seed),
+    "gated": lambda features, meta, settings: heads.fit_gated(features, meta, settings.gated, settings.seed),
     "origin": lambda features, meta, settings: heads.fit_origin(features, meta, settings.origin, settings.seed),
     "origin_perceptron": lambda features, meta, settings: heads.fit_origin_perceptron(
         features, meta, settings.origin_perceptron, settings.origin.family_power, settings.seed
@@ -515,8 +516,8 @@ def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> t
         cache: folder of fitted heads.
 
     Returns:
-        Fused outputs, and how they were fused; of origin on clips as they are, reworked and degraded ones, sums of
-        stems and whole mixes parted, where networks speak of nothing else, the rest on all rows.
+        Fused outputs, and how they were fused; of origin on clips as they are, reworked, denoised and degraded ones,
+        sums of stems and whole mixes parted, where networks speak of nothing else, the rest on all rows.
     """
     held: Outputs = {}
     for fold in range(settings.n_folds):
@@ -526,7 +527,7 @@ def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> t
         if trained.trees.complete and not settings.network.share_of_rest:  # then the networks speak of origin alone
             kind = table.meta["kind"]
             also = kind.str.startswith(DEGRADED) | table.meta["pair"].str.contains(OUT_OF_MIXES)
-            own = ["clean", "bundle", *(["reworked"] if trained.trees.reworked is not None else [])]
+            own = ["clean", "bundle", "gated", "cleaned", *(["reworked"] if trained.trees.reworked is not None else [])]
             asked = inside & (kind.isin(own) | also).to_numpy()
         said = [(np.flatnonzero(inside), trained.trees.run(table.features[inside]))]
         rows = np.flatnonzero(asked)
@@ -541,6 +542,8 @@ def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> t
     if "p_reworked" in held:
         held, allowance = evaluate.allow_for_rework(table.meta, held)
         fusion = dataclasses.replace(fusion, allowance=allowance)
+    if "p_gated" in held:
+        held = evaluate.hold_back(held)
     return held, fusion
 
 

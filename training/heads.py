@@ -32,6 +32,7 @@ class Trees:
         origin: classifiers whose log odds are averaged.
         origin_perceptron: which speaks of the origin beside them, or None.
         reworked: classifier of what :mod:`training.rework` worked over against all else, or None.
+        gated: classifier of what a noise reduction opened and closed bin by bin against all else, or None.
         processing: classifier over dry, hybrid, wet.
         sdr: regressor, of trees or a perceptron.
         effects: a classifier for each of EFFECTS, in order.
@@ -55,6 +56,7 @@ class Trees:
     strengths: list[HistGradientBoostingRegressor | None] | None = None
     origin_perceptron: Fitted | None = None
     reworked: HistGradientBoostingClassifier | None = None
+    gated: HistGradientBoostingClassifier | None = None
 
     @property
     def complete(self) -> bool:
@@ -84,6 +86,8 @@ class Trees:
             out["tree_submix"] = self.layers.predict_proba(seen(self.layers))[:, 1]
         if self.reworked is not None:
             out["tree_reworked"] = self.reworked.predict_proba(seen(self.reworked))[:, 1]
+        if self.gated is not None:
+            out["tree_gated"] = self.gated.predict_proba(seen(self.gated))[:, 1]
         return out
 
 
@@ -153,7 +157,7 @@ class Fusion:
         net_share_of_rest: weight of the network over the spectrum in the other heads.
         allowance: what a rework that is certain takes off the log odds of an extraction, one of even odds nothing.
         line: where that ends: log odds just below the line to ``separated``. Below it nothing is taken off, so that
-            a rework keeps a stem from being accused and clears none.
+            a rework keeps a stem from being accused and clears none. What was gated bin by bin is never above it.
     """
 
     tree: Voice = Voice(share=1.0)
@@ -188,7 +192,7 @@ def spread_of(
 
 def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
     """Return the model's outputs: ``logit``, ``distance``, and those of ``p_processing``, ``sdr_db``, ``p_effects``,
-    ``strengths``, ``p_kind``, ``p_submix`` and ``p_reworked`` that trees or network have.
+    ``strengths``, ``p_kind``, ``p_submix``, ``p_reworked`` and ``p_gated`` that trees or network have.
 
     Args:
         outputs: what trees and network said.
@@ -200,6 +204,9 @@ def fuse(outputs: Outputs, fusion: Fusion) -> Outputs:
         fused["p_reworked"] = outputs["tree_reworked"]
         taken = fusion.allowance * beyond_doubt(outputs["tree_reworked"])
         fused["logit"] = guarded(fused["logit"], taken, fusion.line)
+    if "tree_gated" in outputs:
+        fused["p_gated"] = outputs["tree_gated"]
+        fused["logit"] = guarded(fused["logit"], held_back(outputs["tree_gated"]), fusion.line)
     names = {"p_processing": "processing", "sdr_db": "sdr_db", "p_effects": "effects", "p_kind": "kind",
              "p_submix": "submix", "strengths": "strengths"}  # fmt: skip
     for name, head in names.items():
@@ -225,6 +232,15 @@ def guarded(logit: npt.NDArray[np.float64], taken: npt.NDArray[np.float64], line
 def beyond_doubt(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return probabilities stretched from 0 at even odds and below to 1 at certainty."""
     return np.maximum(0.0, 2 * p - 1)
+
+
+def held_back(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return what is taken off for :func:`guarded` where that something was gated is likelier than not: all there is.
+
+    Args:
+        p: probability of each window.
+    """
+    return np.where(p > 0.5, np.inf, 0.0)
 
 
 def run_network(
@@ -314,7 +330,23 @@ def fit_reworked(
         boosting: settings.
         seed: of the trees.
     """
-    y = labels.reworked(meta)
+    return _fit_hand(features, meta, labels.reworked(meta), boosting, seed)
+
+
+def fit_gated(
+    features: Array, meta: pd.DataFrame, boosting: Boosting | None, seed: int
+) -> HistGradientBoostingClassifier | None:
+    """Fit the trees that tell what was gated bin by bin from all else, as :func:`fit_reworked` does.
+
+    Args:
+        features, meta, boosting, seed: as there.
+    """
+    return _fit_hand(features, meta, labels.gated(meta), boosting, seed)
+
+
+def _fit_hand(
+    features: Array, meta: pd.DataFrame, y: npt.NDArray[np.float64], boosting: Boosting | None, seed: int
+) -> HistGradientBoostingClassifier | None:
     known = np.isfinite(y)
     if boosting is None or len(np.unique(y[known])) < 2:
         return None

@@ -33,7 +33,7 @@ def weights(meta: pd.DataFrame, positive: npt.NDArray[np.bool_], family_power: f
     for side in (positive, ~positive):
         if side.any():
             out[side] *= 0.5 * len(out) / out[side].sum()
-    for worked_as in ("reworked", "narrow", "cleaned"):
+    for worked_as in ("reworked", "narrow", "gated", "cleaned"):
         worked = (meta["kind"] == worked_as).to_numpy()
         if worked[positive].any() and worked[~positive].any():
             out[worked & ~positive] *= out[worked & positive].sum() / out[worked & ~positive].sum()
@@ -99,8 +99,14 @@ def reworked(meta: pd.DataFrame) -> npt.NDArray[np.float64]:
 
     Every other extraction is among the zeros: without them a large separator's smear would pass for a vocoder's.
     """
-    known = ~meta["kind"].str.startswith(("narrow", "cleaned", DEGRADED)).to_numpy()
+    known = ~meta["kind"].str.startswith(("narrow", "gated", "cleaned", DEGRADED)).to_numpy()
     return np.where(known, (meta["kind"] == "reworked").to_numpy(float), np.nan)
+
+
+def gated(meta: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Return 1 for what a noise reduction opened and closed bin by bin, 0 for all else; NaN for degradations."""
+    known = ~meta["kind"].str.startswith(DEGRADED).to_numpy()
+    return np.where(known, (meta["kind"] == "gated").to_numpy(float), np.nan)
 
 
 def layers(meta: pd.DataFrame) -> npt.NDArray[np.float32]:

@@ -42,7 +42,7 @@ class Rework:
     """A drawn rework.
 
     Args:
-        kind: one of :data:`KINDS`, ``narrow`` or ``cleaned``.
+        kind: one of :data:`KINDS`, ``narrow``, ``gated`` or ``cleaned``.
         amount: semitones of a shift, rate of a stretch, strength of a room or of noise reduction, sampling rate in Hz
             of a narrow band; 0 for a codec.
         n_fft, hop: of the phase vocoder or of what takes noise out.
@@ -89,15 +89,28 @@ def draw_narrow(rng: np.random.Generator) -> Rework:
     return Rework("narrow", float(rng.choice(NARROW_HZ)), 0, 0, codec, bitrate_kbps, 0)
 
 
-def draw_cleaned(rng: np.random.Generator) -> Rework:
-    """Draw a noise reduction.
+def draw_gated(rng: np.random.Generator) -> Rework:
+    """Draw a noise reduction that opens and closes each bin of the spectrum by itself.
 
     Args:
         rng: source of randomness.
     """
+    return _denoising("gated", rng)
+
+
+def draw_cleaned(rng: np.random.Generator) -> Rework:
+    """Draw a noise reduction that goes smoothly from frame to frame.
+
+    Args:
+        rng: source of randomness.
+    """
+    return _denoising("cleaned", rng)
+
+
+def _denoising(kind: str, rng: np.random.Generator) -> Rework:
     n_fft = int(rng.choice([1024, 2048, 2048, 4096]))
     hop = n_fft // int(rng.choice([2, 4, 4]))
-    return Rework("cleaned", float(rng.uniform(0.1, 1.0)), n_fft, hop, "", 0, int(rng.integers(2**31)))
+    return Rework(kind, float(rng.uniform(0.1, 1.0)), n_fft, hop, "", 0, int(rng.integers(2**31)))
 
 
 def apply(wave: Wave, rework: Rework, rooms: Sequence[Wave] = ()) -> Wave:
@@ -116,8 +129,9 @@ def apply(wave: Wave, rework: Rework, rooms: Sequence[Wave] = ()) -> Wave:
             np.repeat(wave, 2 // wave.shape[1], 1), rework.amount, np.random.default_rng(rework.seed), rooms
         )
         return made if wave.shape[1] == 2 else made[:, :1].copy()
-    if rework.kind == "cleaned":
-        return noise.clean(wave, rework.amount, rework.n_fft, rework.hop, np.random.default_rng(rework.seed))
+    if rework.kind in ("gated", "cleaned"):
+        rng = np.random.default_rng(rework.seed)
+        return noise.clean(wave, rework.amount, rework.kind == "gated", rework.n_fft, rework.hop, rng)
     if rework.kind == "narrow":
         wave = band_limited(wave, int(rework.amount))
         if not rework.codec:

@@ -113,3 +113,16 @@ def test_a_rework_keeps_windows_from_the_line_and_clears_none() -> None:
     assert 0.898 < calibrate.calibrate(line, fixed.platt) < 0.9
     assert held["logit"] == pytest.approx([-2.0, 0.5, 2.3, line, 3.0])
     assert evaluate.guard(meta, {"logit": logit}, {0: fixed})["logit"] is logit
+
+
+def test_what_was_gated_is_kept_at_the_line() -> None:
+    """What is likelier gated than not comes down to just below the line, whatever a rework adds; the rest stays."""
+    fixed = evaluate.Limits(calibrate.Calibration(2.0, 0.5), 0.9, 0.2, 3.0)
+    meta = pd.DataFrame({"fold": [0, 0, 0, 0]})
+    logit, p = np.array([-2.0, 9.0, 9.0, 9.0]), np.array([0.9, 0.9, 0.5, 0.1])
+    line = evaluate.line_of(fixed)
+    held = evaluate.guard(meta, evaluate.hold_back({"logit": logit, "p_gated": p}), {0: fixed})
+    assert held["logit"] == pytest.approx([-2.0, line, 9.0, 9.0])
+    eased = np.array([0.0, 0.0, 0.7, 0.0])
+    held = evaluate.guard(meta, evaluate.hold_back({"logit": logit, "p_gated": p, "eased": eased}), {0: fixed})
+    assert held["logit"] == pytest.approx([-2.0, line, 8.3, 9.0])

@@ -78,6 +78,27 @@ def test_an_allowance_for_rework_agrees(trees: Trees, features: np.ndarray, tmp_
     assert export.parity(file, heads.fuse(trees.run(features), nothing), features, None) < 1e-5
 
 
+def test_what_is_gated_stays_at_the_line(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
+    """Log odds of what the trees find gated end at the line, others stay, in the graph as in training."""
+    kinds = np.where(features[:, 2] > np.median(features[:, 2]), "gated", "clean")
+    meta = pd.DataFrame({"kind": kinds, "origin": np.where(features[:, 0] > 0, "separated", "studio")})
+    assert heads.fit_gated(features, meta, None, 0) is None
+    both = dataclasses.replace(
+        trees, gated=heads.fit_gated(features, meta, SMALL, 0), reworked=heads.fit_reworked(features, meta, SMALL, 0)
+    )
+    plain = heads.fuse(trees.run(features), Fusion(Voice(1.3, 1.0)))["logit"]
+    fusion, file = Fusion(Voice(1.3, 1.0), line=float(np.median(plain))), tmp_path / "m.onnx"
+    export.export(both, None, fusion, N_FEATURES, file)
+    said = heads.fuse(both.run(features), fusion)
+    assert export.parity(file, said, features, None) < 1e-5
+    is_gated = said["p_gated"] > 0.5
+    assert np.array_equal(said["logit"][is_gated], np.minimum(plain, fusion.line)[is_gated])
+    assert np.array_equal(said["logit"][~is_gated], plain[~is_gated])
+    assert (said["logit"] < plain).any()
+    assert (is_gated & (plain <= fusion.line)).any()
+    assert export.parity(file, heads.fuse(trees.run(features), fusion), features, None) > 1e-2
+
+
 @pytest.mark.parametrize("share_of_rest", [0.0, 0.5])
 def test_trees_and_network_agree(
     trees: Trees, net: Ensemble, onset_net: Ensemble, features: np.ndarray, tmp_path: Path, share_of_rest: float

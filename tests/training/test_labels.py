@@ -25,12 +25,18 @@ def table(**columns: list[object]) -> pd.DataFrame:
 
 def test_every_extraction_but_reworked_ones_is_no_rework() -> None:
     """What separators of any kind made is told from a rework; a narrow band and single degradations teach nothing."""
-    kinds = ["reworked", "clean", "whole", "twin", "surrogate", "narrow", "degraded:pitch_shift"]
-    found = labels.reworked(table(kind=kinds, origin=["studio", "studio", *["separated"] * 5]))
-    assert np.array_equal(found, [1, 0, 0, 0, 0, np.nan, np.nan], equal_nan=True)
+    kinds = ["reworked", "clean", "whole", "twin", "surrogate", "narrow", "degraded:pitch_shift", "gated"]
+    found = labels.reworked(table(kind=kinds, origin=["studio", "studio", *["separated"] * 6]))
+    assert np.array_equal(found, [1, 0, 0, 0, 0, np.nan, np.nan, np.nan], equal_nan=True)
 
 
-@pytest.mark.parametrize("hand", ["reworked", "narrow"])
+def test_what_is_gated_bin_by_bin_is_told_from_smooth_reductions_too() -> None:
+    """Whatever else was done to a stem is none of it; only single degradations teach nothing."""
+    kinds = ["gated", "cleaned", "clean", "reworked", "narrow", "degraded:pitch_shift"]
+    assert np.array_equal(labels.gated(table(kind=kinds)), [1, 0, 0, 0, 0, np.nan], equal_nan=True)
+
+
+@pytest.mark.parametrize("hand", ["reworked", "narrow", "gated", "cleaned"])
 def test_a_heavy_hand_speaks_for_neither_class(hand: str) -> None:
     """Reworked true stems, of which there are fewer, weigh as much as reworked extractions, and classes stay alike."""
     kind = [hand] * 8 + ["clean"] * 2

@@ -21,11 +21,7 @@ def show_degraded(degraded: dict[str, Any], reworked: dict[str, Any] | None) -> 
         "through a phase vocoder."
     )
     if reworked and "allowance" in reworked:
-        told = " and ".join(
-            f"{reworked[f'auc_{origin}']:.3f} on {name}"
-            for origin, name in (("studio", "true stems"), ("separated", "extractions"))
-            if f"auc_{origin}" in reworked
-        )
+        told = _told(reworked)
         said += (
             " A head tells windows that were pitched, stretched, put into a room or coded low (held-out AUC "
             f"{told}); where that is certain {reworked['allowance']:.3f} is taken off log odds above the line to "
@@ -33,6 +29,36 @@ def show_degraded(degraded: dict[str, Any], reworked: dict[str, Any] | None) -> 
             "is fitted to held-out clips so reworked, none of the table's."
         )
     return [said, "", *show_table(degraded)]
+
+
+def show_denoised(denoised: dict[str, Any]) -> list[str]:
+    """Return a section on clips that noise was taken out of; nothing where it was not measured.
+
+    Args:
+        denoised: figures of :func:`training.report.derived.denoised`.
+    """
+    if not denoised:
+        return []
+    said = (
+        "Windows of 4 s with noise laid under most of them and taken out again: by gates and subtraction that open and "
+        "close each bin of the spectrum by itself, which leaves islands as a separator's mask does, and smoothly from "
+        "frame to frame."
+    )
+    if "auc_studio" in denoised or "auc_separated" in denoised:
+        said += (
+            f" A head tells the first (held-out AUC {_told(denoised)}): what it finds likelier so than not is never "
+            "called `separated`."
+        )
+    return ["### After noise reduction", "", said, "", *show_table(denoised["figures"]), ""]
+
+
+def _told(found: dict[str, Any]) -> str:
+    """How well a head tells what was done, in words."""
+    return " and ".join(
+        f"{found[f'auc_{origin}']:.3f} on {name}"
+        for origin, name in (("studio", "true stems"), ("separated", "extractions"))
+        if f"auc_{origin}" in found
+    )
 
 
 def show_sums(sums: dict[str, Any]) -> list[str]:

@@ -35,6 +35,7 @@ from training.examples.separated import (
     by_networks,
     cleaned,
     easy,
+    gated,
     narrow,
     reworked,
     surrogates,
@@ -93,7 +94,7 @@ def make(clip: Clip, samples: Wave, part: str, pool: list[Clip], recipe: Recipe,
 
 
 def gives(clip: Clip, part: str, recipe: Recipe) -> bool:
-    """Whether a clip gives rows of a part at all: of whole mixes, narrow and degraded ones a share does.
+    """Whether a clip gives rows of a part at all: of whole mixes, narrow, cleaned and degraded ones a share does.
 
     Args:
         clip, part, recipe: whose, of which part, by which recipe.
@@ -105,8 +106,9 @@ def gives(clip: Clip, part: str, recipe: Recipe) -> bool:
         return bool(recipe.remask_name) and lot(f"{clip.name}/{part}") < recipe.remask_share * more
     if part == "drawn":
         return bool(recipe.drawn_names) and lot(f"{clip.name}/{part}") < recipe.drawn_share * more
-    if part == "narrow":
-        return not clip.oracle and lot(f"{pair_of(clip) or clip.name}/{part}") < recipe.narrow_share
+    if part in ("narrow", "cleaned"):
+        share = recipe.narrow_share if part == "narrow" else recipe.cleaned_share
+        return not clip.oracle and lot(f"{pair_of(clip) or clip.name}/{part}") < share
     if part == "degraded":
         return not clip.oracle and lot(pair_of(clip) or clip.name) < recipe.degraded_share
     return True
@@ -131,6 +133,7 @@ PARTS: dict[str, Part] = {
     "bundle": Part(bundles, ("n_bundles", "script_names")),
     "reworked": Part(reworked, ("n_reworked", *_COMMON)),
     "narrow": Part(narrow, _COMMON),
-    "cleaned": Part(cleaned, ("n_cleaned", *_COMMON)),
+    "gated": Part(gated, ("n_gated", *_COMMON)),
+    "cleaned": Part(cleaned, _COMMON),
 }
 """The kinds of example, in the order in which a clip's rows are joined."""

@@ -25,7 +25,8 @@ class Recipe:
             them when it takes a voice out, and whole mixes. Without them what is dense passes for extracted.
         n_reworked: windows that were pitched, stretched, put into a room or coded at a low rate afterwards: of an
             extraction as it is, of a studio clip and its surrogate alike.
-        n_cleaned: windows after a noise reduction, of an extraction as it is, of a studio clip and its surrogate alike.
+        n_gated: windows after a noise reduction that opens and closes each bin of the spectrum by itself, of an
+            extraction as it is, of a studio clip and its surrogate alike.
         degraded_share: share of the clips whose first window is judged after each of
             :data:`training.degrade.DEGRADATIONS` too; nothing is learnt from these.
         p_effects: share of the examples of clips that are not dry which go through an effects chain, in both
@@ -46,6 +47,7 @@ class Recipe:
         drawn_share: as ``whole_share``, of dry voices too where a script parts two of them.
         narrow_share: share of the clips of which a passage is also cut to a narrow band and coded, an extraction as it
             is, a studio clip and its surrogate alike: old samples and telephone recordings are no extractions.
+        cleaned_share: share of the clips of which a window is shown after a smooth noise reduction too, likewise.
         further_parts: keys of :data:`PARTS`: the only rows that clips of the second manifest and those after it give;
             empty for all.
         seed: of everything drawn.
@@ -65,7 +67,7 @@ class Recipe:
     n_submixes: int = 1
     n_bundles: int = 0
     n_reworked: int = 0
-    n_cleaned: int = 0
+    n_gated: int = 0
     degraded_share: float = 0.0
     p_effects: float = 0.3
     demucs_repo: str = ""
@@ -81,6 +83,7 @@ class Recipe:
     drawn_names: tuple[str, ...] = ()
     drawn_share: float = 0.0
     narrow_share: float = 0.0
+    cleaned_share: float = 0.0
     further_parts: tuple[str, ...] = ()
     seed: int = 0
     keep_maps: bool = False

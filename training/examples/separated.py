@@ -232,10 +232,15 @@ def narrow(c: Context) -> None:
     _after(c, "narrow", 0, rework.draw_narrow)
 
 
+def gated(c: Context) -> None:
+    """An extraction, or a true stem and its surrogate, after a noise reduction bin by bin: as separators mask."""
+    for number in range(c.recipe.n_gated):
+        _after(c, "gated", number, rework.draw_gated)
+
+
 def cleaned(c: Context) -> None:
-    """An extraction, or a true stem and its surrogate, after a noise reduction, mostly of noise that was laid under."""
-    for number in range(c.recipe.n_cleaned):
-        _after(c, "cleaned", number, rework.draw_cleaned)
+    """An extraction, or a true stem and its surrogate, after a smooth noise reduction."""
+    _after(c, "cleaned", 0, rework.draw_cleaned)
 
 
 def _after(c: Context, kind: str, number: int, draw: Callable[[np.random.Generator], rework.Rework]) -> None:

@@ -67,6 +67,8 @@ def export(
         logit = graph.node("Add", [logit, graph.scaled(graph.flat(heard), fusion.onset.factor)])
     if trees.reworked is not None and fusion.allowance:
         logit = _add_allowance(graph, logit, add_trees(graph, trees.reworked), fusion)
+    if trees.gated is not None:
+        logit = _add_limit(graph, logit, add_trees(graph, trees.gated), fusion)
     for name, value in {"logit": logit, **said}.items():
         graph.named(value, name)
     graph.named(_add_distance(graph, trees.distance), "distance")
@@ -129,6 +131,13 @@ def _add_allowance(graph: Graph, logit: str, reworked: str, fusion: Fusion) -> s
     eased = graph.node("Sub", [logit, graph.scaled(sure, fusion.allowance)])
     at_most = graph.node("Min", [logit, graph.constant("line", np.float32(fusion.line))])
     return graph.node("Max", [at_most, eased])
+
+
+def _add_limit(graph: Graph, logit: str, gated: str, fusion: Fusion) -> str:
+    """Keep log odds at the line where trees that tell what was gated find that likelier than not."""
+    is_gated = graph.node("Greater", [graph.flat(gated), graph.constant("gated_from", np.float32(0))])
+    at_most = graph.node("Min", [logit, graph.constant("gated_line", np.float32(fusion.line))])
+    return graph.node("Where", [is_gated, at_most, logit])
 
 
 def _add_distance(graph: Graph, distance: Distance) -> str:

@@ -12,10 +12,15 @@ Wave = npt.NDArray[np.float32]
 RATE_HZ = 44_100
 MOST_NOISE_DB = -30.0
 """What is louder than this beside the mean of all bands is taken for no noise: a held note has no quiet tenth."""
-RULES = ("gate", "subtraction", "wiener")
+BY_BINS, SMOOTHLY = ("gate", "subtraction"), "wiener"
+"""What opens and closes each bin by itself, and leaves islands of noise; and what looks at the frames before."""
+SMOOTHINGS = ("none", "mean", "decay")
+"""Of gains: over neighbours, or over earlier frames alone, so that a bin opens and closes by steps."""
+SILENT = 0.4
+"""How often bins that are closed by themselves are closed altogether."""
 
 
-def clean(wave: Wave, strength: float, n_fft: int, hop: int, rng: np.random.Generator) -> Wave:
+def clean(wave: Wave, strength: float, by_bins: bool, n_fft: int, hop: int, rng: np.random.Generator) -> Wave:
     """Lay noise under a stem and take it out again, or take out what lies still in it.
 
     The noise is known to the cleaner, as of a passage that somebody marked, or read off each band's quietest tenth.
@@ -23,6 +28,7 @@ def clean(wave: Wave, strength: float, n_fft: int, hop: int, rng: np.random.Gene
     Args:
         wave: float32 (n, 1 or 2) at 44.1 kHz; it is not changed.
         strength: 0 to 1: how deep noise is taken down and, but for the gate, how far beyond it.
+        by_bins: by one of :data:`BY_BINS`, else smoothly.
         n_fft, hop: of the transform, in samples.
         rng: draws the noise, the rule and what the strength leaves open.
 
@@ -35,13 +41,14 @@ def clean(wave: Wave, strength: float, n_fft: int, hop: int, rng: np.random.Gene
     noisy = augment.over_noise(wave, rng, 60.0 if rng.random() < 0.7 else 75.0, 40.0) if rng.random() < 0.8 else wave
     hiss = np.asarray(noisy - wave, np.float32)
     is_told = bool(hiss.any()) and rng.random() < 0.6
-    rule = str(rng.choice(RULES, p=(0.5, 0.3, 0.2)))
+    rule = str(rng.choice(BY_BINS, p=(0.7, 0.3))) if by_bins else SMOOTHLY
     if rule == "gate":  # power of noise is exponential: 0.1 to 40 % of its bins stay open, as islands
         beyond = np.sqrt(-rng.uniform(np.log(0.001), np.log(0.4)))
     else:
         beyond = 1.0 + strength * rng.uniform(0.5, 4.0)
-    floor = 10 ** (-(6 + 44 * strength * rng.random()) / 20)
-    smooth = (int(rng.integers(1, 4)), int(rng.integers(1, 6))) if rng.random() < 0.5 else (1, 1)
+    floor = 0.0 if by_bins and rng.random() < SILENT else 10 ** (-(6 + 44 * strength * rng.random()) / 20)
+    smoothing = str(rng.choice(SMOOTHINGS))
+    size, slowness = (int(rng.integers(1, 4)), int(rng.integers(1, 6))), float(rng.uniform(0.3, 0.8))
     out = np.empty_like(noisy)
     for channel in range(wave.shape[1]):
         spectrum = _stft(noisy[:, channel], n_fft, hop)
@@ -53,7 +60,10 @@ def clean(wave: Wave, strength: float, n_fft: int, hop: int, rng: np.random.Gene
             quietest = 2.0 * np.quantile(power, 0.1, axis=1, keepdims=True)
             floor_power = np.minimum(quietest, power.mean() * 10 ** (MOST_NOISE_DB / 10))
         gain = gain_of(rule, power / (floor_power + 1e-20), beyond)
-        gain = ndimage.uniform_filter(gain, smooth) if smooth != (1, 1) else gain
+        if smoothing == "mean":
+            gain = ndimage.uniform_filter(gain, size)
+        elif smoothing == "decay":
+            gain = signal.lfilter([1 - slowness], [1, -slowness], gain).astype(np.float32)
         back = signal.istft(spectrum * np.maximum(gain, floor), RATE_HZ, nperseg=n_fft, noverlap=n_fft - hop)[1]
         out[:, channel] = back[: len(wave)] if len(back) >= len(wave) else np.pad(back, (0, len(wave) - len(back)))
     return out
@@ -68,7 +78,7 @@ def gain_of(rule: str, ratio: npt.NDArray[np.float32], beyond: float) -> npt.NDA
     """Return the gain of each bin, (n_bins, n_frames).
 
     Args:
-        rule: of :data:`RULES`.
+        rule: one of :data:`BY_BINS`, or :data:`SMOOTHLY`.
         ratio: each bin's power over that of the noise in its band.
         beyond: how far above the noise a bin has to lie: of the gate as an amplitude, of the others as a power.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
@@ -48,14 +49,49 @@ def reworked(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, Any
     Args:
         meta, held, config: as for :func:`degraded`.
     """
-    if "p_reworked" not in held:
+    return _told(meta, labels.reworked(meta), held["p_reworked"], config) if "p_reworked" in held else {}
+
+
+def denoised(
+    meta: pd.DataFrame, raw: Outputs, held: Outputs, config: Config, of_fold: dict[int, Limits]
+) -> dict[str, Any]:
+    """Return the figures after noise reduction, window by window; empty where no window went through one.
+
+    Args:
+        meta, held, config, of_fold: as for :func:`degraded`.
+        raw: what the folds' models said before anything was taken off above the line.
+
+    Returns:
+        Figures of windows as they are, gated bin by bin and smoothly cleaned, with and without the head that tells the
+        second, and how well it does of either origin.
+    """
+    unseen = evaluate.unseen_rows(meta, config.n_folds)
+    own = {"as they are": "clean", "bin by bin": "gated", "smoothly": "cleaned"}
+    if not (unseen & meta["kind"].isin(list(own.values())[1:]).to_numpy()).any():
         return {}
-    y, unseen = labels.reworked(meta), evaluate.unseen_rows(meta, config.n_folds)
+    each = meta.assign(clip=meta["clip"] + "#" + meta["pair"] + "#" + meta["window"].astype(str))
+    bare = {name: values for name, values in raw.items() if name != "raised"}
+    cases = {"": {name: values for name, values in held.items() if name != "raised"}}
+    if "p_gated" in held:
+        cases[", without the head"] = bare
+    rows = {
+        f"{name}{beside}": _figures(each, said, unseen & (meta["kind"] == kind).to_numpy(), of_fold)
+        for name, kind in own.items()
+        for beside, said in cases.items()
+        if (unseen & (meta["kind"] == kind).to_numpy()).any()
+    }
+    told = _told(meta, labels.gated(meta), held["p_gated"], config) if "p_gated" in held else {}
+    return {"figures": rows, **told}
+
+
+def _told(meta: pd.DataFrame, y: npt.NDArray[np.float64], p: npt.NDArray[np.float64], config: Config) -> dict[str, Any]:
+    """Area under the curve of a head that tells what was done, on unseen windows of either origin."""
+    unseen = evaluate.unseen_rows(meta, config.n_folds)
     out: dict[str, Any] = {}
     for origin in ("studio", "separated"):
         rows = unseen & np.isfinite(y) & (meta["origin"] == origin).to_numpy()
         if len(np.unique(y[rows])) == 2:
-            out[f"auc_{origin}"] = round(float(roc_auc_score(y[rows], held["p_reworked"][rows])), 4)
+            out[f"auc_{origin}"] = round(float(roc_auc_score(y[rows], p[rows])), 4)
     return out
 
 
