@@ -127,6 +127,8 @@ def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle, 
         origin = "studio"
     else:
         reasons.append("low_confidence")
+    if origin == "undecided" and scores.p_gated is not None and float(np.median(scores.p_gated[rows])) > 0.5:
+        reasons.append("noise_gated")
     if origin != "separated" and _parts_disagree(scores.logit[rows], bundle):
         origin = "undecided"
         reasons.append("parts_disagree")

@@ -30,10 +30,11 @@ OUTPUTS = {
     "strengths": "strengths",
     "family": "p_kind",
     "layers": "p_submix",
+    "gated": "p_gated",
 }
 """The graph's output of each head."""
-HEADS = frozenset(OUTPUTS)
-"""Every head a model may have."""
+HEADS = frozenset(OUTPUTS) - {"gated"}
+"""Every head that a part of the verdict comes from; what was gated is a reason alone."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class WindowScores:
         p_kind: shape (n, 6), probability of each of KINDS, if it was extracted.
         p_submix: shape (n,), probability of several performances.
         strengths: shape (n, 9), 0 to 1, how strong each of EFFECTS is if it was applied; NaN where it cannot be told.
+        p_gated: shape (n,), probability that noise was taken out bin by bin.
     """
 
     logit: npt.NDArray[np.float32]
@@ -59,6 +61,7 @@ class WindowScores:
     p_kind: npt.NDArray[np.float32] | None = None
     p_submix: npt.NDArray[np.float32] | None = None
     strengths: npt.NDArray[np.float32] | None = None
+    p_gated: npt.NDArray[np.float32] | None = None
 
 
 def join(parts: Sequence[WindowScores]) -> WindowScores:
@@ -130,5 +133,5 @@ class Model:
         assert logit is not None  # checked in __init__; for the type checker
         return WindowScores(
             logit, found.get("processing"), flat("sdr"), flat("distance"), found.get("effects"), found.get("family"),
-            flat("layers"), found.get("strengths"),
+            flat("layers"), found.get("strengths"), flat("gated"),
         )  # fmt: skip

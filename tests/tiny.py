@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from provenance import envelope, frontend
 
-HEADS = ("origin", "processing", "sdr", "distance", "effects", "strengths", "family", "layers")
+HEADS = ("origin", "processing", "sdr", "distance", "effects", "strengths", "family", "layers", "gated")
 
 
 def write(folder: Path, seed: int = 0, outputs: tuple[str, ...] = (), with_map: bool = False, **changes: Any) -> Path:
@@ -33,9 +33,9 @@ def write(folder: Path, seed: int = 0, outputs: tuple[str, ...] = (), with_map: 
     rng = np.random.default_rng(seed)
     n = frontend.N_FEATURES
     widths = {"logit": 1, "p_processing": 3, "sdr_db": 1, "distance": 1, "p_effects": 9, "p_kind": 6, "p_submix": 1,
-              "strengths": 9}  # fmt: skip
+              "strengths": 9, "p_gated": 1}  # fmt: skip
     last = {"p_processing": "Softmax", "p_kind": "Softmax", "p_effects": "Sigmoid", "p_submix": "Sigmoid",
-            "strengths": "Sigmoid"}  # fmt: skip
+            "strengths": "Sigmoid", "p_gated": "Sigmoid"}  # fmt: skip
     constants, nodes, shown = [numpy_helper.from_array(np.array([-1], np.int64), "flat")], [], []
     for output, width in widths.items():
         weights = np.full((n, 1), 1e-6) if output == "distance" else rng.standard_normal((n, width)) * 3e-3

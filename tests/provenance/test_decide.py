@@ -88,6 +88,14 @@ def test_a_stem_with_an_extraction_spliced_in_is_no_studio_stem() -> None:
     assert verdict([0.99] * 8 + [0.1] * 2).origin == "separated"
 
 
+@pytest.mark.parametrize(("p", "gated", "told"), [(0.5, [0.9, 0.9, 0.1], True), (0.5, [0.9, 0.1, 0.1], False),
+                                                (0.95, [0.9] * 3, False), (0.05, [0.9] * 3, False)])  # fmt: skip
+def test_noise_taken_out_bin_by_bin_is_why_a_stem_is_undecided(p: float, gated: list[float], told: bool) -> None:
+    """It is said where half of the windows and more likely are, of an undecided stem alone, by no older model."""
+    assert ("noise_gated" in verdict([p] * 3, p_gated=np.float32(gated)).reasons) == told
+    assert "noise_gated" not in verdict([p] * 3).reasons
+
+
 def test_log_odds_are_pooled_before_calibration() -> None:
     """The file's probability is that of the mean log odds of its windows."""
     found = verdict([0.9, 0.6, 0.3])

@@ -520,7 +520,7 @@ def test_a_network_is_fused_and_exported(manifest: Path, root: Path, tmp_path: P
     evaluation = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
     assert evaluation["parity_largest_difference"] < 1e-4
     scorer = provenance.load(out)
-    assert {*scorer.bundle.heads, "strengths"} == HEADS
+    assert {*scorer.bundle.heads, "strengths"} == HEADS | {"gated"}
     graph = onnx.load(out / "model.onnx").graph
     assert [given.name for given in graph.input] == ["features", "map", "onsets"]
     verdict = scorer.score(manifest.parent / "song0-vocals.flac")

@@ -27,6 +27,7 @@ __all__ = ["LineError", "carry_heads", "export", "load", "note", "parity", "repl
 _OUTPUTS: dict[str, list[int | str]] = {
     "logit": ["n"], "p_processing": ["n", len(PROCESSINGS)], "sdr_db": ["n"], "distance": ["n"],
     "p_effects": ["n", len(EFFECTS)], "strengths": ["n", len(EFFECTS)], "p_kind": ["n", len(KINDS)], "p_submix": ["n"],
+    "p_gated": ["n"],
 }  # fmt: skip
 """Shapes of all that a graph may say, in the order in which it does."""
 
@@ -39,7 +40,8 @@ def export(
     Inputs are ``features``, float32 (n, n_features), with a network ``map``, float32 (n, 2, n_frames, 1024), and with
     one over onsets ``onsets``, float32 (n, 33, n_fine_frames).
     Outputs are those of ``logit`` (n,), ``p_processing`` (n, 3), ``sdr_db`` (n,), ``distance`` (n,), ``p_effects``
-    and ``strengths`` (n, n_effects), ``p_kind`` (n, n_kinds) and ``p_submix`` (n,) that there are heads for.
+    and ``strengths`` (n, n_effects), ``p_kind`` (n, n_kinds), ``p_submix`` and ``p_gated`` (n,) that there are heads
+    for.
 
     Args:
         trees: boosted trees and the distance.
@@ -68,7 +70,9 @@ def export(
     if trees.reworked is not None and fusion.allowance:
         logit = _add_allowance(graph, logit, add_trees(graph, trees.reworked), fusion)
     if trees.gated is not None:
-        logit = _add_limit(graph, logit, add_trees(graph, trees.gated), fusion)
+        gated = graph.flat(add_trees(graph, trees.gated))
+        logit = _add_limit(graph, logit, gated, fusion)
+        said["p_gated"] = graph.node("Sigmoid", [gated])
     for name, value in {"logit": logit, **said}.items():
         graph.named(value, name)
     graph.named(_add_distance(graph, trees.distance), "distance")
@@ -135,7 +139,7 @@ def _add_allowance(graph: Graph, logit: str, reworked: str, fusion: Fusion) -> s
 
 def _add_limit(graph: Graph, logit: str, gated: str, fusion: Fusion) -> str:
     """Keep log odds at the line where trees that tell what was gated find that likelier than not."""
-    is_gated = graph.node("Greater", [graph.flat(gated), graph.constant("gated_from", np.float32(0))])
+    is_gated = graph.node("Greater", [gated, graph.constant("gated_from", np.float32(0))])
     at_most = graph.node("Min", [logit, graph.constant("gated_line", np.float32(fusion.line))])
     return graph.node("Where", [is_gated, at_most, logit])
 
