@@ -14,7 +14,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from provenance.model import EFFECTS
 from tests.training.fitted import N_FEATURES, N_SEEN
 from training import carry, export, heads, refit
-from training.heads import Fusion, Trees, Voice
+from training.heads import Fusion, Trees, Voice, learning
 
 
 def test_two_heads_are_replaced_and_nothing_else(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_two_heads_are_replaced_and_nothing_else(trees: Trees, features: np.ndar
         for k in range(len(EFFECTS))
     ]
     for tree in (processing, *effects):
-        heads._floor_thresholds(tree)
+        learning._floor_thresholds(tree)
     strengths = heads.only(trees.strengths, ("reverb", "eq", "stereo_imaging"))
     assert strengths is not None
     export.replace_heads(old, processing, effects, strengths, wider.shape[1], new)

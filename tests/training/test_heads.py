@@ -12,6 +12,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from provenance.model import EFFECTS
 from training import heads
 from training.config import Boosting
+from training.heads import learning
 
 BOOSTING = Boosting(20, 0.2, 4, 1.0, separated_weight=1.0)
 
@@ -80,7 +81,7 @@ def test_weights_do_not_move_the_bins_of_features() -> None:
     rng = np.random.default_rng(0)
     features, y = rng.random((3000, 20)).astype(np.float32), rng.random(3000) < 0.5
     weight = np.where(y, 1.0, 0.01)
-    ours = heads._fitted(features, y, weight, Boosting(1), 0)._bin_mapper.bin_thresholds_[0]
+    ours = learning._fitted(features, y, weight, Boosting(1), 0)._bin_mapper.bin_thresholds_[0]
     plain, weighted = (
         HistGradientBoostingClassifier(max_iter=1).fit(features, y, w)._bin_mapper.bin_thresholds_[0]
         for w in (None, weight)
