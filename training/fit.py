@@ -7,25 +7,19 @@ run goes on where it stopped.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import os
-import warnings
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import joblib
 import numpy as np
 import pandas as pd
 import torch
 import typer
 
-from provenance import bundle, frontend
+from provenance import bundle
 from provenance.errors import ModelError
-from training import calibrate as fitting
 from training import (
     card,
     catalogue,
@@ -34,6 +28,7 @@ from training import (
     cycles,
     dataset,
     evaluate,
+    folds,
     heads,
     nets,
     publish,
@@ -42,37 +37,10 @@ from training import (
     splits,
     texture_net,
 )
-from training.examples import DEGRADED, OUT_OF_MIXES
-from training.heads import Outputs, Trees
+from training.heads import Outputs
 from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Unjudged, Work, Workers
-from training.perceptron import Perceptron
 from training.separators.errors import SeparatorError
-from training.texture_net import Ensemble, Network, View
-
-
-@dataclass
-class Trained:
-    """Trees, and the networks where the configuration has any."""
-
-    trees: Trees
-    net: Ensemble | None
-    onset_net: Ensemble | None = None
-
-    def run(self, table: dataset.Table, rows: np.ndarray[Any, Any]) -> Outputs:
-        """Return what both say of the rows with these numbers."""
-        return self.trees.run(table.features[rows]) | self.run_networks(table, rows)
-
-    def run_networks(self, table: dataset.Table, rows: np.ndarray[Any, Any]) -> Outputs:
-        """Return what the networks say of the rows with these numbers; nothing where there are none."""
-        n_frames = table.meta["n_frames"].to_numpy()
-        out: Outputs = {}
-        if self.net is not None:
-            assert table.maps is not None  # a recipe with a network keeps maps
-            out |= heads.run_network(self.net, table.maps, rows, n_frames)
-        if self.onset_net is not None:
-            assert table.onsets is not None
-            out["onset_logit"] = heads.run_onset_network(self.onset_net, table.onsets, rows, n_frames)
-        return out
+from training.texture_net import Ensemble
 
 
 def main(
@@ -132,21 +100,19 @@ def main(
         raise typer.Exit(2) from None
     for failure in table.failures:
         typer.echo(f"left out: {failure}", err=True)
-    fit_missing(table, settings, work / "heads", workers)
+    folds.fit_missing(table, settings, work / "heads", workers)
     if nets_out is not None:
         keep(nets_out, table, settings, work / "heads")
-    held, fusion = judge_folds(table, settings, work / "heads")
-    clock = evaluate.without_struck(cycles.measure(clips, workers, work / "cycles.json"), table.meta)
-    held["raised"] = cycles.raised(table.meta, clock)
-    figures = figures_of(table, held, fusion, clock, settings)
-    trained = load(table, settings, None, work / "heads")
+    found = judge(table, clips, settings, work, workers)
+    held, fusion = found.held, found.fusion
+    trained = folds.load(table, settings, None, work / "heads")
     elsewhere = _record_of(table, settings, work / "heads")
     record = json.loads(elsewhere.read_text(encoding="utf-8")) if settings.network.cycles and elsewhere.exists() else {}
-    weight = cycles.described_as(cycles.fit(clock))
+    weight = cycles.described_as(cycles.fit(found.clock))
     if other is not None:
         trained, fusion, record = dataclasses.replace(trained, net=other.net), other.fused(fusion), other.record
-    publish.write(out, table, held, fusion, trained, figures, settings, clips, record, weight)
-    typer.echo(card.summary(figures), err=True)
+    publish.write(out, table, held, fusion, trained, found.figures, settings, clips, record, weight)
+    typer.echo(card.summary(found.figures), err=True)
 
 
 def load_checked(manifests: list[Path], flags: list[Path], settings: config.Config) -> list[catalogue.Clip]:
@@ -174,22 +140,42 @@ def load_checked(manifests: list[Path], flags: list[Path], settings: config.Conf
     return clips
 
 
-def figures_of(
-    table: dataset.Table, held: Outputs, fusion: heads.Fusion, clock: pd.DataFrame, settings: config.Config
-) -> dict[str, Any]:
-    """Return all figures, as a model's evaluation has them.
+@dataclass(frozen=True)
+class Judged:
+    """What the models of the folds made of what they never saw.
+
+    Args:
+        held: fused outputs, with what the cue ``cycles`` adds.
+        fusion: how they were fused.
+        clock: that cue of each clip, as :func:`training.cycles.measure` returns it.
+        figures: all of them, as a model's evaluation has them.
+    """
+
+    held: Outputs
+    fusion: heads.Fusion
+    clock: pd.DataFrame
+    figures: dict[str, Any]
+
+
+def judge(
+    table: dataset.Table, clips: list[catalogue.Clip], settings: config.Config, work: Path, workers: int
+) -> Judged:
+    """Let the models of the folds judge, and return what came of it.
 
     Args:
         table: all rows, described.
-        held: fused outputs of the folds' models, with what the cue ``cycles`` adds.
-        fusion: how they were fused.
-        clock: that cue of each clip, as :func:`training.cycles.measure` returns it.
-        settings: bounds of the thresholds.
+        clips: the catalogue.
+        settings: of the heads, and bounds of the thresholds.
+        work: folder of fitted heads and of the cue ``cycles``.
+        workers: processes.
     """
+    held, fusion = folds.judge_folds(table, settings, work / "heads")
+    clock = evaluate.without_struck(cycles.measure(clips, workers, work / "cycles.json"), table.meta)
+    held["raised"] = cycles.raised(table.meta, clock)
     figures = report.report(table, held, settings) | {"cycles": cycles.judge(clock) | {"in_tables": True}}
     if figures["reworked"]:
         figures["reworked"]["allowance"] = round(fusion.allowance, 4)
-    return figures
+    return Judged(held, fusion, clock, figures)
 
 
 def gather(
@@ -237,10 +223,10 @@ def adopt(folder: Path, table: dataset.Table, manifests: list[Path], settings: c
         nets.NetsError: no networks there, or such as learnt by other folds or have another shape.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    folds = splits.deal(manifests, settings.n_folds, settings.seed)
+    dealt = splits.deal(manifests, settings.n_folds, settings.seed)
     for fold in (*range(settings.n_folds), None):
-        net = nets.load(folder, fold, folds, settings.network)
-        file = _file_of(table, settings, fold, "net", cache)
+        net = nets.load(folder, fold, dealt, settings.network)
+        file = folds.file_of(table, settings, fold, "net", cache)
         if settings.network.begun:
             _begin_with(net, file)
         else:
@@ -277,7 +263,7 @@ def begin_from(model: Path, table: dataset.Table, manifests: list[Path], setting
     net = shipped.networks_of(model, settings.network, _some_maps(table, settings))
     cache.mkdir(parents=True, exist_ok=True)
     for fold in (*range(settings.n_folds), None):
-        _begin_with(net, _file_of(table, settings, fold, "net", cache))
+        _begin_with(net, folds.file_of(table, settings, fold, "net", cache))
     about = {"from": bundle.load(model).reference, "folds": splits.deal(manifests, settings.n_folds, settings.seed)}
     _record(evaluation.get("networks", {}) | about, table, settings, cache)
 
@@ -339,8 +325,8 @@ def keep(folder: Path, table: dataset.Table, settings: config.Config, cache: Pat
         settings: of the heads.
         cache: folder of fitted heads.
     """
-    folds: list[int | None] = [*range(settings.n_folds), None]
-    found = {fold: _load_networks(table, settings, fold, "net", cache) for fold in folds}
+    models: list[int | None] = [*range(settings.n_folds), None]
+    found = {fold: folds.load_networks(table, settings, fold, "net", cache) for fold in models}
     record = json.loads(_record_of(table, settings, cache).read_text(encoding="utf-8"))
     record["network"] = dataclasses.asdict(settings.network)
     nets.write(folder, found, record)
@@ -353,14 +339,9 @@ def _further(settings: config.Config) -> config.Config:
     return dataclasses.replace(settings, network=network)
 
 
-def _start_of(file: Path) -> Path:
-    """Where the networks lie that a fit begins with."""
-    return file.with_suffix(".start")
-
-
 def _begin_with(net: Ensemble, file: Path) -> None:
     """Keep networks to go on from; what was fitted from others is forgotten."""
-    start = _start_of(file)
+    start = folds.start_of(file)
     kept = torch.load(start, weights_only=True) if start.exists() else {}
     if not kept or not all(torch.equal(kept[name], value) for name, value in net.state_dict().items()):
         for stale in (file, *file.parent.glob(f"{file.stem}*.epoch")):
@@ -369,182 +350,7 @@ def _begin_with(net: Ensemble, file: Path) -> None:
 
 
 def _record_of(table: dataset.Table, settings: config.Config, cache: Path) -> Path:
-    return _file_of(table, settings, None, "net", cache).with_suffix(".json")
-
-
-def fit_missing(
-    table: dataset.Table, settings: config.Config, cache: Path, workers: int, wanted: Collection[str] = ()
-) -> None:
-    """Fit every head of every fold, and of all, that is not in the cache; heads side by side.
-
-    Args:
-        table: described rows.
-        settings: of the heads.
-        cache: folder of fitted heads.
-        workers: processes.
-        wanted: names of heads with trees; empty for all of them and the network.
-    """
-    cache.mkdir(parents=True, exist_ok=True)
-    folds: list[int | None] = [*range(settings.n_folds), None]
-    names = list(wanted) or [*_STEPS, *(name for name, (network, _) in _networks(settings).items() if network.cycles)]
-    jobs = [
-        (table, settings, fold, name, cache)
-        for name in reversed(names)
-        for fold in folds
-        if not _file_of(table, settings, fold, name, cache).exists()
-    ]
-    if workers <= 1:
-        for job in jobs:
-            _fit_one(*job)
-        return
-    # boosting with two threads on a busy core spins more than it computes
-    with ProcessPoolExecutor(min(workers, len(jobs) or 1), initializer=dataset.limit_threads) as pool:
-        dataset.results([pool.submit(_fit_one, *job) for job in jobs])
-
-
-HEADS_ON_ALL = ("processing", "effects", "strengths", "origin", "origin_perceptron", "reworked", "gated")
-"""The heads that see statistics of production and of the waveform too; what others make of them stands in LOG.md."""
-_Fit = Callable[[np.ndarray[Any, Any], pd.DataFrame, config.Config], Any]
-_STEPS: dict[str, _Fit] = {
-    "distance": lambda features, meta, settings: fitting.fit_distance(features),
-    "sdr": lambda features, meta, settings: heads.fit_sdr(features, meta, settings.sdr, settings.seed),
-    "processing": lambda features, meta, settings: heads.fit_processing(
-        features, meta, settings.processing, settings.seed
-    ),
-    "effects": lambda features, meta, settings: heads.fit_effects(features, meta, settings.effects, settings.seed),
-    "strengths": lambda features, meta, settings: heads.fit_strengths(
-        features, meta, settings.strengths, settings.seed
-    ),
-    "kind": lambda features, meta, settings: heads.fit_kind(features, meta, settings.kind, settings.seed),
-    "layers": lambda features, meta, settings: heads.fit_layers(features, meta, settings.layers, settings.seed),
-    "reworked": lambda features, meta, settings: heads.fit_reworked(features, meta, settings.reworked, settings.seed),
-    "gated": lambda features, meta, settings: heads.fit_gated(features, meta, settings.gated, settings.seed),
-    "origin": lambda features, meta, settings: heads.fit_origin(features, meta, settings.origin, settings.seed),
-    "origin_perceptron": lambda features, meta, settings: heads.fit_origin_perceptron(
-        features, meta, settings.origin_perceptron, settings.origin.family_power, settings.seed
-    ),
-}
-
-_KNOWN = [
-    *("clip", "set", "kind", "window", "pair", "repo", "fold", "family_fold", "oracle"),
-    *("origin", "processing", "wetness", "sdr_db", "effects", "family", "separator_kind", "layers", "stem"),
-]
-"""What heads learn of a row: where it comes from, whether they may learn from it, and its labels."""
-
-
-def _file_of(table: dataset.Table, settings: config.Config, fold: int | None, name: str, cache: Path) -> Path:
-    """Name a fitted head by all that it depends on: the rows with their labels, its own settings, the fold."""
-    digest = hashlib.sha256(pd.util.hash_pandas_object(table.meta[_KNOWN], index=False).to_numpy().tobytes())
-    digest.update(np.ascontiguousarray(table.features[:: max(1, len(table.features) // 500)]).tobytes())
-    own, networks = getattr(settings, name, None), _networks(settings)
-    if name in networks:  # the shares of the fusion do not change the fit
-        own = [value for key, value in sorted(vars(networks[name][0]).items()) if not key.startswith("share")]
-    if isinstance(own, Perceptron):
-        own = dataclasses.replace(own, share=0.0)
-    digest.update(repr((name, own, fold, settings.seed, name in HEADS_ON_ALL)).encode())
-    return cache / f"{digest.hexdigest()[:20]}-{name}{'.pt' if name in networks else '.joblib'}"
-
-
-def _networks(settings: config.Config) -> dict[str, tuple[Network, View]]:
-    """Settings of each network, and what it sees."""
-    return {"net": (settings.network, texture_net.SPECTRUM), "onsets": (settings.onsets, texture_net.ONSETS)}
-
-
-def _fit_one(table: dataset.Table, settings: config.Config, fold: int | None, name: str, cache: Path) -> None:
-    warnings.filterwarnings("ignore", message=".*n_jobs.*")
-    file = _file_of(table, settings, fold, name, cache)
-    rows = np.flatnonzero(evaluate.training_rows(table.meta, fold))
-    if name in _networks(settings):
-        network, view = _networks(settings)[name]
-        maps = table.maps if name == "net" else table.onsets
-        assert maps is not None  # a recipe with a network keeps maps
-        checkpoint = file.with_suffix(".epoch")
-        start = texture_net.load(_start_of(file), network, view) if network.begun else None
-        net = texture_net.fit(maps, rows, table.meta, network, settings.seed, checkpoint, start, view)
-        texture_net.save(net, file)
-        return
-    part = file.with_suffix(f".{os.getpid()}.part")
-    features = table.features[rows] if name in HEADS_ON_ALL else table.features[rows, : frontend.N_TEXTURE]
-    joblib.dump(_STEPS[name](features, table.meta.iloc[rows].reset_index(drop=True), settings), part)
-    os.replace(part, file)
-
-
-def load_head(table: dataset.Table, settings: config.Config, fold: int | None, name: str, cache: Path) -> Any:
-    """Load the trees of one head that were fitted without a fold.
-
-    Args:
-        table: described rows.
-        settings: of the heads.
-        fold: held out, or None.
-        name: of the head.
-        cache: folder of fitted heads.
-    """
-    return joblib.load(_file_of(table, settings, fold, name, cache))
-
-
-def load(table: dataset.Table, settings: config.Config, fold: int | None, cache: Path) -> Trained:
-    """Load what was fitted without a fold.
-
-    Args:
-        table: described rows.
-        settings: of the heads.
-        fold: held out, or None.
-        cache: folder of fitted heads.
-    """
-    trees = Trees(**{name: load_head(table, settings, fold, name, cache) for name in _STEPS})
-    nets = [
-        _load_networks(table, settings, fold, name, cache) if network.cycles else None
-        for name, (network, _) in _networks(settings).items()
-    ]
-    return Trained(trees, *nets)
-
-
-def _load_networks(table: dataset.Table, settings: config.Config, fold: int | None, name: str, cache: Path) -> Ensemble:
-    file, (network, view) = _file_of(table, settings, fold, name, cache), _networks(settings)[name]
-    net = texture_net.load(file, network, view)
-    if network.begun:
-        net = texture_net.between(texture_net.load(_start_of(file), network, view), net, network.share_of_start)
-    return net
-
-
-def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> tuple[Outputs, heads.Fusion]:
-    """Let the model without each fold judge that fold's units.
-
-    Args:
-        table: described rows.
-        settings: of the heads.
-        cache: folder of fitted heads.
-
-    Returns:
-        Fused outputs, and how they were fused; of origin on clips as they are, reworked, denoised and degraded ones,
-        sums of stems and whole mixes parted, where networks speak of nothing else, the rest on all rows.
-    """
-    held: Outputs = {}
-    for fold in range(settings.n_folds):
-        trained = load(table, settings, fold, cache)
-        inside = (table.meta["fold"] == fold).to_numpy()
-        asked = inside
-        if trained.trees.complete and not settings.network.share_of_rest:  # then the networks speak of origin alone
-            kind = table.meta["kind"]
-            also = kind.str.startswith(DEGRADED) | table.meta["pair"].str.contains(OUT_OF_MIXES)
-            own = ["clean", "bundle", "gated", "cleaned", *(["reworked"] if trained.trees.reworked is not None else [])]
-            asked = inside & (kind.isin(own) | also).to_numpy()
-        said = [(np.flatnonzero(inside), trained.trees.run(table.features[inside]))]
-        rows = np.flatnonzero(asked)
-        said.append((rows, trained.run_networks(table, rows)))
-        for rows, found in said:
-            for name, values in found.items():
-                whole = held.setdefault(name, np.full((len(table.meta), *values.shape[1:]), np.nan))
-                whole[rows] = values
-    judged = evaluate.unseen_rows(table.meta, settings.n_folds)
-    fusion = heads.spread_of(held, settings.network, settings.onsets, settings.origin_perceptron, judged)
-    held = heads.fuse(held, fusion)
-    if "p_reworked" in held:
-        held, allowance = evaluate.allow_for_rework(table.meta, held)
-        fusion = dataclasses.replace(fusion, allowance=allowance)
-    if "p_gated" in held:
-        held = evaluate.hold_back(held)
-    return held, fusion
+    return folds.file_of(table, settings, None, "net", cache).with_suffix(".json")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from training import card, catalogue, config, dataset, evaluate, export, heads, 
 from training.heads import Outputs
 
 if TYPE_CHECKING:
-    from training.fit import Trained
+    from training.folds import Trained
 
 _OURS = "weights Apache-2.0 for the project's part; "
 _LICENCES = (

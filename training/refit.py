@@ -19,7 +19,7 @@ import typer
 
 from provenance import envelope, frontend
 from provenance.model import PROCESSINGS
-from training import card, catalogue, config, dataset, export, fit, heads, publish, report
+from training import card, catalogue, config, dataset, export, fit, folds, heads, publish, report
 from training.heads import Outputs
 from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Work, Workers
 
@@ -55,7 +55,7 @@ def main(
         clips = [clip for clip in clips if clip.origin == "studio" and clip.wetness in PROCESSINGS]
         typer.echo(f"{len(clips)} studio stems of known processing", err=True)
         table, _ = fit.gather(clips, manifest, settings, work, workers)
-        fit.fit_missing(table, settings, work / "heads", workers, FITTED)
+        folds.fit_missing(table, settings, work / "heads", workers, FITTED)
         held = judge(table.meta, table.features, settings, work / "heads")
         figures = {
             "processing": report.processing(table.meta, held, settings),
@@ -138,7 +138,7 @@ def load(table: dataset.Table, settings: config.Config, fold: int | None, cache:
     Raises:
         RefitError: the rows could not teach a head.
     """
-    found = Fitted(*(fit.load_head(table, settings, fold, name, cache) for name in FITTED))
+    found = Fitted(*(folds.load_head(table, settings, fold, name, cache) for name in FITTED))
     if found.processing is None or found.effects is None:
         raise RefitError("found rows that cannot teach both heads; needed: dry recordings, and some that are not")
     return found

@@ -38,6 +38,7 @@ from training import (
     evaluate,
     examples,
     fit,
+    folds,
     nets,
     perceptron,
     publish,
@@ -696,7 +697,7 @@ def test_a_changed_label_fits_a_head_again(column: str, value: object, tmp_path:
 
     def file_of(first: dict[str, object]) -> Path:
         table = dataset.Table(features, pd.DataFrame([first, row]))
-        return fit._file_of(table, settings, 0, "sdr", tmp_path)
+        return folds.file_of(table, settings, 0, "sdr", tmp_path)
 
     assert file_of(row) == file_of(dict(row))
     assert file_of(row) != file_of(row | {column: value})

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from training import card, config, cycles, evaluate, fit, report
+from training import card, config, evaluate, fit, folds, report
 from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Networks, Scripts, Unjudged, Work, Workers, told
 from training.separators.errors import SeparatorError
 
@@ -33,13 +33,10 @@ def main(
         table, _ = fit.gather(clips, manifest, settings, work, workers, unjudged)
     for failure in table.failures:
         typer.echo(f"left out: {failure}", err=True)
-    fit.fit_missing(table, settings, work / "heads", workers)
-    held, fusion = fit.judge_folds(table, settings, work / "heads")
-    clock = evaluate.without_struck(cycles.measure(clips, workers, work / "cycles.json"), table.meta)
-    held["raised"] = cycles.raised(table.meta, clock)
-    figures = fit.figures_of(table, held, fusion, clock, settings)
-    report.write(out, figures, table.meta, held, settings)
-    typer.echo(f"written to {out}; {card.summary(figures)}", err=True)
+    folds.fit_missing(table, settings, work / "heads", workers)
+    found = fit.judge(table, clips, settings, work, workers)
+    report.write(out, found.figures, table.meta, found.held, settings)
+    typer.echo(f"written to {out}; {card.summary(found.figures)}", err=True)
 
 
 if __name__ == "__main__":
