@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -40,6 +41,11 @@ ONSETS = ".onsets.npy"
 RECIPE = 8
 """Raise it when rows would come out otherwise: cached files carry it in their name."""
 MAX_READ_S = 60.0
+KNOWN = [
+    *("clip", "set", "kind", "window", "pair", "repo", "fold", "family_fold", "oracle"),
+    *("origin", "processing", "wetness", "sdr_db", "effects", "family", "separator_kind", "layers", "stem"),
+]
+"""What heads learn of a row: where it comes from, whether they may learn from it, and its labels."""
 _LABELS = ("origin", "family", "separator_kind", "sdr_db", "processing", "oracle")
 """What rows of a clip as it is have of the catalogue."""
 
@@ -62,6 +68,14 @@ class Table:
     maps: Maps | None = None
     onsets: Maps | None = None
     failures: list[str] = field(default_factory=list)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """What heads that learn from it depend on: the rows with their labels, and some of the features."""
+        known = pd.util.hash_pandas_object(self.meta[KNOWN], index=False).to_numpy()
+        found = hashlib.sha256(known.tobytes())
+        found.update(np.ascontiguousarray(self.features[:: max(1, len(self.features) // 500)]).tobytes())
+        return found.digest()
 
     def __getstate__(self) -> dict[str, Any]:
         """Tell another process which file the maps lie in, not their gigabytes."""

@@ -46,11 +46,6 @@ _STEPS: dict[str, _Fit] = {
         features, meta, settings.origin_perceptron, settings.origin.family_power, settings.seed
     ),
 }
-_KNOWN = [
-    *("clip", "set", "kind", "window", "pair", "repo", "fold", "family_fold", "oracle"),
-    *("origin", "processing", "wetness", "sdr_db", "effects", "family", "separator_kind", "layers", "stem"),
-]
-"""What heads learn of a row: where it comes from, whether they may learn from it, and its labels."""
 
 
 @dataclass
@@ -207,8 +202,7 @@ def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> t
 
 def file_of(table: dataset.Table, settings: config.Config, fold: int | None, name: str, cache: Path) -> Path:
     """Name a fitted head by all that it depends on: the rows with their labels, its own settings, the fold."""
-    digest = hashlib.sha256(pd.util.hash_pandas_object(table.meta[_KNOWN], index=False).to_numpy().tobytes())
-    digest.update(np.ascontiguousarray(table.features[:: max(1, len(table.features) // 500)]).tobytes())
+    digest = hashlib.sha256(table.digest)
     own, networks = getattr(settings, name, None), _networks(settings)
     if name in networks:  # the shares of the fusion do not change the fit
         own = [value for key, value in sorted(vars(networks[name][0]).items()) if not key.startswith("share")]
