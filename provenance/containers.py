@@ -136,7 +136,7 @@ def open_soundfile(name: str, file: BinaryIO) -> Iterator[tuple[AudioInfo, Itera
     truncated = promises.is_truncated(file)
     counted = promises.counts_frames(file)
     try:
-        sound = _open_sound(file)
+        sound, file = _open_sound(file)
     except (soundfile.LibsndfileError, TypeError) as error:
         raise UnreadableAudio(
             name,
@@ -158,13 +158,19 @@ def open_soundfile(name: str, file: BinaryIO) -> Iterator[tuple[AudioInfo, Itera
         yield info, _soundfile_blocks(name, sound, file)
 
 
-def _open_sound(file: BinaryIO) -> _Forward:
+def _open_sound(file: BinaryIO) -> tuple[_Forward, BinaryIO]:
     """Let libsndfile read a file on disk by itself: called back for bytes, Python may have to raise an interrupt where
-    nothing can catch it, and then neither the audio nor the interrupt arrives."""
-    if not promises.is_on_disk(file):
-        return _Forward(file)
-    os.lseek(file.fileno(), 0, os.SEEK_SET)
-    return _Forward(file.fileno(), closefd=False)
+    nothing can catch it, and then neither the audio nor the interrupt arrives. Returns what is read, too."""
+    try:
+        if not promises.is_on_disk(file):
+            return _Forward(file), file
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
+        return _Forward(file.fileno(), closefd=False), file
+    except soundfile.LibsndfileError:
+        behind = promises.behind_padding(file)
+        if behind is None:
+            raise
+        return _Forward(behind), behind
 
 
 def _reason(error: Exception) -> str:

@@ -57,6 +57,22 @@ def counts_frames(file: BinaryIO) -> bool:
     return any(name in begin for name in (b"Xing", b"Info", b"VBRI"))
 
 
+def behind_padding(file: BinaryIO) -> BinaryIO | None:
+    """Return an MP3 without its ID3v2 tag and the zeros that some programs leave behind it, which libsndfile takes for
+    no audio; None for anything else.
+
+    Args:
+        file: binary and seekable.
+    """
+    tag = _tag_bytes(_read_at(file, 0))
+    behind = _read_at(file, tag)
+    padding = len(behind) - len(behind.lstrip(b"\0"))
+    if not tag or not padding or behind[padding : padding + 1] != b"\xff":
+        return None
+    file.seek(tag + padding)
+    return io.BytesIO(file.read())
+
+
 def _tag_bytes(data: bytes) -> int:
     """Return the length of an ID3v2 tag at the beginning of some bytes, 0 where there is none."""
     if not data.startswith(b"ID3") or len(data) < 10:

@@ -315,6 +315,22 @@ def test_what_the_decoder_would_leave_unread_is_refused(name: str, tmp_path: Pat
         assert caught.value.code == "broken"
 
 
+def test_zeros_behind_the_tag_of_an_mp3_are_skipped(tmp_path: Path) -> None:
+    """As Studio One leaves them: the audio is that of the file without, from bytes and disk; zeros alone are none."""
+    wave = sounds.music(2.0)
+    plain = mp3(wave)
+    padded = b"ID3\x03\0\0\0\0\0\x14" + b"TYER\0\0\0\x06\0\0\x002017\0" + bytes(3 + 334) + plain
+    path = tmp_path / "stem.mp3"
+    path.write_bytes(padded)
+    info, samples = audio.read(plain)
+    for source in (padded, path):
+        found, same = audio.read(source)
+        assert np.array_equal(same, samples)
+        assert (found.codec, found.n_declared, found.is_short) == (info.codec, info.n_declared, info.is_short)
+    with pytest.raises(UnreadableAudio, match="no audio that can be decoded"):
+        audio.read(padded[: -len(plain)] + bytes(2000))
+
+
 @pytest.mark.parametrize("tail", [b"TAG" + bytes(125), b"APETAGEX" + bytes(300_000), os.urandom(300_000)])
 def test_tags_behind_an_mp3_are_no_audio(tail: bytes) -> None:
     """What stands behind the last frame and is none changes nothing."""
