@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from provenance.audio import AudioInfo
 from provenance.bundle import Bundle, Calibration
-from provenance.model import EFFECTS, HEADS, KINDS, PROCESSINGS, WindowScores
+from provenance.model import EFFECTS, GATED_FROM, HEADS, KINDS, PROCESSINGS, WindowScores
 from provenance.suitability import judge
 from provenance.verdict import (
     SCHEMA_VERSION,
@@ -127,7 +127,7 @@ def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle, 
         origin = "studio"
     else:
         reasons.append("low_confidence")
-    if origin == "undecided" and scores.p_gated is not None and float(np.median(scores.p_gated[rows])) > 0.5:
+    if origin == "undecided" and scores.p_gated is not None and float(np.median(scores.p_gated[rows])) > GATED_FROM:
         reasons.append("noise_gated")
     if origin != "separated" and _parts_disagree(scores.logit[rows], bundle):
         origin = "undecided"

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from provenance import envelope, frontend
-from provenance.model import EFFECTS, KINDS
+from provenance.model import EFFECTS, GATED_FROM, KINDS
 from tests.training.fitted import N_FEATURES, N_FRAMES, SMALL
 from training import export, heads, texture_net
 from training.heads import Fusion, Trees, Voice
@@ -91,7 +91,7 @@ def test_what_is_gated_stays_at_the_line(trees: Trees, features: np.ndarray, tmp
     export.export(both, None, fusion, N_FEATURES, file)
     said = heads.fuse(both.run(features), fusion)
     assert export.parity(file, said, features, None) < 1e-5
-    is_gated = said["p_gated"] > 0.5
+    is_gated = said["p_gated"] > GATED_FROM
     assert np.array_equal(said["logit"][is_gated], np.minimum(plain, fusion.line)[is_gated])
     assert np.array_equal(said["logit"][~is_gated], plain[~is_gated])
     assert (said["logit"] < plain).any()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from provenance.model import GATED_FROM
 from training.card.origin import show_table
 
 
@@ -46,8 +47,8 @@ def show_denoised(denoised: dict[str, Any]) -> list[str]:
     )
     if "auc_studio" in denoised or "auc_separated" in denoised:
         said += (
-            f" A head tells the first (held-out AUC {_told(denoised)}): what it finds likelier so than not is never "
-            "called `separated`."
+            f" A head tells the first (held-out AUC {_told(denoised)}): what it is {GATED_FROM:.0%} sure of is "
+            "never called `separated`."
         )
     return ["### After noise reduction", "", said, "", *show_table(denoised["figures"]), ""]
 

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from provenance import envelope
 from provenance.frontend import N_MAP_BINS
-from provenance.model import EFFECTS, KINDS, PROCESSINGS
+from provenance.model import EFFECTS, GATED_FROM, KINDS, PROCESSINGS
 from training.calibrate import Distance
 from training.export.graph import ML_OPSET, OPSET, Array, Graph, write
 from training.export.networks import add_networks, add_onset_networks, add_perceptron
@@ -138,8 +138,10 @@ def _add_allowance(graph: Graph, logit: str, reworked: str, fusion: Fusion) -> s
 
 
 def _add_limit(graph: Graph, logit: str, gated: str, fusion: Fusion) -> str:
-    """Keep log odds at the line where trees that tell what was gated find that likelier than not."""
-    is_gated = graph.node("Greater", [gated, graph.constant("gated_from", np.float32(0))])
+    """Keep log odds at the line where trees that tell what was gated are surer of it than GATED_FROM."""
+    is_gated = graph.node(
+        "Greater", [gated, graph.constant("gated_from", np.float32(np.log(GATED_FROM / (1 - GATED_FROM))))]
+    )
     at_most = graph.node("Min", [logit, graph.constant("gated_line", np.float32(fusion.line))])
     return graph.node("Where", [is_gated, at_most, logit])
 

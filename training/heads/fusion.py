@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from provenance.model import GATED_FROM
 from training import texture_net
 from training.heads.trees import Array, Outputs
 from training.perceptron import Perceptron
@@ -119,12 +120,12 @@ def beyond_doubt(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def held_back(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return what is taken off for :func:`guarded` where that something was gated is likelier than not: all there is.
+    """Return what is taken off for :func:`guarded` where something counts as gated: all there is.
 
     Args:
         p: probability of each window.
     """
-    return np.where(p > 0.5, np.inf, 0.0)
+    return np.where(p > GATED_FROM, np.inf, 0.0)
 
 
 def run_network(
