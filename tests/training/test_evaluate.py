@@ -116,7 +116,7 @@ def test_a_rework_keeps_windows_from_the_line_and_clears_none() -> None:
 
 
 def test_what_was_gated_is_kept_at_the_line() -> None:
-    """What is likelier gated than not comes down to just below the line, whatever a rework adds; the rest stays."""
+    """What is surely gated comes down to just below the line, whatever a rework adds; the rest stays."""
     fixed = evaluate.Limits(calibrate.Calibration(2.0, 0.5), 0.9, 0.2, 3.0)
     meta = pd.DataFrame({"fold": [0, 0, 0, 0]})
     logit, p = np.array([-2.0, 9.0, 9.0, 9.0]), np.array([0.9, 0.9, 0.5, 0.1])
