@@ -35,7 +35,7 @@ OUTPUTS = {
 """The graph's output of each head."""
 HEADS = frozenset(OUTPUTS) - {"gated"}
 """Every head that a part of the verdict comes from; what was gated is a reason alone."""
-GATED_FROM = 0.75
+GATED_FROM = 0.8
 """Probability from which a window counts as gated bin by bin."""
 
 
