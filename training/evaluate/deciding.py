@@ -149,9 +149,9 @@ def hold_back(held: Outputs) -> Outputs:
         held: fused scores, with ``p_gated``.
 
     Returns:
-        The scores with ``eased``, more than there was.
+        The scores with ``barred``, which :func:`guard` takes off.
     """
-    return held | {"eased": held.get("eased", 0.0) + held_back(held["p_gated"])}
+    return held | {"barred": held_back(held["p_gated"])}
 
 
 def guard(meta: pd.DataFrame, held: Outputs, of_fold: dict[int, Limits]) -> Outputs:
@@ -159,10 +159,12 @@ def guard(meta: pd.DataFrame, held: Outputs, of_fold: dict[int, Limits]) -> Outp
 
     Args:
         meta: described rows.
-        held: scores, with ``eased`` where a head tells reworks or what was gated; others are returned as they are.
+        held: scores, with ``eased`` where a head tells reworks and ``barred`` where one tells what was gated; others
+            are returned as they are.
         of_fold: what each fold is decided with.
     """
-    if "eased" not in held:
+    taken = [held[name] for name in ("eased", "barred") if name in held]
+    if not taken:
         return held
     line = meta["fold"].map({fold: line_of(fixed) for fold, fixed in of_fold.items()}).fillna(np.inf).to_numpy(float)
-    return held | {"logit": guarded(held["logit"], held["eased"], line)}
+    return held | {"logit": guarded(held["logit"], np.sum(taken, axis=0), line)}

@@ -43,8 +43,8 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
         held: what the folds' models said.
         config: bounds of the thresholds.
     """
-    meta, raw = table.meta, held
-    scored, held, of_fold = _decided(meta, raw, config)
+    meta, found = table.meta, held
+    scored, held, of_fold = _decided(meta, found, config)
     known = origin.seen_family(meta, held, config)
     return {
         "n_struck": int(meta.loc[meta["struck"], "clip"].nunique()),
@@ -67,7 +67,7 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
         "pairs_unseen_song_auc": evaluate.auc(known[known["set"] == "pairs"]),
         "near_oracle": origin.near_oracle(meta, held),
         "reworked": derived.reworked(meta, held, config),
-        "denoised": derived.denoised(meta, raw, held, config, of_fold),
+        "denoised": derived.denoised(meta, found, config, of_fold),
         "processing": production.processing(meta, held, config),
         "effects": production.effects(meta, held),
         "strengths": production.strengths(meta, held),

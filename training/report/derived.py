@@ -52,14 +52,12 @@ def reworked(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, Any
     return _told(meta, labels.reworked(meta), held["p_reworked"], config) if "p_reworked" in held else {}
 
 
-def denoised(
-    meta: pd.DataFrame, raw: Outputs, held: Outputs, config: Config, of_fold: dict[int, Limits]
-) -> dict[str, Any]:
+def denoised(meta: pd.DataFrame, found: Outputs, config: Config, of_fold: dict[int, Limits]) -> dict[str, Any]:
     """Return the figures after noise reduction, window by window; empty where no window went through one.
 
     Args:
-        meta, held, config, of_fold: as for :func:`degraded`.
-        raw: what the folds' models said before anything was taken off above the line.
+        meta, config, of_fold: as for :func:`degraded`.
+        found: what the folds' models said, before anything is taken off above the line.
 
     Returns:
         Figures of windows as they are, gated bin by bin and smoothly cleaned, with and without the head that tells the
@@ -70,17 +68,18 @@ def denoised(
     if not (unseen & meta["kind"].isin(list(own.values())[1:]).to_numpy()).any():
         return {}
     each = meta.assign(clip=meta["clip"] + "#" + meta["pair"] + "#" + meta["window"].astype(str))
-    bare = {name: values for name, values in raw.items() if name != "raised"}
-    cases = {"": {name: values for name, values in held.items() if name != "raised"}}
-    if "p_gated" in held:
-        cases[", without the head"] = bare
+    found = {name: values for name, values in found.items() if name != "raised"}
+    cases = {"": evaluate.guard(meta, found, of_fold)}
+    if "p_gated" in found:
+        without = {name: values for name, values in found.items() if name != "barred"}
+        cases[", without the head"] = evaluate.guard(meta, without, of_fold)
     rows = {
         f"{name}{beside}": _figures(each, said, unseen & (meta["kind"] == kind).to_numpy(), of_fold)
         for name, kind in own.items()
         for beside, said in cases.items()
         if (unseen & (meta["kind"] == kind).to_numpy()).any()
     }
-    told = _told(meta, labels.gated(meta), held["p_gated"], config) if "p_gated" in held else {}
+    told = _told(meta, labels.gated(meta), found["p_gated"], config) if "p_gated" in found else {}
     return {"figures": rows, **told}
 
 

@@ -41,10 +41,9 @@ from training.research.cleaning import HISS_DB, cleaners
 from training.research.external import Entry
 
 Wave = npt.NDArray[np.float32]
-LISTS = (external.LISTS[0], external.LISTS[-1])
-LONGEST_S = 20.0
-MOST_OF_ONE = 20
-"""So many files of one repository, at most: a voice bank is one singer."""
+LONGEST_S = 12.0
+MOST_OF_ONE = 1
+"""So many files of one repository: a voice bank is one singer, a folder of layers one ensemble."""
 AS_IT_IS = "as it is"
 STRETCHERS: dict[str, tuple[str, ...]] = {
     "Rubber Band R2, 5 % longer": ("rubberband", "-q", "-t", "1.05", "{before}", "{after}"),
@@ -60,8 +59,8 @@ STRETCHERS: dict[str, tuple[str, ...]] = {
 _PAGE = """# After one degradation, on files gathered later
 
 Made by `python -m training.research.after MIRRORS --out docs/external-check-after.md` with `{model}`: files of the
-[first](external-check.md) and the [latest](external-check-fresh.md) list outside, at most {most} of one repository and
-{longest:.0f} s of each, after one degradation each. `pitch_shift` and `time_stretch` are librosa's phase vocoder, a
+[lists outside](external-together.md), {most} of each repository and at most {longest:.0f} s of each, after one
+degradation each. `pitch_shift` and `time_stretch` are librosa's phase vocoder, a
 semitone up and 5 % longer; what studios stretch with stands by its name. `hiss` lies {hiss:.0f} dB below a stem's
 level; what follows it in a name cleans it away again.{absent}
 
@@ -173,7 +172,7 @@ def main(
     """Judge files that were gathered after the model was fixed, after each degradation."""
     with told(ModelError, ValueError):
         reference = provenance.load(model).bundle.reference
-        entries = thinned([entry for file in listed or LISTS for entry in external.read_list(file)])
+        entries = thinned([entry for file in listed or external.LISTS for entry in external.read_list(file)])
     rows: list[dict[str, Any]] = []
     with ProcessPoolExecutor(workers) as pool:
         todo = pool.map(partial(judge, folder=folder, model=model), entries)

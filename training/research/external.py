@@ -1,6 +1,6 @@
 """What the shipped model makes of files gathered after it was fixed: ``python -m training.research.external MIRRORS``.
 
-`external.csv` and its three sisters beside this file list files of public repositories of
+`external.csv` and its sisters beside this file list files of public repositories of
 which nothing was trained on, calibrated on or looked at before: outputs of separators, and recordings. MIRRORS is a
 folder with a bare git directory of each repository in ``OWNER+NAME/``. Nothing of them is kept.
 """
@@ -30,7 +30,7 @@ from training.catalogue.mirrors import MissingFileError
 from training.options import told
 
 LIST = Path(__file__).with_name("external.csv")
-LISTS = tuple(LIST.with_name(f"external{which}.csv") for which in ("", "-later", "-newest", "-fresh"))
+LISTS = tuple(LIST.with_name(f"external{which}.csv") for which in ("", "-later", "-fresh", "-latest"))
 """Every list; the pages of `docs/` are made from them."""
 _PAGE = """# Files gathered after the model was fixed
 
