@@ -47,7 +47,7 @@ def show_denoised(denoised: dict[str, Any]) -> list[str]:
     )
     if "auc_studio" in denoised or "auc_separated" in denoised:
         said += (
-            f" A head tells the first (held-out AUC {_told(denoised)}): what it is {GATED_FROM:.0%} sure of is "
+            f" A head tells the first (held-out AUC {_told(denoised)}): what it is {100 * GATED_FROM:.0f} % sure of is "
             "never called `separated`."
         )
     return ["### After noise reduction", "", said, "", *show_table(denoised["figures"]), ""]
