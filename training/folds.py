@@ -153,6 +153,15 @@ def load_head(table: dataset.Table, settings: config.Config, fold: int | None, n
 
 
 def load_networks(table: dataset.Table, settings: config.Config, fold: int | None, name: str, cache: Path) -> Ensemble:
+    """Load the networks that were fitted without a fold, put between their start and themselves where they have one.
+
+    Args:
+        table: described rows.
+        settings: of the heads.
+        fold: held out, or None.
+        name: of the networks: ``net`` or ``onsets``.
+        cache: folder of fitted heads.
+    """
     file, (network, view) = file_of(table, settings, fold, name, cache), _networks(settings)[name]
     net = texture_net.load(file, network, view)
     if network.begun:
@@ -196,12 +205,20 @@ def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> t
         held, allowance = evaluate.allow_for_rework(table.meta, held)
         fusion = dataclasses.replace(fusion, allowance=allowance)
     if "p_gated" in held:
-        held = evaluate.hold_back(held)
+        held["barred"] = heads.held_back(held["p_gated"])
     return held, fusion
 
 
 def file_of(table: dataset.Table, settings: config.Config, fold: int | None, name: str, cache: Path) -> Path:
-    """Name a fitted head by all that it depends on: the rows with their labels, its own settings, the fold."""
+    """Name a fitted head by all that it depends on: the rows with their labels, its own settings, the fold.
+
+    Args:
+        table: described rows.
+        settings: of the heads.
+        fold: held out, or None.
+        name: of the head, or of networks.
+        cache: folder of fitted heads.
+    """
     digest = hashlib.sha256(table.digest)
     own, networks = getattr(settings, name, None), _networks(settings)
     if name in networks:  # the shares of the fusion do not change the fit
@@ -213,7 +230,11 @@ def file_of(table: dataset.Table, settings: config.Config, fold: int | None, nam
 
 
 def start_of(file: Path) -> Path:
-    """Where the networks lie that a fit begins with."""
+    """Return where the networks lie that a fit begins with.
+
+    Args:
+        file: of the fitted networks.
+    """
     return file.with_suffix(".start")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.training.test_report import scored
 from tests.training.test_splits import clip
-from training import calibrate, evaluate
+from training import calibrate, evaluate, heads
 
 
 def test_intervals_resample_what_is_held_out_as_one() -> None:
@@ -119,10 +119,10 @@ def test_what_was_gated_is_kept_at_the_line() -> None:
     """What is surely gated comes down to just below the line, whatever a rework adds; the rest stays."""
     fixed = evaluate.Limits(calibrate.Calibration(2.0, 0.5), 0.9, 0.2, 3.0)
     meta = pd.DataFrame({"fold": [0, 0, 0, 0]})
-    logit, p = np.array([-2.0, 9.0, 9.0, 9.0]), np.array([0.9, 0.9, 0.5, 0.1])
+    logit, barred = np.array([-2.0, 9.0, 9.0, 9.0]), heads.held_back(np.array([0.9, 0.9, 0.5, 0.1]))
     line = evaluate.line_of(fixed)
-    held = evaluate.guard(meta, evaluate.hold_back({"logit": logit, "p_gated": p}), {0: fixed})
+    held = evaluate.guard(meta, {"logit": logit, "barred": barred}, {0: fixed})
     assert held["logit"] == pytest.approx([-2.0, line, 9.0, 9.0])
     eased = np.array([0.0, 0.0, 0.7, 0.0])
-    held = evaluate.guard(meta, evaluate.hold_back({"logit": logit, "p_gated": p, "eased": eased}), {0: fixed})
+    held = evaluate.guard(meta, {"logit": logit, "barred": barred, "eased": eased}, {0: fixed})
     assert held["logit"] == pytest.approx([-2.0, line, 8.3, 9.0])

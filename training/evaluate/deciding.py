@@ -12,7 +12,7 @@ from provenance.decide import calibrate
 from training import calibrate as fitting
 from training.config import Config
 from training.evaluate.rows import Mask, unseen_rows
-from training.heads import Outputs, beyond_doubt, guarded, held_back
+from training.heads import Outputs, beyond_doubt, guarded
 
 BELOW_LINE = 0.001
 """How far below the line a window comes to lie that a rework keeps from it, as a probability."""
@@ -142,25 +142,13 @@ def allow_for_rework(meta: pd.DataFrame, held: Outputs) -> tuple[Outputs, float]
     return held | {"eased": eased}, fitted(inside)
 
 
-def hold_back(held: Outputs) -> Outputs:
-    """Find what was gated bin by bin: of this all that lies above the line is to be taken off.
-
-    Args:
-        held: fused scores, with ``p_gated``.
-
-    Returns:
-        The scores with ``barred``, which :func:`guard` takes off.
-    """
-    return held | {"barred": held_back(held["p_gated"])}
-
-
 def guard(meta: pd.DataFrame, held: Outputs, of_fold: dict[int, Limits]) -> Outputs:
     """Take off what is to be taken off log odds above each fold's line to ``separated``, down to the line.
 
     Args:
         meta: described rows.
-        held: scores, with ``eased`` where a head tells reworks and ``barred`` where one tells what was gated; others
-            are returned as they are.
+        held: scores, with ``eased`` where a head tells reworks and ``barred``, of
+            :func:`training.heads.held_back`, where one tells what was gated; others are returned as they are.
         of_fold: what each fold is decided with.
     """
     taken = [held[name] for name in ("eased", "barred") if name in held]

@@ -64,8 +64,9 @@ def denoised(meta: pd.DataFrame, found: Outputs, config: Config, of_fold: dict[i
         second, and how well it does of either origin.
     """
     unseen = evaluate.unseen_rows(meta, config.n_folds)
-    own = {"as they are": "clean", "bin by bin": "gated", "smoothly": "cleaned"}
-    if not (unseen & meta["kind"].isin(list(own.values())[1:]).to_numpy()).any():
+    kinds = {"as they are": "clean", "bin by bin": "gated", "smoothly": "cleaned"}
+    own = {name: unseen & (meta["kind"] == kind).to_numpy() for name, kind in kinds.items()}
+    if not (own["bin by bin"] | own["smoothly"]).any():
         return {}
     each = meta.assign(clip=meta["clip"] + "#" + meta["pair"] + "#" + meta["window"].astype(str))
     found = {name: values for name, values in found.items() if name != "raised"}
@@ -74,10 +75,10 @@ def denoised(meta: pd.DataFrame, found: Outputs, config: Config, of_fold: dict[i
         without = {name: values for name, values in found.items() if name != "barred"}
         cases[", without the head"] = evaluate.guard(meta, without, of_fold)
     rows = {
-        f"{name}{beside}": _figures(each, said, unseen & (meta["kind"] == kind).to_numpy(), of_fold)
-        for name, kind in own.items()
+        f"{name}{beside}": _figures(each, said, here, of_fold)
+        for name, here in own.items()
         for beside, said in cases.items()
-        if (unseen & (meta["kind"] == kind).to_numpy()).any()
+        if here.any()
     }
     told = _told(meta, labels.gated(meta), found["p_gated"], config) if "p_gated" in found else {}
     return {"figures": rows, **told}
