@@ -121,8 +121,11 @@ def test_http_examples_run(root: Path, place: Path, environment: dict[str, str],
 
 
 def test_the_audit_pages_examples_run(root: Path, place: Path, environment: dict[str, str]) -> None:
-    """A manifest with claims is audited as the page says: claims are read, a refuted one is found, a pair compared."""
-    (code,) = blocks(root, "sh", "docs/audit.md")
+    """A manifest with claims is audited as the page says: claims are read, a refuted one is found, a pair compared.
+
+    Files that changed since are named by their digests.
+    """
+    code, check = blocks(root, "sh", "docs/audit.md")
     printed = run(["bash", "-euo", "pipefail", "-c", code], place, environment)
     assert "separated_sold_as_studio" in printed
     assert "a claim is refuted" in printed
@@ -132,6 +135,15 @@ def test_the_audit_pages_examples_run(root: Path, place: Path, environment: dict
     assert found["clustered_by"] == "claimed song"
     assert found["checks"]["claimed_pairs"]["n_claimed"] == 1
     assert (place / "clean.csv").exists()
+    assert run(["bash", "-euo", "pipefail", "-c", check], place, environment) == ""
+    voice = place / "examples" / "dry_voice.flac"
+    kept = voice.read_bytes()
+    try:
+        voice.write_bytes(kept + b"x")
+        told = run(["bash", "-uo", "pipefail", "-c", f"{check.strip()} || true"], place, environment)
+    finally:
+        voice.write_bytes(kept)
+    assert told == "examples/dry_voice.flac: FAILED\n"
 
 
 def test_the_http_pages_examples_run(root: Path, place: Path, environment: dict[str, str], server: str) -> None:

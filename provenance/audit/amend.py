@@ -1,4 +1,4 @@
-"""What a later call changes in shards that are planned already: files that are gone, claims that read otherwise."""
+"""What a later call changes in an audit: files that are gone, claims that read otherwise, columns added since."""
 
 from __future__ import annotations
 
@@ -41,11 +41,48 @@ def amend(out: Path, shard: Shard, now: Amend) -> list[Item] | None:
         part.unlink(missing_ok=True)
         return left
     rows = parquet.read_table(part)
+    _replace(part, _with_claims(rows.filter(pa.array([item is not None for item in found])), left))
+    return left
+
+
+def is_older(out: Path) -> bool:
+    """Whether the parts of an audit lack a column, told by the first of them: :func:`complete` completes that last.
+
+    Args:
+        out: folder of the audit.
+    """
+    first = min((out / "parts").glob("*.parquet"), default=None)
+    try:
+        return first is not None and not _is_complete(parquet.read_schema(first))
+    except (OSError, pa.ArrowException):  # a damaged part; whoever reads it next says so
+        return False
+
+
+def complete(out: Path) -> None:
+    """Add to parts of an audit the columns that they lack, empty; it may be ended at any time and called again.
+
+    Args:
+        out: folder of the audit, locked.
+    """
+    if not is_older(out):
+        return
+    for part in sorted((out / "parts").glob("*.parquet"), reverse=True):
+        if count_rows(part) < 0:
+            continue  # damaged: it is scored again
+        rows = parquet.read_table(part)
+        if not _is_complete(rows.schema):
+            named = [rows[f.name] if f.name in rows.schema.names else pa.nulls(len(rows), f.type) for f in SCHEMA]
+            _replace(part, pa.Table.from_arrays(named, schema=SCHEMA))
+
+
+def _is_complete(schema: pa.Schema) -> bool:
+    return set(SCHEMA.names) <= set(schema.names)
+
+
+def _replace(part: Path, rows: pa.Table) -> None:
     scratch = part.with_suffix(".part")
-    rows = _with_claims(rows.filter(pa.array([item is not None for item in found])), left)
     parquet.write_table(rows, scratch, compression="zstd")
     os.replace(scratch, part)
-    return left
 
 
 def copy_shards(plan: Path, file: TextIO, amended: Mapping[int, list[Item]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -17,7 +18,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from provenance import listing
-from provenance.audio import EXTENSIONS, Source
+from provenance.audio import EXTENSIONS
 from provenance.audit import stores
 from provenance.audit.errors import AuditError, DamagedError, UnreadError
 from provenance.audit.items import Claims, Item, choose_columns, read_claims
@@ -236,7 +237,7 @@ def _contents(where: str) -> dict[str, Item]:
     return {item.path: item for item in list_inside(where, {})}
 
 
-def fetch(item: Item) -> Source:
+def fetch(item: Item) -> str | io.BytesIO:
     """Return what the scorer reads for an item: its path, or its bytes under its name.
 
     Args:
@@ -263,6 +264,21 @@ def fetch(item: Item) -> Source:
     except (OSError, AuditError, pa.ArrowException) as error:
         raise UnreadableAudio(item.path, "not_readable", str(error), "a readable audio file") from error
     return _Named(data, item.path)
+
+
+def digest(source: str | io.BytesIO) -> str | None:
+    """Return the SHA-256 of what :func:`fetch` returned, in hexadecimal; None where it cannot be read.
+
+    Args:
+        source: a path, or bytes under a name, which are left at their beginning.
+    """
+    if isinstance(source, io.BytesIO):
+        return hashlib.sha256(source.getbuffer()).hexdigest()
+    try:
+        with open(source, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:  # whoever reads it next says why
+        return None
 
 
 def _check(item: Item) -> None:

@@ -20,8 +20,8 @@ from provenance.audit.errors import AuditError
 from provenance.audit.rows import SCHEMA
 
 CLEAN = (
-    "path", "listed_as", "origin", "p_separated", "processing", "duration_s", "claimed_origin", "claimed_processing",
-    "pair", "song", "singer", "stem", "extra", "model",
+    "path", "listed_as", "origin", "p_separated", "processing", "duration_s", "sha256", "claimed_origin",
+    "claimed_processing", "pair", "song", "singer", "stem", "extra", "model",
 )  # fmt: skip
 """Columns of the clean subset."""
 WORDS: dict[str, str] = {
@@ -29,6 +29,7 @@ WORDS: dict[str, str] = {
     "clean": "whether `audit export` without `--all` has it",
     "findings": "kinds of the findings against it, parted by spaces",
     "n_bytes": "size",
+    "sha256": "of the file's bytes, or of those a container holds of it",
     "peak_db": "level of the highest sample",
     "rms_db": "mean level",
     "clipped": "samples flat at full scale, in the file itself",
@@ -133,7 +134,8 @@ def _read_parts(
     parts = sorted((out / "parts").glob("*.parquet"))
     for i in range(0, len(parts), _PARTS):
         some = ", ".join(store.quoted(store.literal(part)) for part in parts[i : i + _PARTS])
-        yield from _read(db.execute(f"{_select(ALL, f'read_parquet([{some}])', use, folder)} order by shard, position"))
+        rows = f"({store.rows_of(f'[{some}]', out)})"
+        yield from _read(db.execute(f"{_select(ALL, rows, use, folder)} order by shard, position"))
 
 
 def _read(cursor: duckdb.DuckDBPyConnection) -> Iterator[list[dict[str, Any]]]:

@@ -53,6 +53,7 @@ SCHEMA = pa.schema(
         ("n_windows", pa.int32()),
         ("n_silent", pa.int32()),
         ("n_bytes", pa.int64()),
+        ("sha256", pa.string()),
         ("peak_db", pa.float64()),
         ("rms_db", pa.float64()),
         ("clipped", pa.int64()),
@@ -77,18 +78,20 @@ SCHEMA = pa.schema(
 """The columns of a part. A column is only ever added; ``stem_provenance_rows`` in the metadata is its version."""
 
 
-def ok_row(item: Item, verdict: Verdict, measured: Measured) -> dict[str, Any]:
+def ok_row(item: Item, verdict: Verdict, measured: Measured, sha256: str | None = None) -> dict[str, Any]:
     """Return the row of a file with a verdict.
 
     Args:
         item: the file.
         verdict: on it.
         measured: what was measured beside.
+        sha256: of its bytes, in hexadecimal.
     """
     return (
         _listed(item)
         | flat.of_verdict(verdict)
         | {
+            "sha256": sha256,
             "segments": [
                 {"start_s": s.start_s, "end_s": s.end_s, "p_separated": s.p_separated} for s in verdict.segments
             ],
@@ -102,14 +105,15 @@ def ok_row(item: Item, verdict: Verdict, measured: Measured) -> dict[str, Any]:
     )
 
 
-def error_row(item: Item, error: Exception) -> dict[str, Any]:
+def error_row(item: Item, error: Exception, sha256: str | None = None) -> dict[str, Any]:
     """Return the row of a file that could not be read or scored.
 
     Args:
         item: the file.
         error: why.
+        sha256: of its bytes, in hexadecimal, where they could be had.
     """
-    return _listed(item) | flat.of_error(error)
+    return _listed(item) | flat.of_error(error) | {"sha256": sha256}
 
 
 def crashed_row(item: Item, how: str) -> dict[str, Any]:

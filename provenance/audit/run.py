@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from provenance import bundle, listing
-from provenance.audit import plan, sources
+from provenance.audit import amend, plan, sources
 from provenance.audit.driver import Progress, drive
 from provenance.audit.engine import Engine
 from provenance.audit.errors import AuditError
@@ -92,6 +92,7 @@ def score_source(
     if loader is not None:
         options = Options(**{**options.__dict__, "loader": loader})
     with plan.locked(out):
+        amend.complete(out)
         passed: Counter[str] = Counter()
         counts = plan.make(out, settings, sources.list_items(source, columns, passed), passed)
         if counts.n_planned == 0:

@@ -169,13 +169,14 @@ def write_part(part: Path, found: list[dict[str, Any]], shard: int) -> None:
 
 
 def _score(scorer: Scores, item: Item, options: Options) -> dict[str, Any]:
-    meter = Meter()
+    meter, sha256 = Meter(), None
     try:
         source = containers.fetch(item.seen_from(options.base))
+        sha256 = containers.digest(source)
         verdict = scorer.score(source, options.coverage, options.max_s, meter.see)
-        return rows.ok_row(item, verdict, meter.finish())
+        return rows.ok_row(item, verdict, meter.finish(), sha256)
     except Exception as error:  # one file must not end a batch; the row says what happened
-        return rows.error_row(item, error)
+        return rows.error_row(item, error, sha256)
 
 
 @lru_cache(maxsize=1)

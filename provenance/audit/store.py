@@ -8,8 +8,9 @@ from typing import Any
 
 import duckdb
 
-from provenance.audit import plan
+from provenance.audit import amend, plan
 from provenance.audit.errors import AuditError
+from provenance.audit.rows import SCHEMA
 
 MEMORY = "384MB"
 FINDINGS = "findings.parquet"
@@ -29,14 +30,25 @@ def connect(out: Path) -> duckdb.DuckDBPyConnection:
         raise AuditError(f"{out}: nothing is scored yet; needed: run the audit first")
     db = duckdb.connect(config={"memory_limit": MEMORY, "threads": 2, "temp_directory": str(out / ".duckdb")})
     db.execute("set preserve_insertion_order = false")
-    parts = quoted(literal(out / "parts") / "*.parquet")
     try:
-        db.execute(f"create view stems as select * from read_parquet({parts})")
+        db.register("no_rows", SCHEMA.empty_table())
+        db.execute(f"create temp view stems as {rows_of(quoted(literal(out / 'parts') / '*.parquet'), out)}")
         if (out / FINDINGS).exists():
             db.execute(f"create view findings as select * from read_parquet({quoted(literal(out / FINDINGS))})")
     except duckdb.Error as error:
         raise _damaged(error) from error
     return db
+
+
+def rows_of(parts: str, out: Path) -> str:
+    """Return the query for rows in parts; columns that were added after an audit was begun are empty.
+
+    Args:
+        parts: as :func:`quoted` spells them, one or more in a list of SQL.
+        out: folder of their audit.
+    """
+    rows = f"select * from read_parquet({parts})"
+    return f"{rows} union all by name select * from no_rows" if amend.is_older(out) else rows
 
 
 def fetch(db: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> list[dict[str, Any]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -510,6 +512,51 @@ def test_all_files_are_one_flat_table(
     assert float(loud["p_separated"]) == 0.99
     assert int(loud["n_bytes"]) > 0
     assert Path(loud["path"]).is_file()
+    assert {name: row["sha256"] for name, row in rows.items()} == {
+        name: hashlib.sha256((vendor / name).read_bytes()).hexdigest() for name in rows
+    }, "of the broken file too"
+
+
+def test_a_row_has_the_digest_of_what_a_tar_or_a_table_holds_of_its_file(root: Path, tmp_path: Path) -> None:
+    """A member and a cell have the digest of the same file on disk; a file that is gone has none."""
+    file = root / "examples" / "dry_voice.flac"
+    wanted = hashlib.sha256(file.read_bytes()).hexdigest()
+    with tarfile.open(tmp_path / "set.tar", "w") as tar:
+        tar.add(file, "dry_voice.flac")
+    cells = [{"audio": {"bytes": file.read_bytes(), "path": "dry_voice.flac"}}]
+    parquet.write_table(pa.Table.from_pylist(cells), tmp_path / "set.parquet")
+    (tmp_path / "gone.csv").write_text("path\ngone.flac\n")
+    found = {}
+    for name in ("set.tar", "set.parquet", "gone.csv"):
+        out = tmp_path / f"{name}.out"
+        score_source(str(tmp_path / name), out, workers=1, loader=LOADER)
+        found[name] = store.query(out, "select sha256 from stems")[1]
+    assert found == {"set.tar": [(wanted,)], "set.parquet": [(wanted,)], "gone.csv": [(None,)]}
+
+
+def test_an_audit_of_an_earlier_version_is_read_and_goes_on(vendor: Path, tmp_path: Path) -> None:
+    """A column that its parts lack is empty in a query and in exports; what is scored then has it, and no row is lost.
+
+    One of its parts was completed by a call that was killed.
+    """
+    out, source = tmp_path / "out", tmp_path / "set"
+    shutil.copytree(vendor, source)
+    score_source(str(source), out, workers=2, loader=LOADER)
+    parts = sorted((out / "parts").glob("*.parquet"))
+    assert len(parts) > 2
+    for part in parts[:-1]:
+        parquet.write_table(parquet.read_table(part).drop_columns("sha256"), part)
+    n = len(store.query(out, "select path from stems")[1])
+    n_old = sum(len(parquet.read_table(part)) for part in parts[:-1])
+    assert store.query(out, "select count(sha256) from stems")[1] == [(0,)]
+    summary.summarise(out)
+    for write in (export.export_all, export.export_clean):
+        assert write(out, tmp_path / "rows.jsonl") > 0
+        rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+        assert {row["sha256"] for row in rows} == {None}
+    shutil.copy(next(source.glob("*.wav")), source / "new.wav")
+    score_source(str(source), out, workers=2, loader=LOADER)
+    assert store.query(out, "select count(*), count(sha256) from stems")[1] == [(n + 1, n + 1 - n_old)]
 
 
 def test_an_export_of_all_files_is_a_source_itself(audited: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
