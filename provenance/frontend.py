@@ -44,6 +44,8 @@ TEXTURE_RANGE_DB = (-32.0, 31.75)
 LEVEL_RANGE_DB = (-110.0, 17.5)
 """What the map's two channels hold; the steps of its eight-bit form are 0.25 and 0.5 dB."""
 
+_ONE_SIDED = 1e-6
+"""A channel 60 dB below the other is none: a mono take that was exported to one side of a stereo file is a mono take."""
 _BLOCK = 64
 """So many frames are transformed, and their texture computed, at once: they stay in the cache."""
 
@@ -392,6 +394,9 @@ def _mid_side(samples: Samples) -> tuple[_Array, _Array]:
     channels -= channels.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
     if len(channels) == 1:
         return channels[0], np.zeros(0, np.float32)
+    left, right = (float(channel @ channel) for channel in channels)
+    if min(left, right) < _ONE_SIDED * max(left, right):
+        return channels[int(right > left)], np.zeros(0, np.float32)
     mid, side = (channels[0] + channels[1]) * np.float32(0.5), (channels[0] - channels[1]) * np.float32(0.5)
     mid_energy, side_energy = float(mid @ mid), float(side @ side)
     if side_energy < 1e-9 * mid_energy:

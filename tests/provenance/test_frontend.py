@@ -136,6 +136,20 @@ def test_one_channel_inverted_is_the_same_mono() -> None:
     assert np.abs(here - frontend.compute(both * np.array([1, -1], np.float32))).max() < 1e-3
 
 
+@pytest.mark.parametrize("level_db", [-200.0, -75.0])
+def test_a_take_on_one_side_alone_is_the_same_mono(level_db: float) -> None:
+    """Beside a silent channel, or one with the noise of a converter, a signal is what it is as mono; either side."""
+    mono = sounds.music(4.0, channels=1)
+    hiss = sounds.noise(4.0, channels=1, seed=3)
+    hiss *= np.float32(np.sqrt(np.mean(mono**2) / np.mean(hiss**2)) * 10 ** (level_db / 20))
+    here = frontend.compute(mono)
+    for sides in ([mono, hiss], [hiss, mono]):
+        assert np.abs(here - frontend.compute(np.concatenate(sides, 1))).max() < 1e-4
+    names = frontend.feature_names()
+    panned = frontend.compute(np.concatenate([mono, mono * np.float32(0.01)], 1))
+    assert (here[names.index("side_present")], panned[names.index("side_present")]) == (0, 1), "40 dB are heard"
+
+
 def test_input_is_not_changed() -> None:
     """The window that was given is as it was."""
     wave = sounds.music(4.0)
