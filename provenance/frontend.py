@@ -45,7 +45,7 @@ LEVEL_RANGE_DB = (-110.0, 17.5)
 """What the map's two channels hold; the steps of its eight-bit form are 0.25 and 0.5 dB."""
 
 _ONE_SIDED = 1e-6
-"""A channel 60 dB below the other is none: a mono take that was exported to one side of a stereo file is a mono take."""
+"""A channel 60 dB below the other is none: a mono take that was exported to one side of a stereo file stays mono."""
 _BLOCK = 64
 """So many frames are transformed, and their texture computed, at once: they stay in the cache."""
 
