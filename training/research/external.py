@@ -30,7 +30,7 @@ from training.catalogue.mirrors import MissingFileError
 from training.options import told
 
 LIST = Path(__file__).with_name("external.csv")
-LISTS = tuple(LIST.with_name(f"external{which}.csv") for which in ("", "-later", "-fresh", "-latest"))
+LISTS = tuple(LIST.with_name(f"external{which}.csv") for which in ("", "-later", "-fresh", "-latest", "-newest"))
 """Every list; the pages of `docs/` are made from them."""
 _PAGE = """# Files gathered after the model was fixed
 
