@@ -274,6 +274,8 @@ def digest(source: str | io.BytesIO) -> str | None:
     """
     if isinstance(source, io.BytesIO):
         return hashlib.sha256(source.getbuffer()).hexdigest()
+    if not os.path.isfile(source):  # a pipe would be waited for
+        return None
     try:
         with open(source, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -518,7 +518,7 @@ def test_all_files_are_one_flat_table(
 
 
 def test_a_row_has_the_digest_of_what_a_tar_or_a_table_holds_of_its_file(root: Path, tmp_path: Path) -> None:
-    """A member and a cell have the digest of the same file on disk; a file that is gone has none."""
+    """A member and a cell have the digest of the same file on disk; a file that is gone has none, nor has a pipe."""
     file = root / "examples" / "dry_voice.flac"
     wanted = hashlib.sha256(file.read_bytes()).hexdigest()
     with tarfile.open(tmp_path / "set.tar", "w") as tar:
@@ -526,12 +526,17 @@ def test_a_row_has_the_digest_of_what_a_tar_or_a_table_holds_of_its_file(root: P
     cells = [{"audio": {"bytes": file.read_bytes(), "path": "dry_voice.flac"}}]
     parquet.write_table(pa.Table.from_pylist(cells), tmp_path / "set.parquet")
     (tmp_path / "gone.csv").write_text("path\ngone.flac\n")
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "pipe.csv").write_text("path\npipe.wav\n")
     found = {}
-    for name in ("set.tar", "set.parquet", "gone.csv"):
+    for name in ("set.tar", "set.parquet", "gone.csv", "pipe.csv"):
         out = tmp_path / f"{name}.out"
-        score_source(str(tmp_path / name), out, workers=1, loader=LOADER)
-        found[name] = store.query(out, "select sha256 from stems")[1]
-    assert found == {"set.tar": [(wanted,)], "set.parquet": [(wanted,)], "gone.csv": [(None,)]}
+        score_source(str(tmp_path / name), out, workers=1, loader=LOADER, file_timeout_s=60)
+        found[name] = store.query(out, "select sha256, status from stems")[1]
+    assert found == {
+        "set.tar": [(wanted, "ok")], "set.parquet": [(wanted, "ok")], "gone.csv": [(None, "error")],
+        "pipe.csv": [(None, "error")],
+    }  # fmt: skip
 
 
 def test_an_audit_of_an_earlier_version_is_read_and_goes_on(vendor: Path, tmp_path: Path) -> None:
