@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TextIO
@@ -14,7 +13,7 @@ from pyarrow import parquet
 from provenance.audit import journal
 from provenance.audit.items import Item, Shard
 from provenance.audit.rows import SCHEMA, claimed
-from provenance.audit.shard import count_rows
+from provenance.audit.shard import count_rows, replace_part
 
 Amend = Callable[[Item], Item | None]
 """Returns an item as the source has it by now, or None where it is gone."""
@@ -41,21 +40,22 @@ def amend(out: Path, shard: Shard, now: Amend) -> list[Item] | None:
         part.unlink(missing_ok=True)
         return left
     rows = parquet.read_table(part)
-    _replace(part, _with_claims(rows.filter(pa.array([item is not None for item in found])), left))
+    replace_part(part, _with_claims(rows.filter(pa.array([item is not None for item in found])), left))
     return left
 
 
 def is_older(out: Path) -> bool:
-    """Whether the parts of an audit lack a column, told by the first of them: :func:`complete` completes that last.
+    """Whether the parts of an audit lack a column, told by the first whole one: :func:`complete` completes that last.
 
     Args:
         out: folder of the audit.
     """
-    first = min((out / "parts").glob("*.parquet"), default=None)
-    try:
-        return first is not None and not _is_complete(parquet.read_schema(first))
-    except (OSError, pa.ArrowException):  # a damaged part; whoever reads it next says so
-        return False
+    for part in sorted((out / "parts").glob("*.parquet")):
+        try:
+            return not _is_complete(parquet.read_schema(part))
+        except (OSError, pa.ArrowException):  # a damaged part; whoever reads it next says so
+            continue
+    return False
 
 
 def complete(out: Path) -> None:
@@ -72,17 +72,11 @@ def complete(out: Path) -> None:
         rows = parquet.read_table(part)
         if not _is_complete(rows.schema):
             named = [rows[f.name] if f.name in rows.schema.names else pa.nulls(len(rows), f.type) for f in SCHEMA]
-            _replace(part, pa.Table.from_arrays(named, schema=SCHEMA))
+            replace_part(part, pa.Table.from_arrays(named, schema=SCHEMA))
 
 
 def _is_complete(schema: pa.Schema) -> bool:
     return set(SCHEMA.names) <= set(schema.names)
-
-
-def _replace(part: Path, rows: pa.Table) -> None:
-    scratch = part.with_suffix(".part")
-    parquet.write_table(rows, scratch, compression="zstd")
-    os.replace(scratch, part)
 
 
 def copy_shards(plan: Path, file: TextIO, amended: Mapping[int, list[Item]]) -> None:

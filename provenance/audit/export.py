@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from provenance import flat
-from provenance.audit import containers, mixes, plan, store
+from provenance.audit import amend, containers, mixes, plan, store
 from provenance.audit.errors import AuditError
 from provenance.audit.rows import SCHEMA
 
@@ -131,10 +131,10 @@ def _read_parts(
     db: duckdb.DuckDBPyConnection, out: Path, use: str | None, folder: Path
 ) -> Iterator[list[dict[str, Any]]]:
     """Read some parts at a time: rows with their evidence, sorted as a whole, do not fit into DuckDB's memory."""
-    parts = sorted((out / "parts").glob("*.parquet"))
+    parts, older = sorted((out / "parts").glob("*.parquet")), amend.is_older(out)
     for i in range(0, len(parts), _PARTS):
         some = ", ".join(store.quoted(store.literal(part)) for part in parts[i : i + _PARTS])
-        rows = f"({store.rows_of(f'[{some}]', out)})"
+        rows = f"({store.rows_of(f'[{some}]', older)})"
         yield from _read(db.execute(f"{_select(ALL, rows, use, folder)} order by shard, position"))
 
 

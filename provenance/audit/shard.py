@@ -160,9 +160,19 @@ def write_part(part: Path, found: list[dict[str, Any]], shard: int) -> None:
         shard: its number.
     """
     part.parent.mkdir(exist_ok=True)
+    replace_part(part, rows.to_table(found, shard))
+
+
+def replace_part(part: Path, table: pa.Table) -> None:
+    """Write a table as a part, by write-then-rename.
+
+    Args:
+        part: its final path.
+        table: its rows.
+    """
     scratch = part.with_name(f".{part.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
-        parquet.write_table(rows.to_table(found, shard), scratch, compression="zstd")
+        parquet.write_table(table, scratch, compression="zstd")
         os.replace(scratch, part)
     finally:
         scratch.unlink(missing_ok=True)

@@ -30,9 +30,10 @@ def connect(out: Path) -> duckdb.DuckDBPyConnection:
         raise AuditError(f"{out}: nothing is scored yet; needed: run the audit first")
     db = duckdb.connect(config={"memory_limit": MEMORY, "threads": 2, "temp_directory": str(out / ".duckdb")})
     db.execute("set preserve_insertion_order = false")
+    parts = quoted(literal(out / "parts") / "*.parquet")
     try:
         db.register("no_rows", SCHEMA.empty_table())
-        db.execute(f"create temp view stems as {rows_of(quoted(literal(out / 'parts') / '*.parquet'), out)}")
+        db.execute(f"create temp view stems as {rows_of(parts, amend.is_older(out))}")
         if (out / FINDINGS).exists():
             db.execute(f"create view findings as select * from read_parquet({quoted(literal(out / FINDINGS))})")
     except duckdb.Error as error:
@@ -40,15 +41,15 @@ def connect(out: Path) -> duckdb.DuckDBPyConnection:
     return db
 
 
-def rows_of(parts: str, out: Path) -> str:
+def rows_of(parts: str, older: bool) -> str:
     """Return the query for rows in parts; columns that were added after an audit was begun are empty.
 
     Args:
         parts: as :func:`quoted` spells them, one or more in a list of SQL.
-        out: folder of their audit.
+        older: whether they lack such columns, as :func:`provenance.audit.amend.is_older` tells.
     """
     rows = f"select * from read_parquet({parts})"
-    return f"{rows} union all by name select * from no_rows" if amend.is_older(out) else rows
+    return f"{rows} union all by name select * from no_rows" if older else rows
 
 
 def fetch(db: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> list[dict[str, Any]]:

@@ -564,6 +564,20 @@ def test_an_audit_of_an_earlier_version_is_read_and_goes_on(vendor: Path, tmp_pa
     assert store.query(out, "select count(*), count(sha256) from stems")[1] == [(n + 1, n + 1 - n_old)]
 
 
+def test_an_audit_of_an_earlier_version_goes_on_past_a_damaged_part(vendor: Path, tmp_path: Path) -> None:
+    """The first part is damaged and scored again with the column; the others, which lacked it, are read beside it."""
+    out = tmp_path / "out"
+    score_source(str(vendor), out, workers=2, loader=LOADER)
+    n = len(store.query(out, "select path from stems")[1])
+    first, *others = sorted((out / "parts").glob("*.parquet"))
+    for part in others:
+        parquet.write_table(parquet.read_table(part).drop_columns("sha256"), part)
+    n_new = len(parquet.read_table(first))
+    first.write_bytes(b"PAR1")
+    score_source(str(vendor), out, workers=2, loader=LOADER)
+    assert store.query(out, "select count(*), count(sha256) from stems")[1] == [(n, n_new)]
+
+
 def test_an_export_of_all_files_is_a_source_itself(audited: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     """It can be audited again with the vendor's claims; a use narrows what is clean and leaves the rows."""
     from provenance.audit.sources import list_items
