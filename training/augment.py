@@ -17,6 +17,8 @@ from scipy import signal
 
 Wave = npt.NDArray[np.float32]
 RATE_HZ = 44_100
+_BY_FFMPEG = {"aac": ("aac", "adts", 1024), "wma": ("wmav2", "asf", 2048)}
+"""Encoder, container and samples of a frame of the codecs that libsndfile does not write."""
 CODECS = ("mp3", "mp3", "mp3", "vorbis", "vorbis", "opus", "aac", "aac")
 
 
@@ -186,14 +188,14 @@ def code(wave: Wave, codec: str, bitrate_kbps: int) -> Wave:
 
     Args:
         wave: float32 (n, 1 or 2) at 44.1 kHz, peak below 1.
-        codec: ``mp3``, ``vorbis``, ``opus`` or ``aac``.
+        codec: ``mp3``, ``vorbis``, ``opus``, ``aac`` or ``wma``.
         bitrate_kbps: wanted rate; what the coder makes of it may differ.
 
     Raises:
         ValueError: an unknown codec.
     """
-    if codec == "aac":
-        return _code_aac(wave, bitrate_kbps)
+    if codec in _BY_FFMPEG:
+        return _code_by_ffmpeg(wave, bitrate_kbps, *_BY_FFMPEG[codec])
     buffer = io.BytesIO()
     level = float(np.clip((320 - bitrate_kbps) / (320 - 40), 0.0, 1.0))
     if codec == "mp3":
@@ -203,7 +205,7 @@ def code(wave: Wave, codec: str, bitrate_kbps: int) -> Wave:
     elif codec == "opus":
         _write_ogg(buffer, soxr.resample(wave, RATE_HZ, 48_000), 48_000, "OPUS", level)
     else:
-        raise ValueError(f"found codec {codec!r}; needed: mp3, vorbis, opus or aac")
+        raise ValueError(f"found codec {codec!r}; needed: mp3, vorbis, opus, aac or wma")
     buffer.seek(0)
     out, rate = soundfile.read(buffer, dtype="float32", always_2d=True)
     if rate != RATE_HZ:
@@ -217,22 +219,22 @@ def _write_ogg(buffer: io.BytesIO, wave: Wave, rate: int, subtype: str, level: f
             file.write(wave[start : start + rate])
 
 
-def _code_aac(wave: Wave, bitrate_kbps: int) -> Wave:
+def _code_by_ffmpeg(wave: Wave, bitrate_kbps: int, name: str, form: str, n_frame: int) -> Wave:
     import av
 
     layout = "stereo" if wave.shape[1] == 2 else "mono"
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format="adts") as container:
-        stream = container.add_stream("aac", rate=RATE_HZ, layout=layout)
+    with av.open(buffer, "w", format=form) as container:
+        stream = container.add_stream(name, rate=RATE_HZ, layout=layout)
         stream.bit_rate = bitrate_kbps * 1000 // (1 if wave.shape[1] == 2 else 2)
-        for start in range(0, len(wave), 1024):
-            block = np.ascontiguousarray(wave[start : start + 1024].T)
+        for start in range(0, len(wave), n_frame):
+            block = np.ascontiguousarray(wave[start : start + n_frame].T)
             frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
             frame.rate, frame.pts = RATE_HZ, start
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     buffer.seek(0)
-    with av.open(buffer, format="aac") as container:
+    with av.open(buffer, format=form) as container:
         frames = [f.to_ndarray() for f in container.decode(audio=0)]
     return np.concatenate(frames, 1).T.astype(np.float32)
 

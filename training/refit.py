@@ -9,6 +9,7 @@ written.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -75,20 +76,21 @@ def main(
     )
 
 
-def read(model: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def read(model: Path, needed: Collection[str] = HEADS) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a model folder's config and evaluation, with the front end of today in the config.
 
     Args:
         model: the folder.
+        needed: heads that are to be replaced.
 
     Raises:
-        RefitError: the features it was made from are not the first of today's, or it lacks the two heads.
+        RefitError: the features it was made from are not the first of today's, or it lacks one of the heads.
         OSError: a file is missing.
     """
     described, evaluation = publish.read(model)
-    missing = sorted({*HEADS} - {*described["heads"]})
+    missing = sorted({*needed} - {*described["heads"]})
     if missing:
-        raise RefitError(f"{model}: found no head {', '.join(missing)}; needed: a model with both to replace")
+        raise RefitError(f"{model}: found no head {', '.join(missing)}; needed: a model with {' and '.join(needed)}")
     old, new = described["frontend"], json.loads(json.dumps(frontend.contract()))
     differing = sorted(k for k in old if k not in ("version", "n_features") and old[k] != new.get(k))
     if differing or old["n_features"] > new["n_features"]:

@@ -34,6 +34,9 @@ _NARROW_CODINGS = (
     ("vorbis", 96),
     ("opus", 64),
 )
+P_WMA, P_OWN_LEVEL = 0.2, 0.35
+"""Shares, among what is gated, of a coder that leaves islands and of gates that are told no noise."""
+WMA_KBPS = (48, 64, 96, 128, 160, 192)
 _CODINGS = (("mp3", 48), ("mp3", 64), ("mp3", 64), ("mp3", 80), ("opus", 48), ("aac", 64), ("vorbis", 64))
 
 
@@ -42,7 +45,7 @@ class Rework:
     """A drawn rework.
 
     Args:
-        kind: one of :data:`KINDS`, ``narrow``, ``gated`` or ``cleaned``.
+        kind: one of :data:`KINDS`, ``narrow``, ``gated``, ``own_level`` or ``cleaned``.
         amount: semitones of a shift, rate of a stretch, strength of a room or of noise reduction, sampling rate in Hz
             of a narrow band; 0 for a codec.
         n_fft, hop: of the phase vocoder or of what takes noise out.
@@ -90,12 +93,15 @@ def draw_narrow(rng: np.random.Generator) -> Rework:
 
 
 def draw_gated(rng: np.random.Generator) -> Rework:
-    """Draw a noise reduction that opens and closes each bin of the spectrum by itself.
+    """Draw what opens and closes each bin of the spectrum by itself: noise reduction above all, or a coder that does.
 
     Args:
         rng: source of randomness.
     """
-    return _denoising("gated", rng)
+    hand = rng.random()
+    if hand < P_WMA:
+        return Rework("codec", 0.0, 0, 0, "wma", int(rng.choice(WMA_KBPS)), 0)
+    return _denoising("own_level" if hand < P_WMA + P_OWN_LEVEL else "gated", rng)
 
 
 def draw_cleaned(rng: np.random.Generator) -> Rework:
@@ -132,6 +138,9 @@ def apply(wave: Wave, rework: Rework, rooms: Sequence[Wave] = ()) -> Wave:
     if rework.kind in ("gated", "cleaned"):
         rng = np.random.default_rng(rework.seed)
         return noise.clean(wave, rework.amount, rework.kind == "gated", rework.n_fft, rework.hop, rng)
+    if rework.kind == "own_level":
+        rng = np.random.default_rng(rework.seed)
+        return noise.gate_by_own_level(wave, rework.amount, rework.n_fft, rework.hop, rng)
     if rework.kind == "narrow":
         wave = band_limited(wave, int(rework.amount))
         if not rework.codec:

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pandas as pd
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from provenance import envelope, frontend
 from provenance.model import EFFECTS, GATED_FROM, KINDS
 from tests.training.fitted import N_FEATURES, N_FRAMES, SMALL
-from training import export, heads, texture_net
+from training import export, heads, refit, regate, texture_net
 from training.heads import Fusion, Trees, Voice
 from training.texture_net import Ensemble
 
@@ -98,6 +99,33 @@ def test_what_is_gated_stays_at_the_line(trees: Trees, features: np.ndarray, tmp
     assert (is_gated & (plain <= fusion.line)).any()
     without = heads.fuse(trees.run(features), fusion) | {"p_gated": said["p_gated"]}
     assert export.parity(file, without, features, None) > 1e-2
+
+
+def test_another_gate_is_put_in_and_nothing_else(trees: Trees, features: np.ndarray, tmp_path: Path) -> None:
+    """With other trees the graph is what an export with them is; once more too, and what differs is refused."""
+    meta = pd.DataFrame({"origin": np.where(features[:, 0] > 0, "separated", "studio")})
+    first, second = (
+        heads.fit_gated(features, meta.assign(kind=np.where(features[:, k] > 5, "gated", "clean")), SMALL, 0)
+        for k in (2, 4)
+    )
+    plain = heads.fuse(trees.run(features), Fusion(Voice(1.3, 1.0)))["logit"]
+    fusion = Fusion(Voice(1.3, 1.0), line=float(np.median(plain)))
+    old, new, again, whole = (tmp_path / f"{name}.onnx" for name in ("old", "new", "again", "whole"))
+    export.export(dataclasses.replace(trees, gated=first), None, fusion, N_FEATURES, old)
+    export.export(dataclasses.replace(trees, gated=second), None, fusion, N_FEATURES, whole)
+    export.replace_gate(old, second, new)
+    p_first, p_second = (found.predict_proba(features)[:, 1] for found in (first, second))
+    assert regate.compare(old, new, features, p_second) < 1e-5
+    for name, values in regate.asked(whole, features, ("logit", "p_gated", "distance", "p_effects")).items():
+        np.testing.assert_array_equal(regate.asked(new, features, (name,))[name], values)
+    assert len(onnx.load(new).graph.node) == len(onnx.load(whole).graph.node), "the old trees are still there"
+    export.replace_gate(new, first, again)
+    assert regate.compare(old, again, features, p_first) < 1e-5
+    with pytest.raises(refit.RefitError, match="differs by"):
+        regate.compare(old, new, features, p_first)
+    export.export(dataclasses.replace(trees, gated=second), None, Fusion(Voice(1.4, 1.0)), N_FEATURES, whole)
+    with pytest.raises(refit.RefitError, match="log odds changed"):
+        regate.compare(old, whole, features, p_second)
 
 
 @pytest.mark.parametrize("share_of_rest", [0.0, 0.5])

@@ -350,6 +350,42 @@ def test_two_heads_are_fitted_anew(
 
 
 @pytest.mark.slow
+def test_the_head_of_gates_is_fitted_anew(
+    trained: tuple[Path, dict[str, int], str], manifest: Path, root: Path, tmp_path: Path
+) -> None:
+    """With more rounds that head says something else, processing the same; the card names both models and counts."""
+    out = trained[0]
+    settings = tmp_path / "gates.toml"
+    settings.write_text(CONFIG.format(maps="false", cycles=[]).replace("rounds = 6", "rounds = 9"), encoding="utf-8")
+    line = [
+        sys.executable, "-m", "training.regate", str(out), str(manifest), "--out", str(tmp_path / "small"),
+        "--config", str(settings), "--work", str(out.parent / "work"), "--workers", "1",
+    ]  # fmt: skip
+    done = subprocess.run(line, cwd=root, env=environment(root), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "held-out area under the curve" in done.stderr
+    song = manifest.parent / "song0-vocals.flac"
+    before, after = (provenance.load(folder).score(song) for folder in (out, tmp_path / "small"))
+    assert after.p_processing == before.p_processing
+    evaluation = json.loads((tmp_path / "small" / "evaluation.json").read_text(encoding="utf-8"))
+    record = evaluation["regated"]
+    assert record["rows"]["gated/studio"] == evaluation["rows"]["gated/studio"]
+    assert record["figures"]["held"]["as they are"]["studio"]["n"] > 0
+    assert record["training"]["gated"]["rounds"] == 9
+    card_text = (tmp_path / "small" / "README.md").read_text(encoding="utf-8")
+    assert "fitted anew by `python -m training.regate`" in card_text
+    assert provenance.load(out).bundle.reference in card_text
+    line[3] = str(tmp_path / "none")
+    shutil.copytree(out, tmp_path / "none")
+    described = json.loads((out / "config.json").read_text(encoding="utf-8"))
+    described["heads"].remove("gated")
+    (tmp_path / "none" / "config.json").write_text(json.dumps(described), encoding="utf-8")
+    refused = subprocess.run(line, cwd=root, env=environment(root), capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "found no head gated" in refused.stderr
+
+
+@pytest.mark.slow
 def test_a_model_of_another_front_end_is_not_refitted(
     trained: tuple[Path, dict[str, int], str], tmp_path: Path
 ) -> None:

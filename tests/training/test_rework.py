@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -62,15 +60,13 @@ def test_a_low_rate_codec_cuts_the_top() -> None:
     assert 10 * np.log10(middle / top) > 20
 
 
-@pytest.mark.parametrize("draw", [rework.draw_gated, rework.draw_cleaned])
+@pytest.mark.parametrize("kind", ["gated", "cleaned"])
 @pytest.mark.parametrize("seed", range(12))
-def test_noise_reduction_takes_noise_and_leaves_the_stem(
-    seed: int, draw: Callable[[np.random.Generator], rework.Rework]
-) -> None:
+def test_noise_reduction_takes_noise_and_leaves_the_stem(seed: int, kind: str) -> None:
     """A held tone keeps its level within 1.5 dB, and what the reduction leaves beside it is no louder than hiss."""
     wave = sounds.tone(440, 2.0, channels=2)
     before = wave.copy()
-    out = rework.apply(wave, draw(np.random.default_rng(seed)))
+    out = rework.apply(wave, rework._denoising(kind, np.random.default_rng(seed)))
     assert np.array_equal(wave, before)
     assert (out.shape, out.dtype) == (wave.shape, np.float32)
     middle = slice(RATE_HZ // 4, -RATE_HZ // 4)
@@ -78,6 +74,36 @@ def test_noise_reduction_takes_noise_and_leaves_the_stem(
     assert abs(20 * np.log10(gain)) < 1.5
     rest = out[middle] - gain * wave[middle]
     assert 10 * np.log10(np.mean(rest**2) / np.mean(wave**2) + 1e-20) < -38
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_gate_by_own_level_lets_what_stands_out_through(seed: int) -> None:
+    """A burst of noise 40 dB above what lies around it keeps most of its power; the rest loses most of its own."""
+    rng = np.random.default_rng(seed)
+    wave = (0.001 * rng.standard_normal((4 * RATE_HZ, 2))).astype(np.float32)
+    burst = slice(2 * RATE_HZ, 2 * RATE_HZ + RATE_HZ // 4)
+    wave[burst] *= 100
+    before = wave.copy()
+    out = noise.gate_by_own_level(wave, 1.0, 1024, 256, rng)
+    assert np.array_equal(wave, before)
+    assert (out.shape, out.dtype) == (wave.shape, np.float32)
+    inside = slice(burst.start + 4000, burst.stop - 4000)
+    assert np.mean(out[inside] ** 2) > 0.5 * np.mean(wave[inside] ** 2)
+    assert np.mean(out[: burst.start - 9000] ** 2) < 0.1 * np.mean(wave[: burst.start - 9000] ** 2)
+
+
+def test_gates_coders_and_gates_by_own_level_are_all_drawn() -> None:
+    """Each comes up as often as its share says, and a coder leaves sound of finite samples in as many channels."""
+    rng = np.random.default_rng(0)
+    drawn = [rework.draw_gated(rng) for _ in range(600)]
+    share = {kind: np.mean([hand.kind == kind for hand in drawn]) for kind in ("codec", "own_level", "gated")}
+    assert share == pytest.approx({"codec": rework.P_WMA, "own_level": rework.P_OWN_LEVEL, "gated": 0.45}, abs=0.07)
+    coded = next(hand for hand in drawn if hand.kind == "codec")
+    assert coded.codec == "wma"
+    out = rework.apply(sounds.music(1.5), coded)
+    assert out.shape[1] == sounds.music(1.5).shape[1]
+    assert np.isfinite(out).all()
+    assert np.abs(out).max() > 1e-3
 
 
 @pytest.mark.parametrize("rule", [*noise.BY_BINS, noise.SMOOTHLY])

@@ -73,7 +73,7 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "",
         *show_degraded(figures["degraded"], figures.get("reworked")),
         "",
-        *show_denoised(figures.get("denoised", {})),
+        *show_denoised(figures.get("denoised", {}), evaluation.get("regated")),
         "### Instrumentals and mixes",
         "",
         *show_sums(figures.get("sums", {})),
@@ -109,7 +109,8 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         json.dumps(evaluation["training"], indent=1),
         "```",
     ]
-    if "refitted" in evaluation:
-        lines += ["", "Of the heads that were fitted anew:", "", "```json"]
-        lines += [json.dumps(evaluation["refitted"]["training"], indent=1), "```"]
+    for name, of in (("refitted", "the heads that were"), ("regated", "the head of gates that was")):
+        if name in evaluation:
+            lines += ["", f"Of {of} fitted anew:", "", "```json"]
+            lines += [json.dumps(evaluation[name]["training"], indent=1), "```"]
     return "\n".join(lines) + "\n"

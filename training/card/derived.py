@@ -32,11 +32,12 @@ def show_degraded(degraded: dict[str, Any], reworked: dict[str, Any] | None) -> 
     return [said, "", *show_table(degraded)]
 
 
-def show_denoised(denoised: dict[str, Any]) -> list[str]:
+def show_denoised(denoised: dict[str, Any], regated: dict[str, Any] | None = None) -> list[str]:
     """Return a section on clips that noise was taken out of; nothing where it was not measured.
 
     Args:
         denoised: figures of :func:`training.report.derived.denoised`.
+        regated: record of :mod:`training.regate`, where the head that tells gates was fitted anew after them.
     """
     if not denoised:
         return []
@@ -50,7 +51,35 @@ def show_denoised(denoised: dict[str, Any]) -> list[str]:
             f" A head tells the first (held-out AUC {_told(denoised)}): what it is {100 * GATED_FROM:.0f} % sure of is "
             "never called `separated`."
         )
-    return ["### After noise reduction", "", said, "", *show_table(denoised["figures"]), ""]
+    return ["### After noise reduction", "", said, "", *show_table(denoised["figures"]), "", *_regated(regated)]
+
+
+def _regated(record: dict[str, Any] | None) -> list[str]:
+    if not record:
+        return []
+    figures = record["figures"]
+    told = _told({f"auc_{origin}": value for origin, value in figures["auc"].items()})
+    columns = [(origin, when) for origin in ("studio", "separated") for when in ("before", "now")]
+    lines = [
+        f"| {name} | " + " | ".join(_held(found.get(origin), when) for origin, when in columns) + " |"
+        for name, found in figures["held"].items()
+    ]
+    return [
+        f"These figures, and those of files above, are of `{record['from']}`. The head of gates was then fitted anew "
+        f"by `python -m training.regate`, on {record['n_clips']} clips of {record['n_repositories']} repositories, to "
+        "know gates that go by a recording's own level, and what WMA leaves; nothing else was changed. Held-out AUC "
+        f"{told}. Windows it holds at the line (of songs, repositories and families it did not know), beside those "
+        "that the head before holds, which had learnt from some of them:",
+        "",
+        "| windows | studio, before | studio, now | separated, before | separated, now |",
+        "|---|---:|---:|---:|---:|",
+        *lines,
+        "",
+    ]
+
+
+def _held(found: dict[str, float] | None, when: str) -> str:
+    return f"{100 * found[when]:.1f} % of {found['n']}" if found else ""
 
 
 def _told(found: dict[str, Any]) -> str:

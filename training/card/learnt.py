@@ -56,7 +56,8 @@ def show_taken_over(evaluation: dict[str, Any]) -> str:
         evaluation: content of ``evaluation.json``.
     """
     line = evaluation.get("line_taken_off")
-    return _heads(evaluation.get("refitted"), evaluation.get("carried"), line is not None) + _off_line(line)
+    regated = " The head of gates was fitted anew after that, as below." if "regated" in evaluation else ""
+    return _heads(evaluation.get("refitted"), evaluation.get("carried"), line is not None) + _off_line(line) + regated
 
 
 def _heads(record: dict[str, Any] | None, carried: dict[str, Any] | None, off_line: bool) -> str:

@@ -16,13 +16,15 @@ from training.calibrate import Distance
 from training.export.graph import ML_OPSET, OPSET, Array, Graph, write
 from training.export.networks import add_networks, add_onset_networks, add_perceptron
 from training.export.older import LineError, load, take_off_line
-from training.export.rewrite import carry_heads, note, replace_heads
+from training.export.rewrite import carry_heads, note, replace_gate, replace_heads
 from training.export.trees import add_classes, add_effects, add_strengths, add_trees
 from training.heads import Fusion, Outputs, Trees
 from training.perceptron import Fitted
 from training.texture_net import SDR_SCALE_DB, Ensemble
 
-__all__ = ["LineError", "carry_heads", "export", "load", "note", "parity", "replace_heads", "take_off_line"]
+__all__ = [
+    "LineError", "carry_heads", "export", "load", "note", "parity", "replace_gate", "replace_heads", "take_off_line",
+]  # fmt: skip
 
 _OUTPUTS: dict[str, list[int | str]] = {
     "logit": ["n"], "p_processing": ["n", len(PROCESSINGS)], "sdr_db": ["n"], "distance": ["n"],

@@ -16,7 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from provenance.model import EFFECTS, PROCESSINGS
 from training.export.graph import Graph, write
 from training.export.older import load
-from training.export.trees import add_classes, add_effects, add_strengths
+from training.export.trees import add_classes, add_effects, add_strengths, add_trees
 
 
 def replace_heads(
@@ -47,6 +47,28 @@ def replace_heads(
         graph.named(add_strengths(graph, strengths), "strengths")
         outputs.append(helper.make_tensor_value_info("strengths", TensorProto.FLOAT, ["n", len(EFFECTS)]))
     _rewrite(model, kept, graph.nodes, graph.constants, outputs, n_features, file)
+
+
+def replace_gate(source: Path, trees: HistGradientBoostingClassifier, file: Path) -> None:
+    """Write a graph again with other trees that tell what was gated; every other node stays as it is.
+
+    Args:
+        source: the graph, as :func:`training.export.export` wrote it, with such trees.
+        trees: of the features that the graph sees.
+        file: where to write.
+    """
+    model = load(source)
+    graph = Graph("regated_")
+    shape = graph.constant("regated_shape", np.array([-1], np.int64))
+    new = graph.node("Reshape", [add_trees(graph, trees), shape])
+    makers = {value: node for node in model.graph.node for value in node.output}
+    old = makers[makers["p_gated"].input[0]].input[0]  # behind the output's name and its Sigmoid
+    for node in model.graph.node:
+        node.input[:] = [new if value == old else value for value in node.input]
+    kept = _without(model.graph, (old,))
+    features = next(given for given in model.graph.input if given.name == "features")
+    n_features = features.type.tensor_type.shape.dim[1].dim_value
+    _rewrite(model, kept, graph.nodes, graph.constants, list(model.graph.output), n_features, file, comes_first=True)
 
 
 def carry_heads(
@@ -107,8 +129,12 @@ def _rewrite(
     outputs: list[onnx.ValueInfoProto],
     n_features: int,
     file: Path,
+    comes_first: bool = False,
 ) -> None:
-    """Write a model with some of its nodes, the constants that only others asked for left out, and new ones."""
+    """Write a model with some of its nodes, the constants that only others asked for left out, and new ones.
+
+    These come last, or first where those that stay ask for them.
+    """
     graph = model.graph
     unused = {value for node in graph.node for value in node.input} - {value for node in kept for value in node.input}
     remaining = [value for value in graph.initializer if value.name not in unused]
@@ -117,7 +143,7 @@ def _rewrite(
             given.type.tensor_type.shape.dim[1].dim_value = n_features
     del graph.node[:], graph.initializer[:], graph.output[:]
     graph.output.extend(outputs)
-    graph.node.extend([*kept, *nodes])
+    graph.node.extend([*nodes, *kept] if comes_first else [*kept, *nodes])
     graph.initializer.extend([*remaining, *constants])
     write(model, file)
 
