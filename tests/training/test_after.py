@@ -16,7 +16,7 @@ from provenance.audio import SAMPLE_RATE_HZ
 from tests import sounds, tiny
 from tests.training.gits import encoded, listing, mirror
 from training.degrade import DEGRADATIONS
-from training.research import after, cleaning, external
+from training.research import after, cleaning, desk, external
 
 app = typer.Typer()
 app.command()(after.main)
@@ -46,9 +46,9 @@ def test_every_degradation_has_its_line(listed: Path, tmp_path: Path, monkeypatc
     assert done.exit_code == 0, done.output
     assert "left out: nobody/nothing: found no mirror" in done.stderr
     text = (tmp_path / "page.md").read_text(encoding="utf-8")
-    absent = ["no-such-program", *cleaning.cleaners()[1]]
+    absent = sorted(["no-such-program", *cleaning.cleaners()[1], *desk.desk()[1]])
     assert f"Not installed here: {', '.join(absent)}." in text
-    for name in (after.AS_IT_IS, *DEGRADATIONS, *cleaning.cleaners()[0]):
+    for name in (after.AS_IT_IS, *DEGRADATIONS, *cleaning.cleaners()[0], *desk.desk()[0]):
         assert f"| {name} | 1 | 1 | 0 | 1 | 1 | 0 |" in text
     assert "| nobody's |" not in text
 
@@ -64,6 +64,21 @@ def test_a_program_gets_the_wave_and_gives_one(monkeypatch: pytest.MonkeyPatch) 
     assert made.shape == wave.shape
     assert np.allclose(made, wave / 2, atol=2**-15)
     assert len(made) == SAMPLE_RATE_HZ
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("name", desk.desk()[0])
+def test_what_is_done_at_a_desk_changes_a_take_and_keeps_its_channels(name: str, channels: int) -> None:
+    """Something is changed, as many channels come back, finite and not silent, and the take stays as it was."""
+    wave = sounds.music(2.0, seed=2)[:, :channels].copy()
+    before = wave.copy()
+    made = desk.desk()[0][name](wave)
+    assert np.array_equal(wave, before)
+    assert made.shape[1] == channels
+    assert len(made) == pytest.approx(len(wave), abs=9000)
+    assert np.isfinite(made).all()
+    assert np.abs(made).max() > 1e-3
+    assert made.shape != wave.shape or not np.allclose(made, wave * 0.7 / np.abs(wave).max(), atol=1e-6)
 
 
 CLEANERS = cleaning.cleaners()[0]

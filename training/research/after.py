@@ -2,8 +2,8 @@
 
 The protocol judges models without a fold on a share of the training clips; here the shipped model judges files of the
 external check, of which nothing was trained on, after each of :data:`training.degrade.DEGRADATIONS`, after what
-studios stretch and pitch with, and after what they clean a noisy take with (:mod:`training.research.cleaning`), where
-these programs are installed: Rubber Band, SoundTouch and SoX.
+studios stretch and pitch with, what they clean a noisy take with (:mod:`training.research.cleaning`) and what else is
+done at a desk (:mod:`training.research.desk`), where these are installed: Rubber Band, SoundTouch, SoX, noisereduce.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from training.degrade import DEGRADATIONS
 from training.options import N_WORKERS, told
 from training.research import external
 from training.research.cleaning import HISS_DB, cleaners
+from training.research.desk import desk
 from training.research.external import Entry
 
 Wave = npt.NDArray[np.float32]
@@ -62,7 +63,8 @@ Made by `python -m training.research.after MIRRORS --out docs/external-check-aft
 [lists outside](external-together.md), {most} of each repository and at most {longest:.0f} s of each, after one
 degradation each. `pitch_shift` and `time_stretch` are librosa's phase vocoder, a
 semitone up and 5 % longer; what studios stretch with stands by its name. `hiss` lies {hiss:.0f} dB below a stem's
-level; what follows it in a name cleans it away again.{absent}
+level; what follows it in a name cleans it away again. `noisereduce` is told no noise, and gates a take by its own
+level.{absent}
 
 | after | true stems | called `separated` | called `studio` | extractions | called `separated` | called `studio` | AUC |
 |---|---:|---:|---:|---:|---:|---:|---:|
@@ -124,7 +126,7 @@ def judge(entry: Entry, folder: Path, model: str | None) -> tuple[list[dict[str,
         return [], str(error)
     samples = samples[int(entry.offset_s * audio.SAMPLE_RATE_HZ) :]
     rows = []
-    for name, degrade in {AS_IT_IS: np.copy, **DEGRADATIONS, **stretchers()[0], **cleaners()[0]}.items():
+    for name, degrade in {AS_IT_IS: np.copy, **DEGRADATIONS, **stretchers()[0], **cleaners()[0], **desk()[0]}.items():
         verdict = _scorer(model).score((degrade(samples), audio.SAMPLE_RATE_HZ))
         called = verdict.origin if verdict.status == "ok" else verdict.status
         rows.append({"after": name, "origin": entry.origin, "called": called, "p_separated": verdict.p_separated})
@@ -183,7 +185,7 @@ def main(
     if not rows:
         typer.echo(f"{folder}: found no file that can be judged; needed: the listed mirrors", err=True)
         raise typer.Exit(2)
-    absent = sorted({*stretchers()[1], *cleaners()[1]})
+    absent = sorted({*stretchers()[1], *cleaners()[1], *desk()[1]})
     external.give(page(pd.DataFrame(rows), reference, absent), out)
 
 
