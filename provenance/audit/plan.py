@@ -29,7 +29,7 @@ from provenance.audit.items import FEWEST_SHARDS, SHARD_SIZE, Item, Shard
 FORMAT = 1
 _PLAN, _SPOOL, _LOCK = "plan.jsonl", "plan.spool", "lock"
 MARKS = frozenset({_LOCK, "parts", "journal"})
-"""What the folder of an audit holds from its first moment on; it is no part of a source that it lies in."""
+"""What the folder of an audit holds from its first moment on; what it writes there is no part of a source around it."""
 
 
 @dataclass(frozen=True)

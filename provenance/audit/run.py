@@ -76,6 +76,8 @@ def score_source(
     """
     began = time.monotonic()
     choice = choice or Choice()
+    if os.path.exists(source) and os.path.realpath(source) == os.path.realpath(out):
+        raise AuditError(f"{out}: found the source itself; needed: a folder of its own for the audit, --out FOLDER")
     source = _as_before(source, out)
     chosen = bundle.load(model) if loader is None else None
     settings = plan.Settings(

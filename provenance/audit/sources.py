@@ -119,15 +119,18 @@ def _list_folder(folder: str, given: dict[str, str], passed: Counter[str]) -> It
         for where, facts in stores.walk(folder):
             yield from _list_file(where, facts, given, passed)
         return
-    for where, facts in _walk(folder):
-        yield from _list_file(where, facts, given, passed)
+    for where, facts, is_audit in _walk(folder):
+        yield from _list_file(where, facts, given, Counter() if is_audit else passed)
 
 
-def _walk(folder: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yield path, and size and date, of the files below a folder in order, holding one branch of it at a time.
+def _walk(
+    folder: str, is_audit: bool = False, above: tuple[tuple[int, int], ...] = ()
+) -> Iterator[tuple[str, tuple[int, int], bool]]:
+    """Yield path, size and date of the files below a folder in order, and whether that looks like an audit's.
 
-    A link to a folder that it lies in is passed over, and so is the folder of an audit; ``above`` holds device and
-    number of those.
+    One branch of it is held at a time. A link to a folder that it lies in is passed over; ``above`` holds device and
+    number of those. What an audit writes holds no audio, so that whatever does is listed there too: anybody can name
+    files so.
     """
     try:
         here = os.stat(folder)
@@ -135,8 +138,9 @@ def _walk(folder: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tupl
             inside = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise AuditError(f"{folder}: {error.strerror}; needed: a folder that can be listed") from error
-    if (here.st_dev, here.st_ino) in above or {entry.name for entry in inside} >= plan.MARKS:
+    if (here.st_dev, here.st_ino) in above:
         return
+    is_audit = is_audit or {entry.name for entry in inside} >= plan.MARKS
     above = (*above, (here.st_dev, here.st_ino))
     for entry in inside:
         path = os.path.join(folder, entry.name)
@@ -144,9 +148,9 @@ def _walk(folder: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tupl
             inner = entry.is_dir(follow_symlinks=True)
             found = entry.stat()
         except OSError:  # a link to nothing, or to itself
-            yield path, (-1, 0)
+            yield path, (-1, 0), is_audit
             continue
         if not inner:
-            yield path, (found.st_size, found.st_mtime_ns)
+            yield path, (found.st_size, found.st_mtime_ns), is_audit
         elif not entry.name.startswith("."):
-            yield from _walk(path, above)
+            yield from _walk(path, is_audit, above)

@@ -260,6 +260,26 @@ def test_an_audit_within_its_own_source_is_no_part_of_it(tmp_path: Path) -> None
         assert (counts.n_listed, counts.passed) == (1, {})
 
 
+def test_files_named_like_an_audits_hide_nothing(tmp_path: Path) -> None:
+    """Audio beside and below what is named as an audit names its own is listed like any other."""
+    hidden = tmp_path / "in" / "vendor"
+    make.files(hidden, ["a.wav", "parts/b.wav", "journal/c.wav"])
+    for name in ("lock", "plan.jsonl"):
+        (hidden / name).touch()
+    score_source(str(tmp_path / "in"), tmp_path / "out", workers=1, loader=LOADER)
+    assert plan.read_counts(tmp_path / "out").n_listed == 3
+
+
+def test_the_source_itself_is_no_folder_for_its_audit(tmp_path: Path) -> None:
+    """It is refused before anything is written, however it is spelt, and can be audited elsewhere afterwards."""
+    make.files(tmp_path / "in", ["a.wav"])
+    with contextlib.chdir(tmp_path / "in"), pytest.raises(AuditError, match="found the source itself"):
+        score_source(".", Path("../in"), workers=1, loader=LOADER)
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["a.wav"]
+    score_source(str(tmp_path / "in"), tmp_path / "out", workers=1, loader=LOADER)
+    assert plan.read_counts(tmp_path / "out").n_listed == 1
+
+
 def test_a_damaged_part_is_scored_again(tmp_path: Path) -> None:
     """What a loss of power left of a part is no traceback: the report says what to do, and a rerun does it."""
     make.files(tmp_path / "in", ["a.wav", "b.wav"])
