@@ -12,6 +12,7 @@ import duckdb
 from provenance.audit import findings, likeness, phases, store
 
 _SURE = {"copy": 0.999, "separated_version": 0.95, "processed_version": 0.9, "same_take": 0.95}
+_N_EXAMPLES = 50
 _CLEARER = 0.2
 """Of two stems that share their phase, one whose probability of extraction is lower by this is not blamed."""
 _SURE_PHASE, _SURE_ONE_OF_TWO, _SURE_PAIR, _SURE_SWAP = 0.97, 0.5, 0.95, 0.85
@@ -59,10 +60,24 @@ def run(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]:
 
 
 def _same_takes(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]:
+    copies = likeness.find_copies(db)
+    for row, first, is_equal in copies:
+        same = "byte for byte the same" if is_equal else "every landmark in common, offset +0.000 s"
+        findings.add(db, row["path"], "copy", _SURE["copy"], row["duration_s"], first, same)
     candidates = likeness.find_candidates(db)
     checked = likeness.check(candidates, effort.same_takes, time.monotonic() + effort.seconds)
-    relations: Counter[str] = Counter()
-    examples: list[dict[str, Any]] = []
+    relations: Counter[str] = Counter(copy=len(copies)) if copies else Counter()
+    examples: list[dict[str, Any]] = [
+        {
+            "first": first,
+            "second": row["path"],
+            "relation": "copy",
+            "votes": None,
+            "offset_samples": 0,
+            "dry": "neither",
+        }
+        for row, first, _ in copies[:_N_EXAMPLES]
+    ]
     for candidate, pair in checked:
         if pair is not None and pair.same_performance != "yes":
             relations["refuted" if pair.same_performance == "no" else "undecided"] += 1
@@ -78,7 +93,7 @@ def _same_takes(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]
             offset_s = round(pair.offset_s or 0.0, 3) + 0.0  # no -0.000
             findings.add(db, worse["path"], kind, _SURE[kind], worse["duration_s"], other["path"],
                          f"{candidate.votes} landmarks in common, offset {offset_s:+.3f} s")  # fmt: skip
-        if len(examples) < 50:
+        if len(examples) < _N_EXAMPLES:
             examples.append(
                 {
                     "first": a["path"],
@@ -90,6 +105,7 @@ def _same_takes(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]
                 }
             )
     return {
+        "n_copies": len(copies),
         "n_candidates": len(candidates),
         "more_candidates": len(candidates) >= likeness.MAX_CANDIDATES,
         "relations": dict(sorted(relations.items())),
@@ -162,6 +178,10 @@ def blame(hits: list[phases.SharedPhase]) -> list[Blame]:
     return out
 
 
+def _is_copied(db: duckdb.DuckDBPyConnection, path: str) -> bool:
+    return bool(store.fetch(db, "select 1 as one from copied where path = ?", path))
+
+
 def _claimed_pairs(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]:
     fields = ("path, kind, source, source_start, source_length, n_bytes, duration_s, origin, p_separated, p_wet, "
               "processing, claimed_processing")  # fmt: skip
@@ -196,11 +216,15 @@ def _claimed_pairs(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, A
                          f"claimed pair {name}: no common performance")  # fmt: skip
         elif claims[0] == "dry" and claims[1] in ("wet", "hybrid") and found.same_performance == "yes":
             verdict = {"first": "as_claimed", "second": "swapped"}.get(found.dry, "undecided")
+            verdict = "copy" if found.copy else verdict
             counts[f"order_{verdict}"] += 1
-            n_usable += verdict != "swapped" and "separated" not in (a["origin"], b["origin"])
+            n_usable += verdict not in ("swapped", "copy") and "separated" not in (a["origin"], b["origin"])
             if verdict == "swapped":
                 findings.add(db, a["path"], "pair_swapped", _SURE_SWAP, a["duration_s"] + b["duration_s"], b["path"],
                              f"claimed pair {name}: the file claimed wet is the drier")  # fmt: skip
+            elif verdict == "copy" and not _is_copied(db, b["path"]):
+                findings.add(db, b["path"], "copy", _SURE["copy"], b["duration_s"], a["path"],
+                             f"claimed pair {name}: the same but for gain")  # fmt: skip
         if len(examples) < 50:
             examples.append(
                 {

@@ -46,7 +46,7 @@ def list_members(where: str, given: Mapping[str, str], passed: Counter[str] | No
 
     Args:
         where: path or URI of an uncompressed tar.
-        given: fields to keys of the ``.json`` members.
+        given: fields to keys of the ``.json`` members; one that is no object is yielded like audio.
         passed: counts the other members by ending.
 
     Raises:
@@ -73,7 +73,10 @@ def list_members(where: str, given: Mapping[str, str], passed: Counter[str] | No
                     audio.append(member)
                 elif name.suffix.lower() == ".json":
                     handle = tar.extractfile(member)
-                    claims = _sidecar(where, member.name, b"" if handle is None else handle.read(), given)
+                    found = _sidecar(b"" if handle is None else handle.read(), given)
+                    if found is None:  # its row, as of audio that is none, names it
+                        yield from _members(where, [member], Claims(), changed)
+                    claims = found or Claims()
                 elif passed is not None:
                     listing.note(passed, member.name)
             yield from _members(where, audio, claims, changed)
@@ -124,14 +127,13 @@ def _members(where: str, members: list[tarfile.TarInfo], claims: Claims, changed
         yield Item(f"{where}#{member.name}", "member", where, *place, claims, changed)
 
 
-def _sidecar(where: str, name: str, data: bytes, given: Mapping[str, str]) -> Claims:
+def _sidecar(data: bytes, given: Mapping[str, str]) -> Claims | None:
+    """What a sample's ``.json`` claims of it; None where it is no JSON object of such claims."""
     try:
         row = json.loads(data)
-        if not isinstance(row, dict):
-            raise ValueError("not an object")
         return read_claims(row, choose_columns(list(row), {k: v for k, v in given.items() if v in row}))
-    except (ValueError, KeyError) as error:
-        raise DamagedError(f"{where}#{name}", error, "a JSON object") from error
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return None
 
 
 def find_hub_files(name: str) -> list[str]:
@@ -212,7 +214,7 @@ def _scalars(where: str, audio: str) -> Iterator[tuple[int, int, dict[str, Any]]
             i = 0
             for batch in table.iter_batches(256, row_groups=[group], columns=[*wanted, f"{audio}.path"]):
                 for row in batch.to_pylist():
-                    name = row.pop(audio)["path"]
+                    name = (row.pop(audio) or {}).get("path")
                     yield group, i, {"name": name, **row}
                     i += 1
 

@@ -27,10 +27,12 @@ _FEW_LANDMARKS = 800_000
 """Up to so many landmarks, of 5,000 files, each counts alone as well."""
 _MAX_MARKS = 3_000_000
 _COMMON = 60
-"""What is found in more files than this tells nothing."""
+"""What is found in more files than this, copies aside, tells nothing."""
 MAX_CANDIDATES = 2_000
 _ALL_ALIKE = 0.7
 """Two stems of one song are candidates if so many of their landmarks are common, as those of a copy are."""
+LEAST_COPIED = 20
+"""Landmarks from which two files that have them all in common, each at its time, hold the same recording."""
 MOST_VERSIONS = 3
 """A pair id that more files have is no pair: dry, hybrid and wet are versions of one recording."""
 READ_S = 30.0
@@ -68,11 +70,37 @@ def is_pair(table: str) -> str:
     return f"coalesce({table}.pair in ({few}), false)"
 
 
+def find_copies(db: duckdb.DuckDBPyConnection) -> list[tuple[dict[str, Any], str, bool]]:
+    """Return every file whose bytes, or all of whose landmarks, an earlier one has too, however many do.
+
+    Those of equal landmarks differ in gain, coding or tags at most. Makes the table ``copied`` (id, first_id), by which
+    :func:`find_candidates` looks at one file of each such group.
+
+    Args:
+        db: rows of an audit.
+
+    Returns:
+        For each its ``path`` and ``duration_s``, the path of the first of its group, and whether the bytes are equal.
+    """
+    db.execute(f"""
+        create or replace temp table copied as
+        with files as (
+            select shard * {SHARD_SIZE} + position as id, path, duration_s, sha256, coalesce(
+                if(len(landmarks) >= {LEAST_COPIED}, hash(landmarks, landmark_frames)::varchar, null), sha256) as same
+            from stems where status = 'ok')
+        select id, path, duration_s, first_value(id) over alike as first_id, first_value(path) over alike as first,
+            coalesce(sha256 = first_value(sha256) over alike, false) as is_equal
+        from files where same is not null window alike as (partition by same order by path, id)
+        qualify id <> first_id""")
+    rows = store.fetch(db, "select path, duration_s, first, is_equal from copied order by first, path")
+    return [(row, row["first"], row["is_equal"]) for row in rows]
+
+
 def find_candidates(db: duckdb.DuckDBPyConnection) -> list[Candidate]:
     """Return pairs of files with many landmarks in common at one offset, most first.
 
     Args:
-        db: rows of an audit.
+        db: rows of an audit, with the table of :func:`find_copies`.
 
     Returns:
         At most 2,000 pairs. Versions that a claimed pair id links, or two stems of one song, are not among them, save
@@ -89,7 +117,8 @@ def find_candidates(db: duckdb.DuckDBPyConnection) -> list[Candidate]:
         with sorted as (
             select shard * {SHARD_SIZE} + position as id, list_sort(list_transform(list_zip(landmark_frames, landmarks),
                 lambda m: (m[1]::ubigint << 32) + m[2])) as marks
-            from stems where status = 'ok' and len(landmarks) > {_AHEAD}),
+            from stems where status = 'ok' and len(landmarks) > {_AHEAD}
+                and shard * {SHARD_SIZE} + position not in (select id from copied)),
         raw as (
             select id, hash(x & 4294967295, y & 4294967295, (y >> 32) - (x >> 32)) as h, (x >> 32)::int as t
             from ({joined}))

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 from provenance import listing
-from provenance.audit.items import is_understood
 from provenance.audit.rates import Evaluation
 
 _WEAK = 0.2
@@ -156,12 +155,12 @@ def of_claims(summary: dict[str, Any]) -> list[str]:
     """
     out = []
     for field in ("origin", "processing"):
-        rows = [row for row in summary["claims"][field]["rows"] if not is_understood(field, row["claimed"])]
-        if rows:
-            words = ", ".join(f"{row['claimed']!r}" for row in rows[:_WORDS_NAMED])
+        found = summary["claims"][field]
+        if found["n_not_understood"]:
+            words = ", ".join(repr(word) for word in found["not_understood"][:_WORDS_NAMED])
             out.append(
-                f"Of {listing.count_files(sum(row['n'] for row in rows))} the claim of {field} is not understood "
-                f"({words}{', …' if len(rows) > _WORDS_NAMED else ''}): no finding can refute it."
+                f"Of {listing.count_files(found['n_not_understood'])} the claim of {field} is not understood "
+                f"({words}{', …' if len(found['not_understood']) > _WORDS_NAMED else ''}): no finding can refute it."
             )
     return out
 

@@ -14,6 +14,7 @@ import provenance
 from provenance import bundle
 from provenance.audit import checks, findings, likeness, mixes, patterns, plan, prevalence, risk, store
 from provenance.audit.answer import answer
+from provenance.audit.items import is_understood
 from provenance.audit.limits import list_limits
 from provenance.audit.prevalence import Estimate, Sample
 from provenance.audit.rates import Detector, Evaluation, WetWindows, read_evaluation
@@ -23,6 +24,7 @@ from provenance.suitability import USES
 SUMMARY, SUMMARY_VERSION = "summary.json", "2"
 """The version is raised when a field comes to mean something else or goes; fields are added without."""
 _GROUPS = {"stem": 12, "singer": 12, "codec": 8}
+_MOST_CLAIMED = 12
 _SEPARATED, _UNDECIDED = "origin = 'separated'", "origin = 'undecided'"
 _OK = "status = 'ok' and verdict_status = 'ok'"
 _WET, _UNSTATED = "processing = 'wet'", "coalesce(processing, 'undecided') = 'undecided'"
@@ -246,16 +248,17 @@ def _finite(value: float) -> float | None:
 def _groups(db: duckdb.DuckDBPyConnection, evaluation: Evaluation, fraction: float | None) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for column, most in _GROUPS.items():
+        spelt = f"lower(trim({column}))"  # Vocals and vocals are one
         names = store.fetch(
             db,
-            f"select {column} as name, count(*) as n from judged where {column} is not null group by 1 "
-            f"having count(*) >= 5 order by n desc, name limit {most}",
+            f"select mode({column}) as name, {spelt} as spelt, count(*) as n from judged where {column} is not null "
+            f"group by {spelt} having count(*) >= 5 order by n desc, name limit {most}",
         )
         rows = []
         for entry in names:
-            quoted = entry["name"].replace("'", "''")
-            part = sample(db, _SEPARATED, f"{column} = '{quoted}'", fraction)
-            own = evaluation.stems.get(entry["name"].strip().lower()) if column == "stem" else None
+            quoted = entry["spelt"].replace("'", "''")
+            part = sample(db, _SEPARATED, f"{spelt} = '{quoted}'", fraction)
+            own = evaluation.stems.get(entry["spelt"]) if column == "stem" else None
             found = _share(part, own or evaluation.separated)
             rows.append({"name": entry["name"], **found, "own_rates": own is not None})
         if rows:
@@ -288,9 +291,16 @@ def _claims(db: duckdb.DuckDBPyConnection, evaluation: Evaluation, fraction: flo
             },
                 count(*) filter (status = 'ok' and verdict_status <> 'ok') as refused,
                 count(*) filter (status <> 'ok') as unread, count(*) as n
-            from stems where claimed_{name} is not null group by 1 order by n desc, claimed limit 12""",
+            from stems where claimed_{name} is not null group by 1 order by n desc, claimed""",
         )
-        out[name] = {"columns": [*order, "refused", "unread"], "rows": rows}
+        columns = [*order, "refused", "unread"]
+        strange = [row for row in rows if not is_understood(name, row["claimed"])]
+        out[name] = {
+            "columns": columns,
+            "rows": _shortened(rows, columns),
+            "n_not_understood": sum(row["n"] for row in strange),
+            "not_understood": [row["claimed"] for row in strange[:_MOST_CLAIMED]],
+        }
     studio = sample(db, _SEPARATED, "claimed_origin = 'studio'", fraction)
     out["studio"] = None
     if studio is not None:
@@ -299,6 +309,15 @@ def _claims(db: duckdb.DuckDBPyConnection, evaluation: Evaluation, fraction: flo
         if evaluation.separated is not None:
             out["studio"]["alarms"] = risk.expected_alarms(studio.n, studio, evaluation.separated)
     return out
+
+
+def _shortened(rows: list[dict[str, Any]], columns: list[str]) -> list[dict[str, Any]]:
+    """Return the commonest claims, and the sum of the others as one row: rows still add up to the set."""
+    if len(rows) <= _MOST_CLAIMED:
+        return rows
+    first, rest = rows[: _MOST_CLAIMED - 1], rows[_MOST_CLAIMED - 1 :]
+    sums = {name: sum(row[name] for row in rest) for name in (*columns, "n")}
+    return [*first, {"claimed": f"{len(rest)} others", **sums}]
 
 
 def _uses(db: duckdb.DuckDBPyConnection, pairs: dict[str, Any]) -> list[dict[str, Any]]:

@@ -141,7 +141,6 @@ def _overview(explanation: Explanation) -> str:
 def _window(window: Explained, towards: str) -> str:
     drawn = _inline(to_png(paint(window.picture_db)), "spectrogram of the window", _mark_tiles(window, 0.0, 1.0))
     marks = window.marks
-    verb = "raises" if towards == "studio" else "lowers"
     sign = -1 if towards == "studio" else 1
     spans, bands = marks.moves.shape
     worst = max(float(np.abs(marks.moves).max()), 1e-9)
@@ -152,17 +151,27 @@ def _window(window: Explained, towards: str) -> str:
         for span in range(spans)
         for band in range(bands)
     )
+    if marks.marked.any():
+        outlined = f"Outlined: the tenth of the spectrogram that speaks loudest for <b>{towards}</b>."
+        said = (
+            f"Silencing the marked tenth moves the model's uncalibrated log odds by {-marks.marked_drop:+.2f}, from "
+            f"{marks.logit:.2f} to {marks.logit - marks.marked_drop:.2f}; a random tenth moves them by "
+            f"{-marks.random_drop:+.2f}."
+        )
+    else:
+        outlined = "Nothing is outlined."
+        said = (
+            f"No tile moves the model's uncalibrated log odds of {marks.logit:.2f}: they are held at the line to "
+            "<b>separated</b>, since what was done to the sound (noise reduction, a heavy rework) leaves what a "
+            "separator leaves."
+        )
     return (
-        f"<h2>{_span(window.start_s, window.end_s)}</h2>\n<div class=pair>"
-        f"<figure>{drawn}<figcaption>Outlined: the tenth of the spectrogram that speaks loudest for <b>{towards}</b>."
+        f"<h2>{_span(window.start_s, window.end_s)}</h2>\n<div class=pair><figure>{drawn}<figcaption>{outlined}"
         f'</figcaption></figure><figure><svg viewBox="0 0 {spans} {bands}" preserveAspectRatio="none" class=moves '
         f'role=img aria-label="what silencing each tile alone does">{cells}</svg><figcaption>What silencing each tile '
-        f"alone does: orange speaks for {towards}, blue against it.</figcaption></figure></div>"
-        f"<p>Silencing the marked tenth {verb} the "
-        f"model's uncalibrated log odds by {abs(marks.marked_drop) if sign * marks.marked_drop > 0 else 0:.2f}"
-        f", from {marks.logit:.2f} to {marks.logit - marks.marked_drop:.2f}; "
-        f"a random tenth moves them by {-marks.random_drop:+.2f}. These are raw outputs of the model for this window "
-        "before calibration: no probability follows from them, and they are not on the scale of those above.</p>"
+        f"alone does: orange speaks for {towards}, blue against it.</figcaption></figure></div><p>{said} These are raw "
+        "outputs of the model for this window before calibration: no probability follows from them, and they are not "
+        "on the scale of those above.</p>"
     )
 
 

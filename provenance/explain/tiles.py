@@ -22,6 +22,7 @@ N_BANDS = 16
 """Bands of 1378 Hz."""
 SPAN_S = 0.5
 MARKED_SHARE = 0.1
+_NOTHING = 1e-6
 ROUNDS = 2
 """Marks are taken in so many steps; each sees what the earlier ones left, for tiles stand in for each other."""
 N_RANDOM = 4
@@ -81,7 +82,8 @@ class Marks:
     Args:
         logit: of the window as it is.
         moves: float64, shape (n_spans, N_BANDS); by how much silencing the tile alone lowers the logit.
-        marked: the tenth of the tiles that together lower (or raise) it most.
+        marked: the tenth of the tiles that together lower (or raise) it most; none where no tile moves it, as in a
+            window that is held at the line to ``separated`` for what was done to it.
         marked_drop: by how much silencing all of them lowers the logit.
         random_drop: the same for a random tenth, mean of several draws.
     """
@@ -113,6 +115,8 @@ def mark(samples: Samples, logits: Logits, direction: int = 1, seed: int = 0) ->
         drops[~marked] = direction * (base - logits(_each(tiles, marked, todo)).astype(np.float64))
         if step == 0:
             moves = direction * drops
+            if np.abs(moves).max() < _NOTHING:
+                return Marks(base, moves, marked, 0.0, 0.0)
         n_now = (n_marks * (step + 1)) // ROUNDS - int(marked.sum())
         for index in np.argsort(-drops, axis=None)[:n_now]:
             marked.flat[index] = True

@@ -295,6 +295,58 @@ def test_a_stem_sold_twice_within_a_song_is_a_copy(tmp_path: Path) -> None:
     assert [kinds_of(out, name) & {"copy", "same_take"} for name in waves].count({"copy"}) == 1
 
 
+@pytest.mark.parametrize("by", ["bytes", "gain"])
+def test_a_stem_sold_very_often_is_so_many_copies(by: str, tmp_path: Path) -> None:
+    """Seventy files of one take are 69 copies and one piece of evidence, equal or at other levels, and one is clean."""
+    take, other = make.take(7), make.take(8)
+    for i in range(70):
+        soundfile.write(tmp_path / f"{i:02d}.wav", take * (1.0 if by == "bytes" else 1.0 - 0.01 * i), 44_100, "FLOAT")
+    soundfile.write(tmp_path / "other.wav", other, 44_100)
+    out = tmp_path / "out"
+    score_source(str(tmp_path), out, workers=2, loader=LOADER)
+    found = summary.summarise(out)
+    assert found["checks"]["same_takes"]["n_copies"] >= (69 if by == "bytes" else 60), "the rest is told by comparison"
+    assert found["checks"]["same_takes"]["relations"] == {"copy": 69}
+    copied = [path for path in sorted(tmp_path.glob("*.wav")) if "copy" in kinds_of(out, str(path))]
+    assert len(copied) == 69
+    assert "other.wav" not in {path.name for path in copied}
+    assert {entry["kind"]: entry["n_files"] for entry in found["findings"]["by_kind"]}["copy"] == 69
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.5])
+def test_a_copy_is_no_dry_and_wet_pair(gain: float, tmp_path: Path) -> None:
+    """One recording sold as dry and as wet is a copy, and no usable pair."""
+    take = make.take(9)
+    soundfile.write(tmp_path / "dry.wav", take, 44_100, "FLOAT")
+    soundfile.write(tmp_path / "wet.wav", gain * take, 44_100, "FLOAT")
+    (tmp_path / "m.csv").write_text("path,pair,processing\ndry.wav,P,dry\nwet.wav,P,wet\n")
+    out = tmp_path / "out"
+    score_source(str(tmp_path / "m.csv"), out, workers=1, loader=LOADER)
+    pairs = summary.summarise(out)["checks"]["claimed_pairs"]
+    assert (pairs["n_checked"], pairs["n_usable"]) == (1, 0)
+    assert pairs["examples"][0]["order"] == "copy"
+    assert [kinds_of(out, name) & {"copy"} for name in ("dry.wav", "wet.wav")] == [set(), {"copy"}]
+
+
+def test_claims_and_groups_add_up_however_they_are_spelt(tmp_path: Path) -> None:
+    """Twenty words that nobody understands are counted all, and one stem in three spellings is one group."""
+    names = [f"{i:02d}.wav" for i in range(20)]
+    make.files(tmp_path, names)
+    spelt = ("vocals", "VOCALS", "Vocals ", "vocals")
+    lines = [f"{name},studio take {i},{spelt[i % 4]}" for i, name in enumerate(names)]
+    (tmp_path / "m.csv").write_text("path,origin,stem\n" + "\n".join(lines) + "\n")
+    out = tmp_path / "out"
+    score_source(str(tmp_path / "m.csv"), out, workers=1, loader=LOADER)
+    found = summary.summarise(out)
+    claims = found["claims"]["origin"]
+    assert sum(row["n"] for row in claims["rows"]) == claims["n_not_understood"] == 20
+    assert claims["rows"][-1]["claimed"] == "9 others"
+    assert any(text.startswith("Of 20 files the claim of origin is not understood") for text in found["cannot_tell"])
+    assert "9 others" in report.write(out, found).read_text()
+    (group,) = found["groups"]["stem"]
+    assert (group["name"], group["n"]) == ("vocals", 20)
+
+
 def test_what_could_not_be_read_again_is_not_said_to_be_checked(vendor: Path, tmp_path: Path) -> None:
     """Where the audio is gone since it was scored, songs and pairs count as unread, and the report says it."""
     shutil.copytree(vendor, tmp_path / "vendor")

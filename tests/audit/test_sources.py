@@ -285,6 +285,39 @@ def test_tar_members_are_read_in_place(folder: Path) -> None:
         list(list_items(str(folder / "packed.tar")))
 
 
+def test_a_sidecar_that_is_no_object_costs_its_sample_the_claims_alone(folder: Path, tmp_path: Path) -> None:
+    """All audio of the tar is scored; the sidecar has a row that names it."""
+    file = folder / "shard.tar"
+    with tarfile.open(file, "w") as tar:
+        for name, body in (("a", b'{"stem": "bass"}'), ("b", b'["vocals"]'), ("c", b"{"), ("d", b'{"stem": "drums"}')):
+            tar.add(folder / "a/one.wav", f"{name}.wav")
+            info = tarfile.TarInfo(f"{name}.json")
+            info.size = len(body)
+            tar.addfile(info, io.BytesIO(body))
+    score_source(str(file), tmp_path / "out", workers=1, loader=LOADER)
+    found = {Path(row["path"]).name.split("#")[1]: row for row in rows(tmp_path / "out")}
+    assert {name: row["status"] for name, row in found.items() if name.endswith(".wav")} == dict.fromkeys(
+        ("a.wav", "b.wav", "c.wav", "d.wav"), "ok"
+    )
+    assert [found[f"{name}.wav"]["stem"] for name in "abcd"] == ["bass", None, None, "drums"]
+    assert {name for name, row in found.items() if row["status"] == "error"} == {"b.json", "c.json"}
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_a_cell_without_audio_is_one_row(ending: str, folder: Path, tmp_path: Path) -> None:
+    """Of a table with a null among its audio every cell has a row, and the others are scored."""
+    cell = {"bytes": (folder / "a/one.wav").read_bytes(), "path": "one.wav"}
+    table = pa.table({"audio": [cell, None, cell]})
+    file = tmp_path / f"t.{ending}"
+    if ending == "parquet":
+        parquet.write_table(table, file)
+    else:
+        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+    score_source(str(file), tmp_path / "out", workers=1, loader=LOADER)
+    assert [row["error_code"] for row in rows(tmp_path / "out")] == [None, "empty_file", None]
+
+
 def test_a_damaged_container_of_several_is_one_unreadable_row(folder: Path, tmp_path: Path) -> None:
     """Of a delivery of tars and tables, damaged ones are named with what is wrong, and all that is whole is scored."""
     for name in ("whole", "cut", "torn"):

@@ -59,7 +59,12 @@ def block(evaluation: dict[str, Any]) -> str:
 
 def _struck(figures: dict[str, Any]) -> str:
     n = figures.get("n_struck", 0)
-    return f" {n} clips that were learnt from are not judged: their label was found wrong afterwards." if n else ""
+    if not n:
+        return ""
+    return (
+        f" {n} clips that were learnt from are not judged: after the fit their label was found wrong, or their sound "
+        "in another fold too."
+    )
 
 
 def place(text: str, figures: str) -> str:

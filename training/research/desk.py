@@ -67,5 +67,6 @@ def _coded(bitrate_kbps: int, wave: Wave) -> Wave:
 def _reduced(is_stationary: bool, wave: Wave) -> Wave:
     import noisereduce
 
-    made = noisereduce.reduce_noise(y=_at_peak(wave).T, sr=SAMPLE_RATE_HZ, stationary=is_stationary)
-    return np.ascontiguousarray(made.T, np.float32)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        made = noisereduce.reduce_noise(y=_at_peak(wave).T, sr=SAMPLE_RATE_HZ, stationary=is_stationary)
+    return np.ascontiguousarray(np.nan_to_num(made.T), np.float32)  # it divides digital silence by itself
