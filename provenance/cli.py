@@ -155,7 +155,7 @@ def info(
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
         table.add_row(key, Text(", ".join(value) if isinstance(value, list) else str(value)))
-    Console().print(table)
+    Console(emoji=False).print(table)
 
 
 @app.command()
@@ -275,7 +275,7 @@ def _refuse_folder(path: str) -> None:
 
 
 def _progress(n_files: int) -> Progress:
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -58,7 +58,8 @@ class AudioInfo:
         n_channels: channels of the source.
         codec: container and coding, such as ``WAV/PCM_16``.
         lossy: whether that coding is lossy.
-        truncated: whether the container promises more than the file holds, as far as its header tells.
+        truncated: whether the container promises more than the file holds, as far as its header tells, or an Ogg file
+            lacks its end.
         n_declared: samples of each channel that the header promises, or None where it does not say.
         counts: what was counted while reading.
     """
@@ -199,7 +200,10 @@ def _soundfile_blocks(name: str, sound: soundfile.SoundFile, file: BinaryIO) -> 
                     f"audio behind the {n / sound.samplerate:.2f} s that can be decoded (several streams in one file, "
                 )
                 raise UnreadableAudio(
-                    name, "broken", f"{found}or an MP3 whose header gives no or too short a length)", "one whole stream"
+                    name,
+                    "broken",
+                    f"{found}or an MP3 whose header gives no or too short a length)",
+                    "one whole stream; of an MP3, 'ffmpeg -i IN -c copy OUT' writes its length",
                 )
             return
         n += len(block)
@@ -240,6 +244,13 @@ def open_pyav(name: str, file: BinaryIO) -> Iterator[tuple[AudioInfo, Iterator[S
     with container:
         if not container.streams.audio:
             raise UnreadableAudio(name, "not_audio", "a container without an audio stream", "an audio file")
+        if (n_streams := len(container.streams.audio)) > 1:
+            raise UnreadableAudio(
+                name,
+                "broken",
+                f"{n_streams} audio streams in one file",
+                "one stream, such as 'ffmpeg -i IN -map 0:a:0 OUT' takes out",
+            )
         stream = container.streams.audio[0]
         rate_hz, n_channels = int(stream.rate or 0), int(stream.channels or 0)
         check_shape(name, rate_hz, n_channels)

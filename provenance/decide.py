@@ -34,6 +34,8 @@ SILENT_BELOW_LOUDEST_DB = -50.0
 """A window this far below the file's loudest is a pause: set aside, not scored."""
 SILENT_RMS = 1e-5
 """-100 dBFS: below it there is only rounding."""
+SILENT_PEAK = 4 / 2**15
+"""What never gets beyond four steps of 16 bits is the dither of an empty track."""
 CALIBRATED_SHARE = 0.5
 """Share of extractions among the files that a model's probabilities hold for."""
 LIKELY = 0.5
@@ -129,8 +131,8 @@ def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle, 
         reasons.append("low_confidence")
     if origin == "undecided" and scores.p_gated is not None and float(np.median(scores.p_gated[rows])) > GATED_FROM:
         reasons.append("noise_gated")
-    if origin != "separated" and _parts_disagree(scores.logit[rows], bundle):
-        origin = "undecided"
+    if _parts_disagree(scores.logit[rows], bundle):
+        origin = "separated" if origin == "separated" else "undecided"
         reasons.append("parts_disagree")
     if scores.distance is not None and float(np.median(scores.distance[rows])) > limits.distance:
         origin = "undecided"

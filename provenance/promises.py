@@ -11,6 +11,9 @@ _SOX_SIZES = (0x7FFF_F000, 0x7F00_0000)
 _BEHIND_S = 1.0
 """So much audio behind the end of what a decoder gives is no rest of padding: it would go unjudged."""
 _BEHIND_BYTES = 1 << 17
+_MOST_PAGE = 65_307
+"""Bytes of the longest page of Ogg."""
+_LAST_PAGE = 4
 _MPEG1_KBPS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MPEG2_KBPS = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _MPEG1_HZ = (44_100, 48_000, 32_000)
@@ -106,13 +109,20 @@ def _lasts(data: bytes) -> bool:
 
 
 def is_truncated(file: BinaryIO) -> bool:
-    """Return whether the head of a WAV, AIFF, RF64, W64 or AU file promises more bytes than there are.
+    """Return whether the head of a WAV, AIFF, RF64, W64 or AU file promises more bytes than there are, or the last page
+    of an Ogg file is not marked as the last.
 
     Args:
         file: binary and seekable, at its start, where it is left.
     """
     head = file.read(28)
     size = file.seek(0, io.SEEK_END)
+    if head[:4] == b"OggS":
+        file.seek(max(0, size - _MOST_PAGE))
+        last = file.read()
+        file.seek(0)
+        flags = last[last.rfind(b"OggS") + 5 :][:1]
+        return not flags or not flags[0] & _LAST_PAGE
     file.seek(0)
     declared, slack = 0, 1
     if head[:4] == b"RIFF":

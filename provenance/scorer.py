@@ -14,7 +14,7 @@ import numpy.typing as npt
 from provenance import audio, bundle, evidence, frontend, windows
 from provenance.audio import Source
 from provenance.containers import Counts
-from provenance.decide import MIN_RATE_HZ, SILENT_RMS, Spans, decide, refuse
+from provenance.decide import MIN_RATE_HZ, SILENT_PEAK, SILENT_RMS, Spans, decide, refuse
 from provenance.errors import ModelError, UnreadableAudio
 from provenance.model import Model, WindowScores, join
 from provenance.verdict import Verdict
@@ -111,7 +111,7 @@ class Scorer:
             return refuse("band_limited", info, spans, self.bundle)
         if not starts:
             return refuse("too_short" if peak > SILENT_RMS else "silent", info, spans, self.bundle)
-        if not batch.n:
+        if not batch.n or peak <= SILENT_PEAK:
             return refuse("silent", info, spans, self.bundle)
         verdict = decide(batch.scores(), spans, info, self.bundle, gallery.cycles)
         return dataclasses.replace(verdict, evidence=gallery.cues())

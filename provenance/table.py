@@ -65,9 +65,9 @@ def show(rows: Sequence[Row], console: Console | None = None) -> None:
         console: where to; None is stdout, which counts as wide when it is no terminal.
     """
     if console is None:
-        console = Console()
+        console = Console(emoji=False)
         if not console.is_terminal:
-            console = Console(width=max(_PIPED_WIDTH, console.width))
+            console = Console(width=max(_PIPED_WIDTH, console.width), emoji=False)
     wide = console.width >= WIDE
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("file", overflow="fold", min_width=12)

@@ -251,7 +251,7 @@ def _errors() -> Iterator[None]:
 
 
 def _print(found: dict[str, Any], out: Path) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False, emoji=False)
     console.print(found["answer"], markup=False)
     table = Table()
     for name in ("share of the set", "estimate", "95 % interval", "called"):
@@ -290,7 +290,7 @@ def _interval(share: dict[str, Any]) -> str:
 
 
 def _print_rows(names: list[str], rows: list[tuple[Any, ...]]) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, emoji=False)
     table = Table()
     for name in names:
         table.add_column(Text(flat.printable(name)), overflow="fold")

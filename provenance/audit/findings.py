@@ -68,11 +68,12 @@ def begin(db: duckdb.DuckDBPyConnection, prevalence: Estimate | None, wet: WetWi
             {sure}, duration_s, null,
                 'p_separated ' || if(p_separated > 0.999, 'over 0.999', round(p_separated, 3)::varchar)
                 || case when sdr_db is null then '' else ', ceiling about ' || round(sdr_db)::int || ' dB SDR' end
+                || if(list_contains(reasons, 'parts_disagree'), ', some of it looks recorded', '')
         from called where origin = 'separated' and coalesce(claimed_origin, '') <> 'separated'
         union all
         select path, 'parts_disagree', {SURE_PARTS}, duration_s * 0.5, null,
             '{RUN} sounding windows in a row on either side of the lines'
-        from judged where list_contains(reasons, 'parts_disagree')
+        from judged where list_contains(reasons, 'parts_disagree') and origin <> 'separated'
         union all
         select path, 'wet_sold_as_dry', least(coalesce(p_wet, 0) + coalesce(p_hybrid, 0), {_surest_wet(wet):.6f}),
             duration_s * 0.5, null,

@@ -34,7 +34,7 @@ def show(interrupts: list[int]) -> Iterator[Any]:
     Yields:
         What is told a :class:`~provenance.audit.driver.Progress`, often.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     with Progress(
         TextColumn("scoring"),
         BarColumn(),

@@ -48,9 +48,9 @@ def command(
 
 
 def _print(report: MixReport) -> None:
-    console = Console()
+    console = Console(emoji=False)
     if not console.is_terminal:
-        console = Console(width=160)
+        console = Console(width=160, emoji=False)
     table = Table()
     for name in ("stem", "origin", "p_separated", "delay", "gain", "phase agreement", "shared overlap", "why"):
         table.add_column(name, overflow="fold")
@@ -71,7 +71,7 @@ def _print(report: MixReport) -> None:
         behave = "are unclear" if song.behaves == "unclear" else f"behave like a {song.behaves}"
         told = f"Together the stems {behave}, agreement {song.agreement:.2f}: {flat.printable(song.why)}. " \
                f"Their sum leaves {song.rest_db:.1f} dB of the mix."  # fmt: skip
-        console.print(told, markup=False, highlight=False)
+        console.print(told, markup=False, highlight=False, emoji=False)
 
 
 def _number(value: float | None, form: str) -> str:

@@ -43,7 +43,7 @@ def command(
 
 
 def _print(found: Pair) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False, emoji=False)
     table = Table(show_header=False, box=None)
     table.add_row("same performance", found.same_performance)
     if found.offset_samples is not None:

@@ -249,6 +249,16 @@ def test_a_truncated_file_is_either_named_so_or_refused(fmt: str) -> None:
     assert info.is_short
 
 
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_an_ogg_file_without_its_end_is_named_so(subtype: str) -> None:
+    """Its last page is marked as the last; a file that was cut has none that is."""
+    data = sounds.encode(sounds.music(6.0, 48_000), 48_000, "OGG", subtype)
+    assert not audio.read(data)[0].is_short
+    info, found = audio.read(data[: len(data) // 2])
+    assert 0.5 < len(found) / sounds.RATE_HZ < 5
+    assert info.is_short
+
+
 @pytest.mark.parametrize(
     ("fmt", "sizes"),
     [

@@ -87,11 +87,28 @@ def link_to_nowhere(folder: Path) -> Path:
     return folder / "link.wav"
 
 
+def two_streams(folder: Path) -> Path:
+    """A mix and a stem in one MP4, as Native Instruments' stem files have them."""
+    import av
+
+    path, coded = folder / "song.stem.mp4", sounds.encode_m4a(sounds.music(2.0))
+    with av.open(path, "w", format="mp4") as container:
+        sources = [av.open(io.BytesIO(coded)) for _ in range(2)]
+        streams = [container.add_stream_from_template(source.streams.audio[0]) for source in sources]
+        for source, stream in zip(sources, streams, strict=True):
+            for packet in source.demux(audio=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    container.mux(packet)
+    return path
+
+
 GOOD = sounds.music(6.0)
 WAV, FLAC, MP3 = (sounds.encode(GOOD, fmt=f) for f in ("WAV", "FLAC", "MP3"))
 TEXT = b"this is no sound\n" * 40
 HOLED_FLAC = FLAC[:3000] + bytes(2000) + FLAC[5000:]
 REFUSED = {
+    "two streams": Refused(two_streams, "broken", "2 audio streams in one file", "ffmpeg"),
     "empty": Refused(data("a.wav", b""), "empty_file", "an empty file of 0 bytes", "readable audio file"),
     "text renamed .wav": Refused(data("a.wav", TEXT), "not_audio", "no audio that can be", "WAV, FLAC"),
     "text renamed .mp3": Refused(data("a.mp3", TEXT), "not_audio", "no audio that can be", "WAV, FLAC"),
