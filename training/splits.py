@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from training import catalogue
-from training.catalogue import Clip
+from training.catalogue import FEWEST_LETTERS, Clip
 
 N_FOLDS = 3
 PAIRED_SETS = frozenset({"pairs"})
@@ -139,7 +139,7 @@ def joined_units(clips: Sequence[Clip]) -> dict[str, str]:
     for clip in clips:
         unit = unit_of(clip)
         parent.setdefault(unit, unit)
-        if len(clip.song) < 6:  # too short to name a song
+        if len(clip.song) < FEWEST_LETTERS:
             continue
         other = by_song.setdefault(clip.song, unit)
         parent[find(unit)] = find(other)

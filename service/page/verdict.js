@@ -11,7 +11,7 @@ const NOTES = {
   truncated: "The file ends before its header says.",
   clipped: "It is clipped, which hides traces.",
   low_confidence: "The signs are too weak for a firm answer.",
-  noise_gated: "Noise seems to have been taken out of it by a spectral gate, which leaves what a separator leaves.",
+  noise_gated: "Bins of its spectrum seem to have been closed one by one, as by a noise reduction: that leaves what a separator leaves.",
   parts_disagree: "Some of it looks extracted and some of it recorded: see the timeline.",
   outside_training: "It is unlike anything the model was trained on.",
   not_in_this_model: "What is marked “not in this model” cannot be told by the loaded model.",

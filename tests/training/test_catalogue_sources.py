@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -146,6 +147,25 @@ def test_bland_names_are_no_song(tmp_path: Path) -> None:
     songs.write_song(tmp_path / "two" / "Track 01", 4.0, 2)
     made = table.gather([f"folder:{tmp_path / 'one'}", f"folder:{tmp_path / 'two'}"])
     assert {row["song_id"] for row in made.rows} == {"one Track 01", "two Track 01"}
+
+
+def test_a_song_of_short_names_lies_in_one_fold(tmp_path: Path) -> None:
+    """What is known to be one song by its samples is held out as one, however few letters folder and song have."""
+    for number in range(1, 7):
+        folder = tmp_path / "wavs" / str(number)
+        songs.write_song(folder, 4.0, number)
+        shutil.copy(folder / "vocals.wav", tmp_path / f"v{number}.wav")
+    lines = [f"v{n}.wav,{n},vocals,studio,true,someone/repo{n}" for n in range(1, 7)]
+    (tmp_path / "other.csv").write_text("clip,song_id,stem,origin,set,source_repo\n" + "\n".join(lines) + "\n")
+    made = table.gather([str(tmp_path / "wavs"), f"manifest:{tmp_path / 'other.csv'}"])
+    table.write(made, tmp_path / "all.csv")
+    clips, _ = catalogue.load([tmp_path / "all.csv"])
+    unit_fold, _ = folds(clips)
+    seen: dict[str, set[int]] = {}
+    for clip in clips:
+        seen.setdefault(clip.song, set()).add(unit_fold[unit_of(clip)])
+    assert len(seen) == 6
+    assert all(len(numbers) == 1 for numbers in seen.values())
 
 
 def test_fingerprints_hold_after_a_codec_and_differ_between_songs() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import inspect
 import json
 import os
@@ -285,6 +286,13 @@ def test_separators_run_side_by_side_and_again_for_nothing(tmp_path: Path) -> No
     assert {row["origin"] for row in rows} == {"separated"}
     separate.draw(found, tmp_path / "out" / "side_by_side.png")
     assert (tmp_path / "out" / "side_by_side.png").read_bytes().startswith(b"\x89PNG")
+    separate.separate(tmp_path / "mixes", pair[:1], tmp_path / "out", max_s=0.5)
+    assert len(calls) == 6, "another length is another output"
+    other = dataclasses.replace(pair[0], identity="another file of the same name")
+    separate.separate(tmp_path / "mixes", [other], tmp_path / "out", max_s=0.5)
+    assert len(calls) == 8
+    with pytest.raises(ValueError, match="several separators named 'low'"):
+        separate.separate(tmp_path / "mixes", [pair[0], other], tmp_path / "out")
     with pytest.raises(ValueError, match="found no audio"):
         separate.separate(tmp_path / "nowhere", pair, tmp_path / "out")
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from training import card, publish
+from training.options import told
 
 
 def main(
@@ -15,11 +16,13 @@ def main(
     readme: Annotated[Path | None, typer.Argument(help="A file with the two markers.")] = None,
 ) -> None:
     """Write the card again, and the README's block of figures."""
-    described, evaluation = publish.read(model)
-    (model / "README.md").write_text(card.render(described, evaluation), encoding="utf-8")
-    if readme is not None:
-        text = card.place(readme.read_text(encoding="utf-8"), card.block(evaluation))
-        readme.write_text(text, encoding="utf-8")
+    with told(ValueError, KeyError):
+        described, evaluation = publish.read(model)
+        rendered = card.render(described, evaluation)
+        text = "" if readme is None else card.place(readme.read_text(encoding="utf-8"), card.block(evaluation))
+        (model / "README.md").write_text(rendered, encoding="utf-8")
+        if readme is not None:
+            readme.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """The catalogue: one table of labelled clips out of data sets, folders of songs and manifests."""
 
-from training.catalogue.clips import REQUIRED, CatalogueError, Clip, load, rooms, song_key
+from training.catalogue.clips import FEWEST_LETTERS, REQUIRED, CatalogueError, Clip, load, rooms, song_key
 
-__all__ = ["REQUIRED", "CatalogueError", "Clip", "load", "rooms", "song_key"]
+__all__ = ["FEWEST_LETTERS", "REQUIRED", "CatalogueError", "Clip", "load", "rooms", "song_key"]

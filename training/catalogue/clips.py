@@ -189,6 +189,10 @@ def rooms(manifests: Iterable[Path]) -> list[Path]:
     return found
 
 
+FEWEST_LETTERS = 6
+"""Of a song's key: fewer name none, for many songs have them."""
+
+
 def song_key(song_id: str) -> str:
     """Normalise a song's name, so that spelling variants of one song share a key.
 

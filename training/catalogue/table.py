@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from training.catalogue import fingerprint, inspect, sources
-from training.catalogue.clips import song_key
+from training.catalogue.clips import FEWEST_LETTERS, song_key
 from training.catalogue.inspect import Facts
 from training.catalogue.sources import Part, Song
 
@@ -171,7 +171,7 @@ def _names(
     by_digest: dict[str, int] = {}
     for k, (song, parts) in enumerate(usable):
         key = song_key(song.name)
-        if len(key) >= 6 and not _GENERIC.fullmatch(key):
+        if len(key) >= FEWEST_LETTERS and not _GENERIC.fullmatch(key):
             join(by_name.setdefault(key, k), k, "its name")
         for _, facts in parts:
             join(by_digest.setdefault(facts.digest, k), k, "the same samples")
@@ -185,9 +185,10 @@ def _names(
     for head, members in groups.items():
         song = usable[head][0]
         key = song_key(song.name)
-        bland = len(key) < 6 or _GENERIC.fullmatch(key)
+        bland = len(key) < FEWEST_LETTERS or _GENERIC.fullmatch(key)
+        full = f"{song.source} {song.name}" if bland else song.name
         for k in members:
-            names[k] = f"{song.source} {song.name}" if bland else song.name
+            names[k] = full if len(song_key(full)) >= FEWEST_LETTERS else f"untitled song {full}"
     return names
 
 

@@ -10,7 +10,9 @@ The folder is walked as ``stem-provenance score`` walks it. Each file is a mix, 
 from __future__ import annotations
 
 import csv
+import json
 import re
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -126,7 +128,7 @@ def open_all(specs: Sequence[str]) -> list[Separator]:
 def separate(folder: Path, separators: Sequence[Separator], out: Path, max_s: float = 60.0) -> pd.DataFrame:
     """Separate every mix of a folder with every separator, and measure the cues of what comes out.
 
-    Outputs that are there already are not made again.
+    Outputs that are there already, of the same separator, mix and length, are not made again.
 
     Args:
         folder: with mixes at any depth, as :func:`list_mixes` finds them; what it passes over is told on stderr.
@@ -139,20 +141,25 @@ def separate(folder: Path, separators: Sequence[Separator], out: Path, max_s: fl
 
     Raises:
         UnreadableAudio: a mix cannot be read.
-        ValueError: as for :func:`list_mixes`.
+        ValueError: as for :func:`list_mixes`, or two separators have one name.
     """
+    if twice := [name for name, n in Counter(separator.name for separator in separators).items() if n > 1]:
+        raise ValueError(f"found several separators named {twice[0]!r}; needed: names that differ, KIND[NAME]:...")
     mixes, notes = list_mixes(folder, out)
     for note in notes:
         print(note, file=sys.stderr)
     rows, listed = [], []
     for mix, separator in tqdm([(m, s) for m in mixes for s in separators], unit="separation"):
         where = out / mix.place / re.sub(r"[^\w.+-]+", "_", separator.name)
-        if not (where / "done").is_file():
-            where.mkdir(parents=True, exist_ok=True)
+        done, facts = where / "done", mix.path.stat()
+        made_of = json.dumps([separator.identity, max_s, facts.st_size, facts.st_mtime_ns])
+        if not done.is_file() or done.read_text(encoding="utf-8") != made_of:
+            shutil.rmtree(where, ignore_errors=True)
+            where.mkdir(parents=True)
             for stem, wave in separator.run(Piece(_read(mix.path, max_s), mix.song)).items():
                 quiet = wave / max(1.0, float(np.abs(wave).max()) * 1.01)
                 soundfile.write(where / f"{stem}.flac", quiet, SAMPLE_RATE_HZ, subtype="PCM_16")
-            (where / "done").touch()
+            done.write_text(made_of, encoding="utf-8")
         for file in sorted(where.glob("*.flac")):
             clip = file.relative_to(out).as_posix()
             about = soundfile.info(file)
@@ -230,8 +237,11 @@ def main(
     """Separate a folder with several separators side by side and compare their cues."""
     try:
         found = separate(folder, open_all(separator), out, max_s)
-    except (SeparatorError, UnreadableAudio, ValueError) as error:
+    except (SeparatorError, UnreadableAudio, ValueError, OSError) as error:
         print(error, file=sys.stderr)
+        raise typer.Exit(2) from None
+    except soundfile.LibsndfileError as error:
+        print(f"{out}: found no place for an output ({error}); needed: room on the disk", file=sys.stderr)
         raise typer.Exit(2) from None
     if len(found):
         draw(found, out / "side_by_side.png")
