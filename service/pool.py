@@ -25,6 +25,8 @@ START_S = 60.0
 TRIES = 2
 """A worker may be killed for a reason that lies outside its file; a file that kills two is to blame."""
 _WATCH_S = 0.5
+_MOST_RETRY_S = 60
+"""A mean over few files says little: one long one before many short ones would send callers away for minutes."""
 _log = logging.getLogger("service.pool")
 
 
@@ -112,7 +114,8 @@ class Pool:
             StartError: no worker can be started.
         """
         if not patient and self._idle.empty() and self._n_callers >= self._queue_size:
-            raise QueueFull(max(1, round(self._mean_s * (self.n_waiting + 1) / self.n_workers)))
+            wait_s = self._mean_s * (self.n_waiting + 1) / self.n_workers
+            raise QueueFull(max(1, min(_MOST_RETRY_S, round(wait_s))))
         self.n_waiting += 1
         self._n_callers += not patient
         try:

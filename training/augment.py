@@ -17,8 +17,9 @@ from scipy import signal
 
 Wave = npt.NDArray[np.float32]
 RATE_HZ = 44_100
-_BY_FFMPEG = {"aac": ("aac", "adts", 1024), "wma": ("wmav2", "asf", 2048)}
-"""Encoder, container and samples of a frame of the codecs that libsndfile does not write."""
+_BY_FFMPEG = {"aac": ("aac", "adts", 1024, 0), "wma": ("wmav2", "asf", 2048, 2048)}
+"""Encoder, container, samples of a frame and how many the decoder loses at the front, of what libsndfile does not
+write."""
 CODECS = ("mp3", "mp3", "mp3", "vorbis", "vorbis", "opus", "aac", "aac")
 
 
@@ -219,9 +220,12 @@ def _write_ogg(buffer: io.BytesIO, wave: Wave, rate: int, subtype: str, level: f
             file.write(wave[start : start + rate])
 
 
-def _code_by_ffmpeg(wave: Wave, bitrate_kbps: int, name: str, form: str, n_frame: int) -> Wave:
+def _code_by_ffmpeg(wave: Wave, bitrate_kbps: int, name: str, form: str, n_frame: int, n_lost: int) -> Wave:
     import av
 
+    n = len(wave)
+    if n_lost:
+        wave = np.pad(wave, ((n_lost, 2 * n_frame), (0, 0)))
     layout = "stereo" if wave.shape[1] == 2 else "mono"
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=form) as container:
@@ -236,7 +240,8 @@ def _code_by_ffmpeg(wave: Wave, bitrate_kbps: int, name: str, form: str, n_frame
     buffer.seek(0)
     with av.open(buffer, format=form) as container:
         frames = [f.to_ndarray() for f in container.decode(audio=0)]
-    return np.concatenate(frames, 1).T.astype(np.float32)
+    out = np.concatenate(frames, 1).T.astype(np.float32)
+    return out[:n] if n_lost else out
 
 
 def peaking(centre_hz: float, gain_db: float, q: float) -> npt.NDArray[np.float64]:

@@ -34,8 +34,9 @@ _NARROW_CODINGS = (
     ("vorbis", 96),
     ("opus", 64),
 )
-P_WMA, P_OWN_LEVEL = 0.2, 0.35
+P_WMA, P_OWN_LEVEL = 0.15, 0.3
 """Shares, among what is gated, of a coder that leaves islands and of gates that are told no noise."""
+MOST_BEFORE = 4096
 WMA_KBPS = (48, 64, 96, 128, 160, 192)
 _CODINGS = (("mp3", 48), ("mp3", 64), ("mp3", 64), ("mp3", 80), ("opus", 48), ("aac", 64), ("vorbis", 64))
 
@@ -50,7 +51,7 @@ class Rework:
             of a narrow band; 0 for a codec.
         n_fft, hop: of the phase vocoder or of what takes noise out.
         codec, bitrate_kbps: of the codec; empty for none after a narrow band.
-        seed: of the room or the noise.
+        seed: of the room, the noise, or where frames of WMA begin.
     """
 
     kind: str
@@ -100,7 +101,7 @@ def draw_gated(rng: np.random.Generator) -> Rework:
     """
     hand = rng.random()
     if hand < P_WMA:
-        return Rework("codec", 0.0, 0, 0, "wma", int(rng.choice(WMA_KBPS)), 0)
+        return Rework("codec", 0.0, 0, 0, "wma", int(rng.choice(WMA_KBPS)), int(rng.integers(2**31)))
     return _denoising("own_level" if hand < P_WMA + P_OWN_LEVEL else "gated", rng)
 
 
@@ -147,6 +148,8 @@ def apply(wave: Wave, rework: Rework, rooms: Sequence[Wave] = ()) -> Wave:
             return wave
     if rework.kind in ("codec", "narrow"):
         level = np.float32(0.7 / (np.abs(wave).max() + 1e-9))
+        if rework.codec == "wma":
+            return _within(wave * level, rework)
         return augment.code(wave * level, rework.codec, rework.bitrate_kbps)
     vocoder = {"n_fft": rework.n_fft, "hop_length": rework.hop}
     if rework.kind == "pitch_shift":
@@ -154,6 +157,13 @@ def apply(wave: Wave, rework: Rework, rooms: Sequence[Wave] = ()) -> Wave:
     else:
         out = librosa.effects.time_stretch(wave.T, rate=rework.amount, **vocoder)
     return np.ascontiguousarray(out.T, np.float32)
+
+
+def _within(wave: Wave, rework: Rework) -> Wave:
+    """Code a passage as one from the middle of a file: where the coder's frames begin is drawn, and no edge shows."""
+    before = MOST_BEFORE + int(np.random.default_rng(rework.seed).integers(MOST_BEFORE))
+    longer = np.pad(wave, ((before, MOST_BEFORE), (0, 0)), "reflect")
+    return augment.code(longer, rework.codec, rework.bitrate_kbps)[before : before + len(wave)].copy()
 
 
 def band_limited(wave: Wave, rate_hz: int) -> Wave:

@@ -236,6 +236,11 @@ def _is_dated(plan: Path) -> bool:
         return bool(json.loads(file.readline()).get("dated"))
 
 
+def _choice(settings: Settings) -> str:
+    given = [f"{name} {n}" for name, n in (("--sample", settings.sample), ("--limit", settings.limit)) if n is not None]
+    return f"with {' and '.join(given)}" if given else "of all files"
+
+
 def _known(
     plan: Path, before: Settings, settings: Settings, dated: bool
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
@@ -246,8 +251,8 @@ def _known(
             raise AuditError(f"{plan.parent}: holds an audit with {name} {was}; found {now}; needed: another --out")
     if (before.sample is None, before.limit is None) != (settings.sample is None, settings.limit is None):
         raise AuditError(
-            f"{plan.parent}: was planned with --sample {before.sample} and --limit {before.limit}; needed: the same "
-            "kind of choice, or another --out"
+            f"{plan.parent}: was planned {_choice(before)}; found one {_choice(settings)}; needed: the same kind of "
+            "choice, or another --out"
         )
     if before.sample is not None and settings.sample is not None and settings.sample < before.sample:
         raise AuditError(
