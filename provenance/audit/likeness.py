@@ -100,12 +100,13 @@ def find_candidates(db: duckdb.DuckDBPyConnection) -> list[Candidate]:
     """Return pairs of files with many landmarks in common at one offset, most first.
 
     Args:
-        db: rows of an audit, with the table of :func:`find_copies`.
+        db: rows of an audit, with the table of :func:`find_copies`; without it copies are looked at like all others.
 
     Returns:
         At most 2,000 pairs. Versions that a claimed pair id links, or two stems of one song, are not among them, save
         stems of which nearly all is common; a pair id of more than three files links none.
     """
+    db.execute("create temp table if not exists copied (id bigint, path varchar)")
     n = store.fetch(db, "select coalesce(sum(len(landmarks)), 0)::bigint n from stems where status = 'ok'")[0]["n"]
     ahead = range(0 if n <= _FEW_LANDMARKS else 1, _AHEAD + 1)
     one_in = max(1, math.ceil(n * len(ahead) / _MAX_MARKS))

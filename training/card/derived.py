@@ -66,8 +66,8 @@ def _regated(record: dict[str, Any] | None) -> list[str]:
     ]
     return [
         f"These figures, and those of files above, are of `{record['from']}`. The head of gates was then fitted anew "
-        f"by `python -m training.regate`, on {record['n_clips']} clips of {record['n_repositories']} repositories, to "
-        "know gates that go by a recording's own level, and what WMA leaves; nothing else was changed. Held-out AUC "
+        f"by `python -m training.regate`, on {record['n_clips']} clips of {record['n_repositories']} repositories, "
+        "gates that go by a recording's own level and WMA among its rows; nothing else was changed. Held-out AUC "
         f"{told}. Windows it holds at the line (of songs, repositories and families it did not know), beside those "
         "that the head before holds, which had learnt from some of them:",
         "",

@@ -39,7 +39,9 @@ def block(evaluation: dict[str, Any]) -> str:
     lines = [
         f"Measured on {unseen['n_studio']} studio stems and {unseen['n_separated']} extractions, each scored by a "
         "model that had seen neither its song or repository nor its separator's family, with calibration and "
-        "thresholds fixed on other folds. The rest of each row was called undecided." + _struck(figures),
+        "thresholds fixed on other folds. The rest of each row was called undecided."
+        + _struck(figures)
+        + _since(evaluation),
         "",
         *show_table(rows),
         "",
@@ -55,6 +57,15 @@ def block(evaluation: dict[str, Any]) -> str:
         f"AUC {number(figures['metadata_only_auc'])}.",
     ]
     return "\n".join(lines)
+
+
+def _since(evaluation: dict[str, Any]) -> str:
+    if "regated" not in evaluation:
+        return ""
+    return (
+        f" The model was `{evaluation['regated']['from']}` then; its head of gates was fitted anew since, and the card "
+        "says how many windows that holds back."
+    )
 
 
 def _struck(figures: dict[str, Any]) -> str:
