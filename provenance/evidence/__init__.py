@@ -112,8 +112,8 @@ class Gallery:
 
     @property
     def cycles(self) -> float | None:
-        """What :class:`cycles.Pool` says of every window that was looked at."""
-        return self._cycles.value
+        """What :class:`cycles.Pool` says of every window that was looked at; None of a coder's clock."""
+        return None if self._cycles.is_coder else self._cycles.value
 
     def cues(self) -> tuple[Cue, ...]:
         """Conclude every cue."""

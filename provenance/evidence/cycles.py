@@ -8,9 +8,10 @@ played or sung keeps that clock.
 
 In each of three bands the power, divided by its own mean over 93 ms, is read at 64 multiples of 43.07 Hz beside the 20
 nearest frequencies; 1 says no more than chance. Codecs keep clocks of their own: MP3 at multiples of 1378 Hz, which are
-left out, and AAC this very one, in the one band where it switches whole frames off. Software instruments and sequencers
-start their notes with a block. So onsets are left out, multiples are taken by the highest power of two in them, and the
-least of these classes counts, without the band that shows most.
+left out; AAC this very one, in the one band where it switches whole frames off; WMA that of blocks twice as long, which
+shows between the multiples, and then nothing is read. Software instruments and sequencers start their notes with a
+block. So onsets are left out, multiples are taken by the highest power of two in them, and the least of these classes
+counts, without the band that shows most.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ LEAST_SHARE = 0.05
 """A band that sounds, away from onsets, for less than this share of a window is not read."""
 LEAST_SIDE_DB = -50.0
 """A side channel weaker than this beside the mid is none."""
+CODER_FROM = 1.25
+"""Mean height from which lines at odd multiples of half the block rate are a coder's, where they are the higher."""
 CLASSES = ((1,), (2,), (4,), (8, 16))
 """Highest powers of two in the multiples; those of 32 are MP3's."""
 _STEP = 8
@@ -83,6 +86,7 @@ class Pool:
     def __init__(self) -> None:
         self._sum = np.zeros((N_BANDS, len(CLASSES)))
         self._n = np.zeros((N_BANDS, len(CLASSES)))
+        self._between = np.zeros(2)
 
     def add(self, samples: Samples) -> None:
         """Read a window.
@@ -90,9 +94,10 @@ class Pool:
         Args:
             samples: float32, shape (n, 1 or 2) at 44.1 kHz, 1 to 4 s, not silent.
         """
-        total, n = look(samples)
+        total, n, between = _look(samples)
         self._sum += total
         self._n += n
+        self._between += between
 
     @property
     def value(self) -> float | None:
@@ -105,8 +110,16 @@ class Pool:
         return min(values, default=None)
 
     @property
+    def is_coder(self) -> bool:
+        """Whether blocks of twice the length keep better time, as those of WMA do and no stride of 1024 samples."""
+        total, n = self._between
+        return bool(n and total / n - 1 / np.sqrt(n) > max(CODER_FROM, self.value or 0.0))
+
+    @property
     def reading(self) -> Reading:
         """The value, or why there is none."""
+        if self.is_coder:
+            return "blocks of 2048 samples keep time too: a coder's, as WMA's"
         value = self.value
         return "too few bands sound between onsets" if value is None else value
 
@@ -124,15 +137,22 @@ def look(samples: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.floa
     Returns:
         Two arrays of shape (N_BANDS, len(CLASSES)).
     """
+    return _look(samples)[:2]
+
+
+def _look(samples: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """As :func:`look`, and the sum and number of the lines between those, at odd multiples of half the block rate."""
     left, right = samples[:, 0], samples[:, -1]
     mid, side = (left + right) * np.float32(0.5), (left - right) * np.float32(0.5)
     power_mid, power_side = (float(np.vdot(wave, wave)) for wave in (mid, side))
     waves = [mid] if power_mid > power_side * 10 ** (LEAST_SIDE_DB / 10) else []
     waves += [side] if power_side > power_mid * 10 ** (LEAST_SIDE_DB / 10) else []
-    heights = np.stack([lines(wave) for wave in waves])
+    heights, between = (np.stack(found) for found in zip(*(_heights(wave) for wave in waves), strict=True))
     read = np.asarray(np.isfinite(heights).all(axis=2))
     known = np.where(read[..., None], np.minimum(heights, MOST), 0)
-    return known.sum(axis=0) @ _members(), read.sum(axis=0)[:, None] * _members().sum(axis=0)
+    halves = between[np.isfinite(between)]
+    total = np.array([np.minimum(halves, MOST).sum(), halves.size], np.float64)
+    return known.sum(axis=0) @ _members(), read.sum(axis=0)[:, None] * _members().sum(axis=0), total
 
 
 def lines(wave: Array) -> Array:
@@ -144,22 +164,33 @@ def lines(wave: Array) -> Array:
     Returns:
         float32, shape (N_BANDS, 64); line k is the multiple k + 1 of 43.07 Hz.
     """
+    return _heights(wave)[0]
+
+
+def _heights(wave: Array) -> tuple[Array, Array]:
+    """As :func:`lines`, and of the lines half a multiple below each; NaN where there is an odd number of blocks too."""
     n_blocks = _smooth(len(wave) // BLOCK)
     spectrum = np.fft.rfft(wave[: n_blocks * BLOCK]).astype(np.complex64, copy=False)
     width = n_blocks * BLOCK // _STEP
     hz = SAMPLE_RATE_HZ / (n_blocks * BLOCK)
     spectrum[: int(LOWEST_HZ / hz)] = 0
-    out = np.full((N_BANDS, _N_LINES), np.nan, np.float32)
+    out, between = np.full((2, N_BANDS, _N_LINES), np.nan, np.float32)
     for band in range(N_BANDS):
         rising = _rising(np.fft.ifft(spectrum[band * width : (band + 1) * width]))
         if rising is not None:
             blocks = rising.reshape(n_blocks, -1) * _hann(n_blocks)  # no matrix product: its threads cost more than it
-            found = np.fft.fft(np.fft.rfft(blocks, axis=0, norm="forward")[_STEPS], axis=1)
+            along = np.fft.rfft(blocks, axis=0, norm="forward")
+            found = np.fft.fft(along[_STEPS], axis=1)
             power = found.real**2 + found.imag**2
             above, below = power[1:, 1 : _N_LINES + 1], power[1:, -_N_LINES:][:, ::-1]  # real blocks: mirrored
             beside = (above.sum(axis=0) + below.sum(axis=0)) / (2 * len(above))
             out[band] = power[0, 1 : _N_LINES + 1] / (beside + np.float32(1e-30 / n_blocks**2))
-    return out
+            if n_blocks % 2 == 0:
+                found = np.fft.fft(along[[n_blocks // 2 - step for step in _STEPS]], axis=1)
+                power = found.real**2 + found.imag**2
+                beside = power[1:].mean(axis=0)
+                between[band] = (power[0] / (beside + np.float32(1e-30 / n_blocks**2)))[:_N_LINES]
+    return out, between
 
 
 def _rising(band: npt.NDArray[np.complexfloating]) -> Array | None:

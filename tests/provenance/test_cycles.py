@@ -57,6 +57,35 @@ def test_what_a_stride_made_is_found_under_noise(level_db: float) -> None:
         assert read(*mixed) > NONE
 
 
+@pytest.mark.parametrize(("stride", "is_coder"), [(1024, False), (512, False), (2048, True), (4096, True)])
+def test_a_clock_of_longer_blocks_is_a_coders(stride: int, is_coder: bool) -> None:
+    """Blocks of 2048 samples and more show between the multiples, shorter ones do not; noise has no clock at all."""
+    pool, plain = Pool(), Pool()
+    for k in range(3):
+        pool.add(strided(stride=stride, seed=k))
+        plain.add(sounds.noise(seed=k))
+    assert pool.is_coder == is_coder
+    assert not plain.is_coder
+    assert isinstance(pool.reading, str) == is_coder
+
+
+def test_wma_raises_nothing() -> None:
+    """Notes that WMA coded keep its clock; a file of them is raised by nothing, and its cue says why."""
+    augment = pytest.importorskip("training.augment")
+    gallery, pool = evidence.Gallery(), Pool()
+    wave = np.concatenate([sounds.music(4.0, seed=k) for k in range(4)])
+    wave *= np.float32(0.5 / np.abs(wave).max())
+    for coded in np.split(augment.code(wave, "wma", 64)[: 12 * sounds.RATE_HZ], 3):
+        pool.add(coded)
+        gallery.add(coded, frontend.analyse(coded))
+    assert pool.value is not None
+    assert pool.is_coder
+    assert gallery.cycles is None
+    cue = next(cue for cue in gallery.cues() if cue.cue == cycles.NAME)
+    assert cue.value is None
+    assert "WMA" in cue.suggests
+
+
 def test_the_clock_is_found_wherever_the_passage_was_cut(subtests: pytest.Subtests) -> None:
     """Where in a block a window begins does not matter, nor do gain, polarity and the order of the channels."""
     wave = strided(5.0)
