@@ -8,10 +8,10 @@ played or sung keeps that clock.
 
 In each of three bands the power, divided by its own mean over 93 ms, is read at 64 multiples of 43.07 Hz beside the 20
 nearest frequencies; 1 says no more than chance. Codecs keep clocks of their own: MP3 at multiples of 1378 Hz, which are
-left out; AAC this very one, in the one band where it switches whole frames off; WMA that of blocks twice as long, which
-shows between the multiples, and then nothing is read. Software instruments and sequencers start their notes with a
-block. So onsets are left out, multiples are taken by the highest power of two in them, and the least of these classes
-counts, without the band that shows most.
+left out; AAC this very one, in the bands where it switches whole frames off; WMA that of blocks twice as long, which
+shows between the multiples. Software instruments and sequencers start their notes with a block. So onsets are left out,
+multiples are taken by the highest power of two in them, the least of these classes counts, without the band that shows
+most, and nothing is raised by what may be a coder's.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ LEAST_SIDE_DB = -50.0
 """A side channel weaker than this beside the mid is none."""
 CODER_FROM = 1.25
 """Mean height from which lines at odd multiples of half the block rate are a coder's, where they are the higher."""
+LOWEST_FROM = 1.1
+"""Mean height in the lowest band below which the clock of the others may be AAC's."""
 CLASSES = ((1,), (2,), (4,), (8, 16))
 """Highest powers of two in the multiples; those of 32 are MP3's."""
 _STEP = 8
@@ -111,15 +113,25 @@ class Pool:
 
     @property
     def is_coder(self) -> bool:
-        """Whether blocks of twice the length keep better time, as those of WMA do and no stride of 1024 samples."""
+        """Whether there is a clock that may be a coder's: that of longer blocks, or none below an eighth of the rate.
+
+        Blocks of WMA are twice as long. AAC switches whole frames off where a recording ends, which may be in two bands
+        of three, and never in the lowest.
+        """
+        value = self.value
+        if value is None or value <= 1.0:
+            return False
         total, n = self._between
-        return bool(n and total / n - 1 / np.sqrt(n) > max(CODER_FROM, self.value or 0.0))
+        low, n_low = float(self._sum[0].sum()), float(self._n[0].sum())
+        return bool(
+            (n and total / n - 1 / np.sqrt(n) > max(CODER_FROM, value)) or not n_low or low / n_low < LOWEST_FROM
+        )
 
     @property
     def reading(self) -> Reading:
         """The value, or why there is none."""
         if self.is_coder:
-            return "blocks of 2048 samples keep time too: a coder's, as WMA's"
+            return "a clock as coders keep it: that of longer blocks, as WMA's, or none in the lowest band, as AAC's"
         value = self.value
         return "too few bands sound between onsets" if value is None else value
 

@@ -79,11 +79,27 @@ def test_wma_raises_nothing() -> None:
         pool.add(coded)
         gallery.add(coded, frontend.analyse(coded))
     assert pool.value is not None
+    assert pool.value > NONE
     assert pool.is_coder
     assert gallery.cycles is None
     cue = next(cue for cue in gallery.cues() if cue.cue == cycles.NAME)
     assert cue.value is None
     assert "WMA" in cue.suggests
+
+
+def test_a_clock_above_the_lowest_band_alone_may_be_aacs() -> None:
+    """Blocks heard only above 5.5 kHz, as AAC switches frames off there, raise nothing; heard everywhere they do."""
+    top = signal.butter(8, 6500, "high", fs=sounds.RATE_HZ, output="sos")
+    above, everywhere = Pool(), Pool()
+    for k in range(3):
+        wave = strided(seed=k)
+        low = sounds.noise(seed=k) - signal.sosfilt(top, sounds.noise(seed=k), axis=0)
+        above.add(np.asarray(signal.sosfilt(top, wave, axis=0) + low, np.float32))
+        everywhere.add(wave)
+    assert above.value is not None
+    assert above.value > NONE
+    assert above.is_coder
+    assert not everywhere.is_coder
 
 
 def test_the_clock_is_found_wherever_the_passage_was_cut(subtests: pytest.Subtests) -> None:
