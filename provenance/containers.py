@@ -175,7 +175,8 @@ def _open_sound(file: BinaryIO) -> tuple[_Forward, BinaryIO]:
 
 
 def _reason(error: Exception) -> str:
-    text = str(getattr(error, "error_string", None) or error).strip().removeprefix("Error : ").rstrip(".")
+    said = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
+    text = str(said).strip().removeprefix("Error : ").rstrip(".")
     return text or type(error).__name__
 
 
@@ -239,7 +240,7 @@ def open_pyav(name: str, file: BinaryIO) -> Iterator[tuple[AudioInfo, Iterator[S
         container = av.open(file)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise UnreadableAudio(
-            name, "not_audio", f"no audio that can be decoded ({error})", "a whole file of m4a or AAC"
+            name, "not_audio", f"no audio that can be decoded ({_reason(error)})", "a whole file of m4a or AAC"
         ) from error
     with container:
         if not container.streams.audio:
@@ -286,7 +287,10 @@ def _pyav_blocks(name: str, container: Any, rate_hz: int, n_channels: int) -> It
                     n, n_held, held = n + n_held, 0, []
     except (av.FFmpegError, ValueError) as error:  # ValueError: the layout changes on the way
         raise UnreadableAudio(
-            name, "broken", f"a decoder error after {(n + n_held) / rate_hz:.2f} s ({error})", "an undamaged file"
+            name,
+            "broken",
+            f"a decoder error after {(n + n_held) / rate_hz:.2f} s ({_reason(error)})",
+            "an undamaged file",
         ) from error
     if n_held:
         yield np.concatenate(held)
