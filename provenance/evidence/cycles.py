@@ -11,7 +11,7 @@ nearest frequencies; 1 says no more than chance. Codecs keep clocks of their own
 left out; AAC this very one, in the bands where it switches whole frames off; WMA that of blocks twice as long, which
 shows between the multiples. Software instruments and sequencers start their notes with a block. So onsets are left out,
 multiples are taken by the highest power of two in them, the least of these classes counts, without the band that shows
-most, and nothing is raised by what may be a coder's.
+most, and nothing is raised by a coder's clock.
 """
 
 from __future__ import annotations
@@ -52,13 +52,16 @@ LEAST_SIDE_DB = -50.0
 """A side channel weaker than this beside the mid is none."""
 CODER_FROM = 1.25
 """Mean height from which lines at odd multiples of half the block rate are a coder's, where they are the higher."""
-LOWEST_FROM = 1.1
-"""Mean height in the lowest band below which the clock of the others may be AAC's."""
+NOTHING_DB = -95.0
+"""A band whose median level lies so far below the whole holds next to nothing: AAC leaves -102 and less where it
+switches frames off, networks -81 and more."""
 CLASSES = ((1,), (2,), (4,), (8, 16))
 """Highest powers of two in the multiples; those of 32 are MP3's."""
 _STEP = 8
 """Samples of the waveform to one of a band."""
 _N_LINES = BLOCK // _STEP // 2
+_BAND_POWER = 2.0 * (_STEP / 2) ** 2
+"""Of a band as it is transformed back, beside that of the waveform."""
 _STEPS = [0, *range(NEAREST, FARTHEST + 1)]
 """A line and its neighbours to one side, in steps of one over the window's length."""
 
@@ -89,6 +92,8 @@ class Pool:
         self._sum = np.zeros((N_BANDS, len(CLASSES)))
         self._n = np.zeros((N_BANDS, len(CLASSES)))
         self._between = np.zeros(2)
+        self._floor_db = np.zeros(N_BANDS)
+        self._n_windows = 0
 
     def add(self, samples: Samples) -> None:
         """Read a window.
@@ -96,10 +101,12 @@ class Pool:
         Args:
             samples: float32, shape (n, 1 or 2) at 44.1 kHz, 1 to 4 s, not silent.
         """
-        total, n, between = _look(samples)
+        total, n, between, floor_db = _look(samples)
         self._sum += total
         self._n += n
         self._between += between
+        self._floor_db += floor_db
+        self._n_windows += 1
 
     @property
     def value(self) -> float | None:
@@ -113,25 +120,25 @@ class Pool:
 
     @property
     def is_coder(self) -> bool:
-        """Whether there is a clock that may be a coder's: that of longer blocks, or none below an eighth of the rate.
+        """Whether there is a clock that is a coder's: of longer blocks, or out of bands where next to nothing is.
 
-        Blocks of WMA are twice as long. AAC switches whole frames off where a recording ends, which may be in two bands
-        of three, and never in the lowest.
+        Blocks of WMA are twice as long. AAC switches whole frames off where a recording ends, in two bands of three
+        where that is a dull one; what is left there lies far below what any network leaves.
         """
         value = self.value
         if value is None or value <= 1.0:
             return False
         total, n = self._between
-        low, n_low = float(self._sum[0].sum()), float(self._n[0].sum())
-        return bool(
-            (n and total / n - 1 / np.sqrt(n) > max(CODER_FROM, value)) or not n_low or low / n_low < LOWEST_FROM
-        )
+        longer = n and total / n - 1 / np.sqrt(n) > max(CODER_FROM, value)
+        return bool(longer or np.count_nonzero(self._floor_db / self._n_windows < NOTHING_DB) >= N_BANDS - 1)
 
     @property
     def reading(self) -> Reading:
         """The value, or why there is none."""
         if self.is_coder:
-            return "a clock as coders keep it: that of longer blocks, as WMA's, or none in the lowest band, as AAC's"
+            return (
+                "a coder's clock: that of longer blocks, as WMA's, or of frames switched off where nothing is, as AAC's"
+            )
         value = self.value
         return "too few bands sound between onsets" if value is None else value
 
@@ -149,22 +156,25 @@ def look(samples: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.floa
     Returns:
         Two arrays of shape (N_BANDS, len(CLASSES)).
     """
-    return _look(samples)[:2]
+    total, n, *_ = _look(samples)
+    return total, n
 
 
-def _look(samples: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """As :func:`look`, and the sum and number of the lines between those, at odd multiples of half the block rate."""
+def _look(samples: Samples) -> tuple[npt.NDArray[np.float64], ...]:
+    """As :func:`look`, with the sum and number of the lines between those, at odd multiples of half the block rate, and
+    the median level of each band beside the whole, in dB."""
     left, right = samples[:, 0], samples[:, -1]
     mid, side = (left + right) * np.float32(0.5), (left - right) * np.float32(0.5)
     power_mid, power_side = (float(np.vdot(wave, wave)) for wave in (mid, side))
     waves = [mid] if power_mid > power_side * 10 ** (LEAST_SIDE_DB / 10) else []
     waves += [side] if power_side > power_mid * 10 ** (LEAST_SIDE_DB / 10) else []
-    heights, between = (np.stack(found) for found in zip(*(_heights(wave) for wave in waves), strict=True))
+    heights, between, floors_db = (np.stack(found) for found in zip(*(_heights(wave) for wave in waves), strict=True))
     read = np.asarray(np.isfinite(heights).all(axis=2))
     known = np.where(read[..., None], np.minimum(heights, MOST), 0)
     halves = between[np.isfinite(between)]
     total = np.array([np.minimum(halves, MOST).sum(), halves.size], np.float64)
-    return known.sum(axis=0) @ _members(), read.sum(axis=0)[:, None] * _members().sum(axis=0), total
+    n_lines = read.sum(axis=0)[:, None] * _members().sum(axis=0)
+    return known.sum(axis=0) @ _members(), n_lines, total, floors_db.max(axis=0)
 
 
 def lines(wave: Array) -> Array:
@@ -179,16 +189,22 @@ def lines(wave: Array) -> Array:
     return _heights(wave)[0]
 
 
-def _heights(wave: Array) -> tuple[Array, Array]:
-    """As :func:`lines`, and of the lines half a multiple below each; NaN where there is an odd number of blocks too."""
+def _heights(wave: Array) -> tuple[Array, Array, Array]:
+    """As :func:`lines`, with the lines half a multiple below each (NaN where the number of blocks is odd, too), and the
+    median level of each band beside the whole, in dB."""
     n_blocks = _smooth(len(wave) // BLOCK)
     spectrum = np.fft.rfft(wave[: n_blocks * BLOCK]).astype(np.complex64, copy=False)
     width = n_blocks * BLOCK // _STEP
     hz = SAMPLE_RATE_HZ / (n_blocks * BLOCK)
     spectrum[: int(LOWEST_HZ / hz)] = 0
     out, between = np.full((2, N_BANDS, _N_LINES), np.nan, np.float32)
+    floor_db = np.empty(N_BANDS, np.float32)
+    whole = float(np.vdot(wave, wave)) / len(wave) * _BAND_POWER + 1e-30
     for band in range(N_BANDS):
-        rising = _rising(np.fft.ifft(spectrum[band * width : (band + 1) * width]))
+        held = np.fft.ifft(spectrum[band * width : (band + 1) * width])
+        power = (held.real**2 + held.imag**2).reshape(n_blocks, -1).mean(axis=1)
+        floor_db[band] = 10 * np.log10(float(np.median(power)) / whole + 1e-20)
+        rising = _rising(held)
         if rising is not None:
             blocks = rising.reshape(n_blocks, -1) * _hann(n_blocks)  # no matrix product: its threads cost more than it
             along = np.fft.rfft(blocks, axis=0, norm="forward")
@@ -202,7 +218,7 @@ def _heights(wave: Array) -> tuple[Array, Array]:
                 power = found.real**2 + found.imag**2
                 beside = power[1:].mean(axis=0)
                 between[band] = (power[0] / (beside + np.float32(1e-30 / n_blocks**2)))[:_N_LINES]
-    return out, between
+    return out, between, floor_db
 
 
 def _rising(band: npt.NDArray[np.complexfloating]) -> Array | None:
