@@ -837,7 +837,7 @@ def test_a_bound_is_on_files_that_can_be_judged(tmp_path: Path, sample: int | No
 
 
 def test_copies_are_counted_as_files_and_not_as_pairs(tmp_path: Path) -> None:
-    """Four copies of a take are six findings against three files, in the table, in the gate, and by weight."""
+    """Four copies of a take are findings against three files, in the table, in the gate, and by weight."""
     wave = make.take(3)
     (tmp_path / "in").mkdir()
     for i in range(4):
@@ -846,7 +846,7 @@ def test_copies_are_counted_as_files_and_not_as_pairs(tmp_path: Path) -> None:
     score_source(str(tmp_path / "in"), out, workers=1, loader=LOADER)
     found = summary.summarise(out)
     row = next(row for row in found["findings"]["by_kind"] if row["kind"] == "copy")
-    assert (row["n"], row["n_files"]) == (6, 3)
+    assert (row["n"], row["n_files"]) == (3, 3)
     assert row["expected"] <= 3
     assert row["weight_s"] <= 3 * 5.0
     assert gate.check(found, gate.read(["copy"]), out) == ["copy: 3 files"]
