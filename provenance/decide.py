@@ -132,7 +132,7 @@ def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle, 
     if origin == "undecided" and scores.p_gated is not None and float(np.median(scores.p_gated[rows])) > GATED_FROM:
         reasons.append("noise_gated")
     if _parts_disagree(scores.logit[rows], bundle):
-        origin = "separated" if origin == "separated" else "undecided"
+        origin = "undecided" if origin == "studio" else origin
         reasons.append("parts_disagree")
     if scores.distance is not None and float(np.median(scores.distance[rows])) > limits.distance:
         origin = "undecided"

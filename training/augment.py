@@ -184,6 +184,15 @@ def apply(wave: Wave, chain: Chain) -> Wave:
     return np.ascontiguousarray(np.round(out * scale) / scale, dtype=np.float32)
 
 
+def at_peak(wave: Wave) -> Wave:
+    """Return a wave at a peak of 0.7, which coders do not clip.
+
+    Args:
+        wave: float32 (n, channels).
+    """
+    return wave * np.float32(0.7 / (np.abs(wave).max() + 1e-9))
+
+
 def code(wave: Wave, codec: str, bitrate_kbps: int) -> Wave:
     """Encode and decode.
 

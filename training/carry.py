@@ -19,7 +19,7 @@ from provenance import frontend
 from provenance.model import OUTPUTS
 from training import export, publish
 from training.options import told
-from training.refit import HEADS, inputs_of
+from training.refit import HEADS, inputs_of, reference
 
 N_COMPARED = 200
 _OUTPUTS = tuple(OUTPUTS[head] for head in HEADS)
@@ -63,7 +63,7 @@ def carry(old: Path, new: Path, out: Path) -> None:
         described["thresholds"]["processing"] = from_config["thresholds"]["processing"]
         evaluation["thresholds"] = described["thresholds"]
         evaluation["figures"] |= {name: from_evaluation["figures"][name] for name in HEADS}
-        before = f"{from_evaluation['model']['name']}@{from_evaluation['model']['sha256'][:12]}"
+        before = reference(from_evaluation)
         evaluation["carried"] = {"heads": list(HEADS), "from": before}
         if "refitted" in from_evaluation:
             evaluation["refitted"] = from_evaluation["refitted"] | {"heads": list(HEADS)}

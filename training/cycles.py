@@ -151,7 +151,7 @@ def _read(path: Path) -> float | None:
             pool.add(window)
     except UnreadableAudio:
         return None
-    return None if pool.is_coder else pool.value
+    return pool.counted
 
 
 def fit(table: pd.DataFrame) -> CyclesWeight:

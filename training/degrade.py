@@ -19,9 +19,15 @@ RATE_HZ = 44_100
 _SEED = 5
 
 
-def _coded(codec: str, bitrate_kbps: int) -> Callable[[Wave], Wave]:
+def coded(codec: str, bitrate_kbps: int) -> Callable[[Wave], Wave]:
+    """Return a function that encodes a wave at a peak of 0.7 and decodes it, as :func:`training.augment.code` does.
+
+    Args:
+        codec, bitrate_kbps: as there.
+    """
+
     def apply(wave: Wave) -> Wave:
-        return augment.code(wave * np.float32(0.7 / (np.abs(wave).max() + 1e-9)), codec, bitrate_kbps)
+        return augment.code(augment.at_peak(wave), codec, bitrate_kbps)
 
     return apply
 
@@ -69,13 +75,13 @@ def _limited(wave: Wave) -> Wave:
 
 
 DEGRADATIONS: dict[str, Callable[[Wave], Wave]] = {
-    "mp3_64": _coded("mp3", 64),
-    "mp3_128": _coded("mp3", 128),
-    "mp3_320": _coded("mp3", 320),
-    "aac_96": _coded("aac", 96),
-    "aac_256": _coded("aac", 256),
-    "opus_64": _coded("opus", 64),
-    "opus_128": _coded("opus", 128),
+    "mp3_64": coded("mp3", 64),
+    "mp3_128": coded("mp3", 128),
+    "mp3_320": coded("mp3", 320),
+    "aac_96": coded("aac", 96),
+    "aac_256": coded("aac", 256),
+    "opus_64": coded("opus", 64),
+    "opus_128": coded("opus", 128),
     "resampled_48k": _resampled(48_000),
     "resampled_32k": _resampled(32_000),
     "pitch_shift": _pitched(1.0),

@@ -9,11 +9,12 @@ written.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 import pandas as pd
 import typer
@@ -22,7 +23,7 @@ from provenance import envelope, frontend
 from provenance.model import PROCESSINGS
 from training import card, catalogue, config, dataset, export, fit, folds, heads, publish, report
 from training.heads import Outputs
-from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Work, Workers
+from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Work, Workers, told
 
 CONFIG_FILE = Path(__file__).with_name("stem-v1-production.toml")
 HEADS = ("processing", "effects")
@@ -48,7 +49,7 @@ def main(
     workers: Workers = N_WORKERS,
 ) -> None:
     """Fit two heads on what is known to be dry, hybrid or wet, judge them on held-out songs, and put them in."""
-    try:
+    with told(ValueError):
         described, evaluation = read(model)
         publish.check_place(out)
         settings = config.load(config_file, demucs_repo)
@@ -65,9 +66,6 @@ def main(
         }
         described["thresholds"]["processing"] = report.processing_threshold(table.meta, held, settings)
         write(model, out, described, evaluation, table, figures, settings, clips, work / "heads")
-    except (RefitError, catalogue.CatalogueError, OSError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
     made = figures["processing"].get("made", {})
     typer.echo(
         f"processing of chains: macro-F1 {made.get('macro_f1')}; effects: macro-F1 "
@@ -112,11 +110,24 @@ def judge(meta: pd.DataFrame, features: heads.Array, settings: config.Config, ca
         ``p_processing``, ``p_effects`` and ``strengths`` of all rows.
     """
     table = dataset.Table(features, meta)
+    return held_out(meta, settings, lambda fold, rows: _said(load(table, settings, fold, cache), features[rows]))
+
+
+def held_out(
+    meta: pd.DataFrame, settings: config.Config, ask: Callable[[int, npt.NDArray[np.bool_]], Outputs]
+) -> Outputs:
+    """Return what is said of the rows of each fold, put together; NaN of rows in none.
+
+    Args:
+        meta: described rows.
+        settings: number of folds.
+        ask: what heads that were fitted without a fold say of the rows it is given.
+    """
     held: Outputs = {}
     for fold in range(settings.n_folds):
         inside = (meta["fold"] == fold).to_numpy()
-        for name, values in _said(load(table, settings, fold, cache), features[inside]).items():
-            held.setdefault(name, np.full((len(meta), values.shape[1]), np.nan))[inside] = values
+        for name, values in ask(fold, inside).items():
+            held.setdefault(name, np.full((len(meta), *values.shape[1:]), np.nan))[inside] = values
     return held
 
 
@@ -186,34 +197,66 @@ def write(
         trees = trees._replace(strengths=heads.only(trees.strengths, figures["strengths"].get("told", ())))
         export.replace_heads(model / "model.onnx", *trees[:2], trees.strengths or (), frontend.N_FEATURES, file)
         others = {*described["heads"]} - {"strengths"}
-        described["licence"] = publish.narrower(described["licence"], publish.licence_of(clips))
         described["heads"] = sorted({*others, "strengths"} if trees.strengths else others)
         rows = np.sort(np.random.default_rng(0).permutation(len(table.meta))[:N_COMPARED])
         features = table.features[rows]
         difference = compare(model / "model.onnx", file, features, _said(trees, features))
-        before = f"{evaluation['model']['name']}@{evaluation['model']['sha256'][:12]}"
-        evaluation["parity_largest_difference"] = max(difference, evaluation["parity_largest_difference"])
+        before = reference(evaluation)
         evaluation["thresholds"] = described["thresholds"]
         evaluation["figures"] |= figures
-        counts = table.meta.groupby(["kind", "origin"]).size()
         carried = evaluation.pop("carried", None)  # what was taken over from another model is not in this one any more
         evaluation["refitted"] = {
             "heads": list(FITTED),
             "from": before if carried else evaluation.get("refitted", {}).get("from", before),
-            "n_clips": len(clips),
             "n_dry": sum(clip.wetness == "dry" for clip in clips),
-            "n_repositories": len({clip.repo for clip in clips}),
-            "rows": {f"{kind}/{origin}": int(n) for (kind, origin), n in counts.items()},
-            "failures": table.failures,
-            "training": {
-                name: value
-                for name, value in json.loads(config.to_json(settings)).items()
-                if name in (*FITTED, "recipe", "n_folds", "min_right_processing", "seed")
-            },
+            **put_down(described, evaluation, table, settings, clips, (*FITTED, "min_right_processing"), difference),
         }
-        known = {source["repository"] for source in evaluation["sources"]}
-        evaluation["sources"] += [row for row in card.sources(clips) if row["repository"] not in known]
         publish.finish(part, out, described, evaluation)
+
+
+def reference(evaluation: dict[str, Any]) -> str:
+    """Return a model's name and the beginning of its checksum.
+
+    Args:
+        evaluation: content of its ``evaluation.json``.
+    """
+    return f"{evaluation['model']['name']}@{evaluation['model']['sha256'][:12]}"
+
+
+def put_down(
+    described: dict[str, Any],
+    evaluation: dict[str, Any],
+    table: dataset.Table,
+    settings: config.Config,
+    clips: list[catalogue.Clip],
+    names: Collection[str],
+    difference: float,
+) -> dict[str, Any]:
+    """Put down what a model has learnt from besides, and return the record of a fit of some of its heads.
+
+    Args:
+        described, evaluation: of the new folder; licence, sources and largest difference are brought up to date.
+        table: described rows.
+        settings: of the fit.
+        clips: it was made from.
+        names: of the settings that speak of these heads alone.
+        difference: largest, between the graph and what was trained.
+    """
+    described["licence"] = publish.narrower(described["licence"], publish.licence_of(clips))
+    evaluation["parity_largest_difference"] = max(difference, evaluation["parity_largest_difference"])
+    known = {source["repository"] for source in evaluation["sources"]}
+    evaluation["sources"] += [row for row in card.sources(clips) if row["repository"] not in known]
+    counts = table.meta.groupby(["kind", "origin"]).size()
+    all_settings = json.loads(config.to_json(settings))
+    return {
+        "n_clips": len(clips),
+        "n_repositories": len({clip.repo for clip in clips}),
+        "rows": {f"{kind}/{origin}": int(n) for (kind, origin), n in counts.items()},
+        "failures": table.failures,
+        "training": {
+            name: value for name, value in all_settings.items() if name in (*names, "recipe", "n_folds", "seed")
+        },
+    }
 
 
 def inputs_of(session: onnxruntime.InferenceSession, features: heads.Array) -> dict[str, heads.Array]:

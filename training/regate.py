@@ -19,8 +19,8 @@ import typer
 from sklearn.metrics import roc_auc_score
 
 from provenance.model import GATED_FROM
-from training import card, catalogue, config, dataset, evaluate, export, fit, folds, heads, labels, publish, refit
-from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Scripts, Work, Workers
+from training import catalogue, config, dataset, evaluate, export, fit, folds, heads, labels, publish, refit
+from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Scripts, Work, Workers, told
 
 CONFIG_FILE = Path(__file__).with_name("stem-v1-gates.toml")
 HEAD = "gated"
@@ -42,7 +42,7 @@ def main(
     workers: Workers = N_WORKERS,
 ) -> None:
     """Fit the head on rows through gates and coders and on all else, judge it on held-out songs, and put it in."""
-    try:
+    with told(ValueError):
         described, evaluation = refit.read(model, (HEAD,))
         publish.check_place(out)
         settings = config.load(config_file, demucs_repo, None, scripts)
@@ -53,9 +53,6 @@ def main(
         before = asked(model / "model.onnx", table.features, ("p_gated",))["p_gated"]
         figures = measured(table.meta, held, before, settings)
         write(model, out, described, evaluation, table, figures, settings, clips, work / "heads")
-    except (refit.RefitError, catalogue.CatalogueError, OSError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
     typer.echo(f"held-out area under the curve: {json.dumps(figures['auc'])}", err=True)
 
 
@@ -73,11 +70,11 @@ def judge(table: dataset.Table, settings: config.Config, cache: Path) -> npt.NDA
     Raises:
         RefitError: the rows could not teach the head.
     """
-    held = np.full(len(table.meta), np.nan)
-    for fold in range(settings.n_folds):
-        inside = (table.meta["fold"] == fold).to_numpy()
-        held[inside] = load(table, settings, fold, cache).predict_proba(table.features[inside])[:, 1]
-    return held
+
+    def ask(fold: int, rows: npt.NDArray[np.bool_]) -> heads.Outputs:
+        return {"p_gated": load(table, settings, fold, cache).predict_proba(table.features[rows])[:, 1]}
+
+    return refit.held_out(table.meta, settings, ask)["p_gated"]
 
 
 def load(table: dataset.Table, settings: config.Config, fold: int | None, cache: Path) -> Any:
@@ -154,24 +151,11 @@ def write(
         export.replace_gate(model / "model.onnx", trees, file)
         features = table.features[np.sort(np.random.default_rng(0).permutation(len(table.meta))[:N_COMPARED])]
         difference = compare(model / "model.onnx", file, features, trees.predict_proba(features)[:, 1])
-        evaluation["parity_largest_difference"] = max(difference, evaluation["parity_largest_difference"])
-        described["licence"] = publish.narrower(described["licence"], publish.licence_of(clips))
-        counts = table.meta.groupby(["kind", "origin"]).size()
         evaluation["regated"] = {
-            "from": f"{evaluation['model']['name']}@{evaluation['model']['sha256'][:12]}",
-            "n_clips": len(clips),
-            "n_repositories": len({clip.repo for clip in clips}),
-            "rows": {f"{kind}/{origin}": int(n) for (kind, origin), n in counts.items()},
-            "failures": table.failures,
+            "from": refit.reference(evaluation),
             "figures": figures,
-            "training": {
-                name: value
-                for name, value in json.loads(config.to_json(settings)).items()
-                if name in (HEAD, "recipe", "n_folds", "seed")
-            },
+            **refit.put_down(described, evaluation, table, settings, clips, (HEAD,), difference),
         }
-        known = {source["repository"] for source in evaluation["sources"]}
-        evaluation["sources"] += [row for row in card.sources(clips) if row["repository"] not in known]
         publish.finish(part, out, described, evaluation)
 
 

@@ -147,10 +147,8 @@ def apply(wave: Wave, rework: Rework, rooms: Sequence[Wave] = ()) -> Wave:
         if not rework.codec:
             return wave
     if rework.kind in ("codec", "narrow"):
-        level = np.float32(0.7 / (np.abs(wave).max() + 1e-9))
-        if rework.codec == "wma":
-            return _within(wave * level, rework)
-        return augment.code(wave * level, rework.codec, rework.bitrate_kbps)
+        loud = augment.at_peak(wave)
+        return _within(loud, rework) if rework.codec == "wma" else augment.code(loud, rework.codec, rework.bitrate_kbps)
     vocoder = {"n_fft": rework.n_fft, "hop_length": rework.hop}
     if rework.kind == "pitch_shift":
         out = librosa.effects.pitch_shift(wave.T, sr=RATE_HZ, n_steps=rework.amount, res_type="soxr_hq", **vocoder)

@@ -61,22 +61,22 @@ def run(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]:
 
 def _same_takes(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]:
     copies = likeness.find_copies(db)
-    for row, first, is_equal in copies:
-        same = "byte for byte the same" if is_equal else "every landmark in common, offset +0.000 s"
-        findings.add(db, row["path"], "copy", _SURE["copy"], row["duration_s"], first, same)
+    for row in copies:
+        same = "byte for byte the same" if row["is_equal"] else "every landmark in common, offset +0.000 s"
+        findings.add(db, row["path"], "copy", _SURE["copy"], row["duration_s"], row["first"], same)
     candidates = likeness.find_candidates(db)
     checked = likeness.check(candidates, effort.same_takes, time.monotonic() + effort.seconds)
     relations: Counter[str] = Counter(copy=len(copies)) if copies else Counter()
     examples: list[dict[str, Any]] = [
         {
-            "first": first,
+            "first": row["first"],
             "second": row["path"],
             "relation": "copy",
             "votes": None,
             "offset_samples": 0,
             "dry": "neither",
         }
-        for row, first, _ in copies[:_N_EXAMPLES]
+        for row in copies[:_N_EXAMPLES]
     ]
     for candidate, pair in checked:
         if pair is not None and pair.same_performance != "yes":
@@ -134,7 +134,7 @@ def _shared_phase(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, An
                 "shared": round(hit.shared, 3),
                 "leftover": None if hit.leftover is None else round(hit.leftover, 3),
             }
-            for hit in sorted(found, key=lambda hit: -abs(hit.shared))[:50]
+            for hit in sorted(found, key=lambda hit: -abs(hit.shared))[:_N_EXAMPLES]
         ],
     }
 
@@ -225,7 +225,7 @@ def _claimed_pairs(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, A
             elif verdict == "copy" and not _is_copied(db, b["path"]):
                 findings.add(db, b["path"], "copy", _SURE["copy"], b["duration_s"], a["path"],
                              f"claimed pair {name}: the same but for gain")  # fmt: skip
-        if len(examples) < 50:
+        if len(examples) < _N_EXAMPLES:
             examples.append(
                 {
                     "pair": name,

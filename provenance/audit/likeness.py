@@ -70,7 +70,7 @@ def is_pair(table: str) -> str:
     return f"coalesce({table}.pair in ({few}), false)"
 
 
-def find_copies(db: duckdb.DuckDBPyConnection) -> list[tuple[dict[str, Any], str, bool]]:
+def find_copies(db: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Return every file whose bytes, or all of whose landmarks, an earlier one has too, however many do.
 
     Those of equal landmarks differ in gain, coding or tags at most. Makes the table ``copied`` (id, first_id), by which
@@ -80,7 +80,8 @@ def find_copies(db: duckdb.DuckDBPyConnection) -> list[tuple[dict[str, Any], str
         db: rows of an audit.
 
     Returns:
-        For each its ``path`` and ``duration_s``, the path of the first of its group, and whether the bytes are equal.
+        For each its ``path`` and ``duration_s``, the path of the ``first`` of its group, and ``is_equal``: whether
+        the bytes are.
     """
     db.execute(f"""
         create or replace temp table copied as
@@ -92,8 +93,7 @@ def find_copies(db: duckdb.DuckDBPyConnection) -> list[tuple[dict[str, Any], str
             coalesce(sha256 = first_value(sha256) over alike, false) as is_equal
         from files where same is not null window alike as (partition by same order by path, id)
         qualify id <> first_id""")
-    rows = store.fetch(db, "select path, duration_s, first, is_equal from copied order by first, path")
-    return [(row, row["first"], row["is_equal"]) for row in rows]
+    return store.fetch(db, "select path, duration_s, first, is_equal from copied order by first, path")
 
 
 def find_candidates(db: duckdb.DuckDBPyConnection) -> list[Candidate]:

@@ -113,7 +113,7 @@ class Gallery:
     @property
     def cycles(self) -> float | None:
         """What :class:`cycles.Pool` says of every window that was looked at; None of a coder's clock."""
-        return None if self._cycles.is_coder else self._cycles.value
+        return self._cycles.counted
 
     def cues(self) -> tuple[Cue, ...]:
         """Conclude every cue."""

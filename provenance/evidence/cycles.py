@@ -133,6 +133,11 @@ class Pool:
         return bool(longer or np.count_nonzero(self._floor_db / self._n_windows < NOTHING_DB) >= N_BANDS - 1)
 
     @property
+    def counted(self) -> float | None:
+        """The value where it counts: None where nothing could be read, and of a coder's clock."""
+        return None if self.is_coder else self.value
+
+    @property
     def reading(self) -> Reading:
         """The value, or why there is none."""
         if self.is_coder:
@@ -202,9 +207,10 @@ def _heights(wave: Array) -> tuple[Array, Array, Array]:
     whole = float(np.vdot(wave, wave)) / len(wave) * _BAND_POWER + 1e-30
     for band in range(N_BANDS):
         held = np.fft.ifft(spectrum[band * width : (band + 1) * width])
-        power = (held.real**2 + held.imag**2).reshape(n_blocks, -1).mean(axis=1)
-        floor_db[band] = 10 * np.log10(float(np.median(power)) / whole + 1e-20)
-        rising = _rising(held)
+        power_held = held.real**2 + held.imag**2
+        median = float(np.median(power_held.reshape(n_blocks, -1).mean(axis=1)))
+        floor_db[band] = 10 * np.log10(median / whole + 1e-20)
+        rising = _rising(power_held)
         if rising is not None:
             blocks = rising.reshape(n_blocks, -1) * _hann(n_blocks)  # no matrix product: its threads cost more than it
             along = np.fft.rfft(blocks, axis=0, norm="forward")
@@ -221,9 +227,8 @@ def _heights(wave: Array) -> tuple[Array, Array, Array]:
     return out, between, floor_db
 
 
-def _rising(band: npt.NDArray[np.complexfloating]) -> Array | None:
+def _rising(power: npt.NDArray[np.floating]) -> Array | None:
     """Power of a band beside its mean over 93 ms, less 1 or so; pauses and onsets are 0."""
-    power = band.real**2 + band.imag**2
     total = np.concatenate([[0.0], np.cumsum(power, dtype=np.float64)])
     mean = local_mean(total, _steps(MEAN_S / 2))
     least = max(1e-7 * float(mean.max()), 1e-18)

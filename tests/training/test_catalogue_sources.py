@@ -32,6 +32,16 @@ def musdb_hq(root: Path, names: tuple[str, ...], seconds: float = 2.5, first_see
     return root
 
 
+def folds_of_songs(manifest: Path) -> dict[str, set[int]]:
+    """The folds in which clips of each song lie."""
+    clips, _ = catalogue.load([manifest])
+    unit_fold, _ = folds(clips)
+    seen: dict[str, set[int]] = {}
+    for clip in clips:
+        seen.setdefault(clip.song, set()).add(unit_fold[unit_of(clip)])
+    return seen
+
+
 def moisesdb(root: Path, name: str, seed: int, seconds: float = 2.5) -> Path:
     """Write a song in the layout of MoisesDB."""
     folder = root / "moisesdb_v0.1" / f"id-{seed}"
@@ -132,11 +142,7 @@ def test_no_song_lies_in_two_folds(tmp_path: Path) -> None:
     assert by_source["Dee - Slow Burn"] == {"Dee - Slow Burn"}
     assert sum("the same song as" in line and "its sound" in line for line in made.problems) == 1
     table.write(made, tmp_path / "all.csv")
-    clips, _ = catalogue.load([tmp_path / "all.csv"])
-    unit_fold, _ = folds(clips)
-    seen: dict[str, set[int]] = {}
-    for clip in clips:
-        seen.setdefault(clip.song, set()).add(unit_fold[unit_of(clip)])
+    seen = folds_of_songs(tmp_path / "all.csv")
     assert all(len(numbers) == 1 for numbers in seen.values())
     assert len({n for numbers in seen.values() for n in numbers}) > 1
 
@@ -159,11 +165,7 @@ def test_a_song_of_short_names_lies_in_one_fold(tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("clip,song_id,stem,origin,set,source_repo\n" + "\n".join(lines) + "\n")
     made = table.gather([str(tmp_path / "wavs"), f"manifest:{tmp_path / 'other.csv'}"])
     table.write(made, tmp_path / "all.csv")
-    clips, _ = catalogue.load([tmp_path / "all.csv"])
-    unit_fold, _ = folds(clips)
-    seen: dict[str, set[int]] = {}
-    for clip in clips:
-        seen.setdefault(clip.song, set()).add(unit_fold[unit_of(clip)])
+    seen = folds_of_songs(tmp_path / "all.csv")
     assert len(seen) == 6
     assert all(len(numbers) == 1 for numbers in seen.values())
 

@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from provenance.audio import SAMPLE_RATE_HZ
 from training import augment
+from training.degrade import coded
 from training.research.cleaning import filtered
 
 Wave = npt.NDArray[np.float32]
 NOISEREDUCE = "noisereduce"
-_PEAK = np.float32(0.7)
 FILTERS = {
     "acompressor": "threshold=0.05:ratio=8:attack=5:release=80:makeup=2",
     "mcompand": "",
@@ -43,7 +43,7 @@ def desk() -> tuple[dict[str, Callable[[Wave], Wave]], list[str]]:
     found: dict[str, Callable[[Wave], Wave]] = {
         f"FFmpeg's {name}": partial(_filtered, name, arguments) for name, arguments in FILTERS.items()
     }
-    found |= {f"wma_{rate}": partial(_coded, rate) for rate in (64, 128)}
+    found |= {f"wma_{rate}": coded("wma", rate) for rate in (64, 128)}
     if find_spec(NOISEREDUCE) is None:
         return found, [NOISEREDUCE]
     return found | {
@@ -52,21 +52,13 @@ def desk() -> tuple[dict[str, Callable[[Wave], Wave]], list[str]]:
     }, []
 
 
-def _at_peak(wave: Wave) -> Wave:
-    return wave * (_PEAK / (np.abs(wave).max() + np.float32(1e-9)))
-
-
 def _filtered(name: str, arguments: str, wave: Wave) -> Wave:
-    return filtered(_at_peak(wave), name, arguments)
-
-
-def _coded(bitrate_kbps: int, wave: Wave) -> Wave:
-    return augment.code(_at_peak(wave), "wma", bitrate_kbps)
+    return filtered(augment.at_peak(wave), name, arguments)
 
 
 def _reduced(is_stationary: bool, wave: Wave) -> Wave:
     import noisereduce
 
     with np.errstate(invalid="ignore", divide="ignore"):
-        made = noisereduce.reduce_noise(y=_at_peak(wave).T, sr=SAMPLE_RATE_HZ, stationary=is_stationary)
+        made = noisereduce.reduce_noise(y=augment.at_peak(wave).T, sr=SAMPLE_RATE_HZ, stationary=is_stationary)
     return np.ascontiguousarray(np.nan_to_num(made.T), np.float32)  # it divides digital silence by itself
