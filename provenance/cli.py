@@ -19,7 +19,6 @@ from importlib import metadata
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -33,7 +32,7 @@ from provenance.interrupts import noted_interrupts
 from provenance.mix import command as mix_command
 from provenance.options import ORIGINS, RowFormat, Windows, parse_findings
 from provenance.pairs import command as pairs_command
-from provenance.table import COLUMNS, Row, show
+from provenance.table import COLUMNS, Row, console_of, show
 from provenance.verdict import Verdict
 
 EXIT_FINDING, EXIT_ERROR, EXIT_STOPPED, EXIT_CLOSED = 1, 2, 130, 141
@@ -155,7 +154,7 @@ def info(
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
         table.add_row(key, Text(", ".join(value) if isinstance(value, list) else str(value)))
-    Console(emoji=False).print(table)
+    console_of().print(table)
 
 
 @app.command()
@@ -275,7 +274,7 @@ def _refuse_folder(path: str) -> None:
 
 
 def _progress(n_files: int) -> Progress:
-    console = Console(stderr=True, emoji=False)
+    console = console_of(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

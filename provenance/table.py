@@ -24,6 +24,15 @@ _NARROW = ("origin", "p_sep", "SDR", "processing")
 _STYLES = {"studio": "green", "separated": "red", "undecided": "yellow", "error": "bold red"}
 
 
+def console_of(**settings: Any) -> Console:
+    """Return a console that prints paths as they are: rich makes an emoji of ``:a:``.
+
+    Args:
+        settings: of :class:`rich.console.Console`.
+    """
+    return Console(emoji=False, **settings)
+
+
 @dataclass(frozen=True)
 class Row:
     """One input and what came of it.
@@ -65,9 +74,9 @@ def show(rows: Sequence[Row], console: Console | None = None) -> None:
         console: where to; None is stdout, which counts as wide when it is no terminal.
     """
     if console is None:
-        console = Console(emoji=False)
+        console = console_of()
         if not console.is_terminal:
-            console = Console(width=max(_PIPED_WIDTH, console.width), emoji=False)
+            console = console_of(width=max(_PIPED_WIDTH, console.width))
     wide = console.width >= WIDE
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("file", overflow="fold", min_width=12)

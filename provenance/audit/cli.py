@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
@@ -21,6 +20,7 @@ from provenance import extras, flat, listing
 from provenance.errors import ProvenanceError
 from provenance.interrupts import noted_interrupts
 from provenance.options import ReportFormat, RowFormat, Windows
+from provenance.table import console_of
 
 _LONGEST_S = 365 * 86_400.0
 EXIT_FINDING, EXIT_ERROR, EXIT_STOPPED = 1, 2, 130
@@ -251,7 +251,7 @@ def _errors() -> Iterator[None]:
 
 
 def _print(found: dict[str, Any], out: Path) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False, emoji=False)
+    console = console_of(width=None if sys.stdout.isatty() else 120, highlight=False)
     console.print(found["answer"], markup=False)
     table = Table()
     for name in ("share of the set", "estimate", "95 % interval", "called"):
@@ -290,7 +290,7 @@ def _interval(share: dict[str, Any]) -> str:
 
 
 def _print_rows(names: list[str], rows: list[tuple[Any, ...]]) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, emoji=False)
+    console = console_of(width=None if sys.stdout.isatty() else 160, highlight=False)
     table = Table()
     for name in names:
         table.add_column(Text(flat.printable(name)), overflow="fold")

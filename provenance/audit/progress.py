@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,6 +18,7 @@ from rich.progress import (
 )
 
 from provenance import listing
+from provenance.table import console_of
 
 EVERY_S = 60.0
 """Seconds between two lines in a log."""
@@ -34,7 +34,7 @@ def show(interrupts: list[int]) -> Iterator[Any]:
     Yields:
         What is told a :class:`~provenance.audit.driver.Progress`, often.
     """
-    console = Console(stderr=True, emoji=False)
+    console = console_of(stderr=True)
     with Progress(
         TextColumn("scoring"),
         BarColumn(),

@@ -8,7 +8,6 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +15,7 @@ from provenance import flat
 from provenance.errors import UnreadableAudio
 from provenance.mix import MixReport, against
 from provenance.options import ORIGINS, ReportFormat, parse_findings
+from provenance.table import console_of
 
 
 def command(
@@ -48,9 +48,9 @@ def command(
 
 
 def _print(report: MixReport) -> None:
-    console = Console(emoji=False)
+    console = console_of()
     if not console.is_terminal:
-        console = Console(width=160, emoji=False)
+        console = console_of(width=160)
     table = Table()
     for name in ("stem", "origin", "p_separated", "delay", "gain", "phase agreement", "shared overlap", "why"):
         table.add_column(name, overflow="fold")
@@ -71,7 +71,7 @@ def _print(report: MixReport) -> None:
         behave = "are unclear" if song.behaves == "unclear" else f"behave like a {song.behaves}"
         told = f"Together the stems {behave}, agreement {song.agreement:.2f}: {flat.printable(song.why)}. " \
                f"Their sum leaves {song.rest_db:.1f} dB of the mix."  # fmt: skip
-        console.print(told, markup=False, highlight=False, emoji=False)
+        console.print(told, markup=False, highlight=False)
 
 
 def _number(value: float | None, form: str) -> str:

@@ -7,7 +7,6 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +15,7 @@ from provenance.errors import ModelError, UnreadableAudio
 from provenance.options import ReportFormat
 from provenance.pairs.compare import Pair, compare
 from provenance.scorer import Scorer
+from provenance.table import console_of
 
 
 def command(
@@ -43,7 +43,7 @@ def command(
 
 
 def _print(found: Pair) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False, emoji=False)
+    console = console_of(width=None if sys.stdout.isatty() else 120, highlight=False)
     table = Table(show_header=False, box=None)
     table.add_row("same performance", found.same_performance)
     if found.offset_samples is not None:
