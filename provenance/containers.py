@@ -79,6 +79,14 @@ class AudioInfo:
         missing = (self.n_declared or 0) - self.counts.n_frames
         return self.truncated or missing > TRUNCATED_S * self.sample_rate_hz
 
+    def says_more_than(self, seconds: float) -> bool:
+        """Return whether the header promises more than this and the file holds what it promises.
+
+        Args:
+            seconds: of audio.
+        """
+        return not self.truncated and (self.n_declared or 0) > seconds * self.sample_rate_hz
+
     @property
     def flat_share(self) -> float:
         """Share of the samples read so far that lie flat at full scale, 0 to 1: what clipping leaves."""
@@ -138,6 +146,9 @@ def open_soundfile(name: str, file: BinaryIO) -> Iterator[tuple[AudioInfo, Itera
     counted = promises.counts_frames(file)
     try:
         sound, file = _open_sound(file)
+        if sound.format == "MP3" and not counted and (told := promises.with_count(file)) is not None:
+            sound.close()
+            sound, file, counted = _Forward(told), told, True
     except (soundfile.LibsndfileError, TypeError) as error:
         raise UnreadableAudio(
             name,

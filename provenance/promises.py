@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections import Counter
+from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 _SOX_SIZES = (0x7FFF_F000, 0x7F00_0000)
@@ -90,22 +92,70 @@ def _read_at(file: BinaryIO, at: int) -> bytes:
     return file.read(_BEHIND_BYTES)
 
 
+@dataclass(frozen=True)
+class _Frame:
+    """The head of a frame of MPEG layer III: its length in bytes and in samples, its bit rate and sample rate."""
+
+    n_bytes: int
+    n: int
+    kbps: int
+    rate_hz: int
+    is_mpeg1: bool
+
+    @classmethod
+    def at(cls, data: bytes, at: int) -> _Frame | None:
+        head = data[at : at + 4]
+        if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
+            return None
+        version, kbps, rate = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3
+        if version == 1 or kbps in (0, 15) or rate == 3:
+            return None
+        first = version == 3
+        rate_hz = _MPEG1_HZ[rate] >> (0 if first else 1 if version == 2 else 2)
+        n = 1152 if first else 576
+        bit_rate = (_MPEG1_KBPS if first else _MPEG2_KBPS)[kbps]
+        return cls(n // 8 * bit_rate * 1000 // rate_hz + (head[2] >> 1 & 1), n, bit_rate, rate_hz, first)
+
+
 def _lasts(data: bytes) -> bool:
     """Whether frames of MPEG layer III follow one another for a second."""
     at, seconds = 0, 0.0
     while seconds < _BEHIND_S:
-        head = data[at : at + 4]
-        if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
+        frame = _Frame.at(data, at)
+        if frame is None:
             return False
-        version, kbps, rate = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3
-        if version == 1 or kbps in (0, 15) or rate == 3:
-            return False
-        first = version == 3
-        rate_hz = _MPEG1_HZ[rate] >> (0 if first else 1 if version == 2 else 2)
-        n = 1152 if first else 576
-        at += n // 8 * (_MPEG1_KBPS if first else _MPEG2_KBPS)[kbps] * 1000 // rate_hz + (head[2] >> 1 & 1)
-        seconds += n / rate_hz
+        at += frame.n_bytes
+        seconds += frame.n / frame.rate_hz
     return True
+
+
+def with_count(file: BinaryIO) -> BinaryIO | None:
+    """Return an MP3 of changing bit rate behind a frame that says how many follow, by which a decoder reads all of it.
+
+    Args:
+        file: binary and seekable, of an MP3 that does not say it; it is left at its start. None for one bit rate, from
+            which a decoder guesses right.
+    """
+    file.seek(0)
+    data = file.read()
+    file.seek(0)
+    first = at = _tag_bytes(data)
+    rates: Counter[int] = Counter()
+    while (frame := _Frame.at(data, at)) is not None and at + frame.n_bytes <= len(data):
+        rates[frame.kbps] += 1
+        at += frame.n_bytes
+    begin = _Frame.at(data, first)
+    if begin is None or len(rates) < 2:
+        return None
+    head = bytearray(data[first : first + 4])
+    head[1] |= 1  # no checksum
+    head[2] = 9 << 4 | head[2] & 0x0C  # 128 or 80 kbit/s, without padding: long enough
+    is_mono = head[3] >> 6 == 3
+    side = (17 if is_mono else 32) if begin.is_mpeg1 else (9 if is_mono else 17)
+    said = bytes(head) + bytes(side) + b"Xing" + (1).to_bytes(4, "big") + rates.total().to_bytes(4, "big")
+    whole = _Frame.at(said, 0)
+    assert whole is not None
+    return io.BytesIO(said.ljust(whole.n_bytes, b"\0") + data[first:])
 
 
 def is_truncated(file: BinaryIO) -> bool:

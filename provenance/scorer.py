@@ -60,7 +60,7 @@ class Scorer:
             source: a path, encoded bytes, a binary file, or ``(samples, rate)``;
                 see :func:`provenance.audio.open_audio`.
             coverage: ``full`` looks at all of it, ``sparse`` at one window of four.
-            max_s: refuse audio that decodes to more than this, whatever its header says.
+            max_s: refuse audio that decodes to more than this, or whose header says so before any of it is decoded.
             tap: is shown every block, float32 of shape (n, 1 or 2) at 44.1 kHz, and what was counted in the source so
                 far, so that an audit decodes once.
 
@@ -79,15 +79,15 @@ class Scorer:
         n_samples = 0
         peak = 0.0
         with audio.open_audio(source) as (info, blocks):
+            if max_s is not None and info.says_more_than(max_s):
+                raise _too_long(info, max_s)
 
             def counted() -> Iterator[audio.Samples]:
                 nonlocal n_samples, peak
                 for block in blocks:
                     n_samples += len(block)
                     if max_s is not None and n_samples > max_s * audio.SAMPLE_RATE_HZ:
-                        raise UnreadableAudio(
-                            info.name, "too_long", f"more than {max_s:g} s of audio", f"at most {max_s:g} s"
-                        )
+                        raise _too_long(info, max_s)
                     peak = max(peak, float(block.max()), -float(block.min()))
                     if tap is not None:
                         tap(block, info.counts)
@@ -126,6 +126,10 @@ class Scorer:
         for window in samples:
             batch.add(frontend.analyse(window))
         return batch.scores().logit
+
+
+def _too_long(info: audio.AudioInfo, max_s: float) -> UnreadableAudio:
+    return UnreadableAudio(info.name, "too_long", f"more than {max_s:g} s of audio", f"at most {max_s:g} s")
 
 
 @lru_cache(maxsize=4)  # a pool of processes sends the scorer with every file

@@ -210,9 +210,6 @@ def _over(info: audio.AudioInfo, limits: Limits) -> Refused | None:
     if info.sample_rate_hz > limits.max_sample_rate_hz:
         needed = f"at most {limits.max_sample_rate_hz} Hz here"
         return Refused("bad_rate", f"a sample rate of {info.sample_rate_hz} Hz", needed)
-    most_s = limits.max_duration_s
-    if not info.truncated and (info.n_declared or 0) > most_s * info.sample_rate_hz:  # before any of it is decoded
-        return Refused("too_long", f"more than {most_s:g} s of audio", f"at most {most_s:g} s")
     return None
 
 

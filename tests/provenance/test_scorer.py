@@ -237,6 +237,17 @@ def test_too_long_is_refused_while_decoding(scorer: provenance.Scorer, rate: int
     scorer.score((sounds.noise(5.0, rate), rate), max_s=5)
 
 
+def test_a_header_that_promises_too_much_is_refused_before_anything_is_decoded(scorer: provenance.Scorer) -> None:
+    """A first block is never asked for; of a file that ends early what it holds decides."""
+    data, seen = sounds.encode(sounds.noise(6.0)), []
+    with pytest.raises(UnreadableAudio, match=r"more than 5 s of audio; needed: at most 5 s"):
+        scorer.score(data, max_s=5, tap=lambda block, _: seen.append(len(block)))
+    assert not seen
+    cut = data[: len(data) * 2 // 3]
+    assert scorer.score(cut, max_s=5, tap=lambda block, _: seen.append(len(block))).status == "ok"
+    assert 3.9 < sum(seen) / 44_100 < 4.1
+
+
 def test_another_coverage_is_refused(scorer: provenance.Scorer) -> None:
     """A coverage nobody knows is a ValueError that lists the two."""
     with pytest.raises(ValueError, match="needed: 'full' or 'sparse'"):
