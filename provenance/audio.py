@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from provenance import promises
 from provenance.containers import BLOCK_S, MAX_CHANNELS, AudioInfo, Samples, check_shape, open_pyav, open_soundfile
 from provenance.errors import UnreadableAudio
 
@@ -111,9 +112,12 @@ def _open_file(name: str, file: BinaryIO, suffix: str) -> Iterator[tuple[AudioIn
         raise UnreadableAudio(name, "not_binary", "a file opened as text", "a file opened in binary mode")
     if not head:
         raise UnreadableAudio(name, "empty_file", "no bytes at all", "an audio file")
-    in_mp4 = head[4:8] == b"ftyp" or head[:2] in _ADTS
+    in_mp4 = head[4:8] == b"ftyp" or promises.behind_tag(file)[:2] in _ADTS
     if in_mp4 or (suffix in _PYAV_EXTENSIONS and head[:4] not in _SOUNDFILE_MAGIC):
         with open_pyav(name, file) as (info, blocks):
+            yield info, _resampled(info, blocks)
+    elif promises.is_ogg_flac(file):  # libsndfile fails on it
+        with open_pyav(name, file, "FLAC in Ogg") as (info, blocks):
             yield info, _resampled(info, blocks)
     else:
         with open_soundfile(name, file) as (info, blocks):

@@ -210,25 +210,23 @@ def _soundfile_blocks(name: str, sound: soundfile.SoundFile, file: BinaryIO) -> 
             if promises.goes_on(sound.format, file):
                 found = (
                     f"audio behind the {n / sound.samplerate:.2f} s that can be decoded (several streams in one file, "
+                    "or a header that gives too short a length)"
                 )
-                raise UnreadableAudio(
-                    name,
-                    "broken",
-                    f"{found}or an MP3 whose header gives no or too short a length)",
-                    "one whole stream; of an MP3, 'ffmpeg -i IN -c copy OUT' writes its length",
-                )
+                needed = "one whole stream; of an MP3, 'ffmpeg -i IN -c copy OUT' writes its length"
+                raise UnreadableAudio(name, "broken", found, needed)
             return
         n += len(block)
         yield block
 
 
 @contextmanager
-def open_pyav(name: str, file: BinaryIO) -> Iterator[tuple[AudioInfo, Iterator[Samples]]]:
-    """Open m4a/AAC with PyAV, which the extra ``m4a`` installs.
+def open_pyav(name: str, file: BinaryIO, holds: str = "m4a/AAC") -> Iterator[tuple[AudioInfo, Iterator[Samples]]]:
+    """Open m4a/AAC or FLAC in Ogg with PyAV, which the extra ``m4a`` installs.
 
     Args:
         name: how messages name the file.
         file: binary and seekable, at its start.
+        holds: how messages name what is in it.
 
     Yields:
         The information, and blocks of float32 (about 1 s, channels) at the source's rate.
@@ -241,17 +239,17 @@ def open_pyav(name: str, file: BinaryIO) -> Iterator[tuple[AudioInfo, Iterator[S
         import av
     except ModuleNotFoundError as error:
         if error.name != "av":
-            raise _broken_pyav(name, error) from error
+            raise _broken_pyav(name, holds, error) from error
         raise UnreadableAudio(
-            name, "needs_extra", "m4a/AAC audio", "PyAV: pip install 'stem-provenance[m4a]', or convert it to WAV"
+            name, "needs_extra", f"{holds} audio", "PyAV: pip install 'stem-provenance[m4a]', or convert it to WAV"
         ) from error
     except ImportError as error:
-        raise _broken_pyav(name, error) from error
+        raise _broken_pyav(name, holds, error) from error
     try:
         container = av.open(file)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise UnreadableAudio(
-            name, "not_audio", f"no audio that can be decoded ({_reason(error)})", "a whole file of m4a or AAC"
+            name, "not_audio", f"no audio that can be decoded ({_reason(error)})", f"a whole file of {holds}"
         ) from error
     with container:
         if not container.streams.audio:
@@ -268,7 +266,14 @@ def open_pyav(name: str, file: BinaryIO) -> Iterator[tuple[AudioInfo, Iterator[S
         check_shape(name, rate_hz, n_channels)
         coding = stream.codec_context.name
         lossy = not coding.startswith(_LOSSLESS_IN_MP4)
-        info = AudioInfo(name, rate_hz, n_channels, f"MP4/{coding.upper()}", lossy, truncated=False)
+        info = AudioInfo(
+            name,
+            rate_hz,
+            n_channels,
+            f"{'OGG' if container.format.name == 'ogg' else 'MP4'}/{coding.upper()}",
+            lossy,
+            truncated=False,
+        )
         yield info, _pyav_blocks(name, container, rate_hz, n_channels)
 
 
@@ -277,8 +282,8 @@ def _has_pyav() -> bool:
     return importlib.util.find_spec("av") is not None
 
 
-def _broken_pyav(name: str, error: ImportError) -> UnreadableAudio:
-    found = f"m4a/AAC audio, and PyAV installed that does not load ({_reason(error)})"
+def _broken_pyav(name: str, holds: str, error: ImportError) -> UnreadableAudio:
+    found = f"{holds} audio, and PyAV installed that does not load ({_reason(error)})"
     return UnreadableAudio(name, "broken_extra", found, "PyAV that loads (reinstall 'av'), or the file as WAV")
 
 

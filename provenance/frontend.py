@@ -46,6 +46,8 @@ LEVEL_RANGE_DB = (-110.0, 17.5)
 
 _ONE_SIDED = 1e-6
 """A channel 60 dB below the other is none: a mono take that was exported to one side of a stereo file stays mono."""
+_TURNED = 2.0
+"""Where the difference of the channels has so many times the power of their sum, one is taken for inverted."""
 _BLOCK = 64
 """So many frames are transformed, and their texture computed, at once: they stay in the cache."""
 
@@ -403,7 +405,7 @@ def _mid_side(samples: Samples) -> tuple[_Array, _Array]:
         return mid, np.zeros(0, np.float32)
     if mid_energy < 1e-9 * side_energy:  # one channel inverted: the same mono signal
         return side, np.zeros(0, np.float32)
-    return mid, side
+    return (side, mid) if side_energy > _TURNED * mid_energy else (mid, side)
 
 
 def _at(values: _Array, percentiles: tuple[int, ...]) -> _Array:

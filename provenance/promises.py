@@ -30,16 +30,40 @@ def is_on_disk(file: BinaryIO) -> bool:
     return isinstance(file, io.BufferedReader) and isinstance(file.raw, io.FileIO)
 
 
+def behind_tag(file: BinaryIO) -> bytes:
+    """Return the first bytes behind an ID3v2 tag, or of the file where there is none.
+
+    Args:
+        file: binary and seekable; it is left at its start.
+    """
+    begin = _read_at(file, _tag_bytes(_read_at(file, 0)))[:12]
+    file.seek(0)
+    return begin
+
+
+def is_ogg_flac(file: BinaryIO) -> bool:
+    """Return whether a file is Ogg whose first packet is FLAC's.
+
+    Args:
+        file: binary and seekable; it is left at its start.
+    """
+    begin = _read_at(file, 0)[:64]
+    file.seek(0)
+    return begin.startswith(b"OggS") and b"\x7fFLAC" in begin
+
+
 def goes_on(kind: str, file: BinaryIO) -> bool:
     """Return whether audio lies behind what libsndfile has read.
 
-    It ends where the first stream of an Ogg chain does, and an MP3 where the header says, or without one where the bit
-    rate of the first frame would have it end.
+    It ends where the first stream of an Ogg chain does, a WAV where the size of its data says, which wraps at 4 GB, and
+    an MP3 where the header says, or without one where the bit rate of the first frame would have it end.
 
     Args:
-        kind: as libsndfile names it: only ``OGG`` and ``MP3`` are looked at.
+        kind: as libsndfile names it: only ``OGG``, ``MP3`` and ``WAV`` are looked at.
         file: binary and seekable, where libsndfile left it.
     """
+    if kind.startswith("WAV"):
+        return _is_behind_data(file)
     if kind not in ("OGG", "MP3"):
         return False
     at = os.lseek(file.fileno(), 0, os.SEEK_CUR) if is_on_disk(file) else file.tell()
@@ -49,6 +73,18 @@ def goes_on(kind: str, file: BinaryIO) -> bool:
     behind = _read_at(file, at + _tag_bytes(behind))
     starts = (k for k in range(min(len(behind) - 3, 4096)) if behind[k] == 0xFF)
     return any(_lasts(behind[k:]) for k in starts)
+
+
+def _is_behind_data(file: BinaryIO) -> bool:
+    """Whether a second and more lies behind the data of a WAV, and does not begin as a chunk does."""
+    data = _data_chunk(file)
+    if data is None:
+        return False
+    end = data.at + data.n_bytes
+    behind = _read_at(file, end + end % 2)[:8]
+    if len(behind) < 8 or (behind[:4].isascii() and behind[:4].decode("ascii").isprintable()):
+        return False
+    return _size(file) - end > _BEHIND_S * data.bytes_per_s
 
 
 def counts_frames(file: BinaryIO) -> bool:
@@ -83,6 +119,37 @@ def _tag_bytes(data: bytes) -> int:
     if not data.startswith(b"ID3") or len(data) < 10:
         return 0
     return 10 + sum((byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Where the data of a WAV begin, how many bytes the head says they are, and how many of them make a second."""
+
+    at: int
+    n_bytes: int
+    bytes_per_s: int
+
+
+def _data_chunk(file: BinaryIO) -> _Data | None:
+    """Return where a WAV's data lie; None for what is none, and where its head leaves their size open."""
+    head = _read_at(file, 0)
+    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+        return None
+    at, bytes_per_s = 12, 0
+    while len(chunk := _read_at(file, at)[:20]) >= 8:
+        n = int.from_bytes(chunk[4:8], "little")
+        if chunk[:4] == b"data":
+            return _Data(at + 8, n, bytes_per_s) if bytes_per_s and _whole(chunk[4:8], 0, "little") else None
+        if chunk[:4] == b"fmt ":
+            bytes_per_s = int.from_bytes(chunk[16:20], "little")
+        at += 8 + n + n % 2
+    return None
+
+
+def _size(file: BinaryIO) -> int:
+    if is_on_disk(file):
+        return os.fstat(file.fileno()).st_size
+    return file.seek(0, io.SEEK_END)
 
 
 def _read_at(file: BinaryIO, at: int) -> bytes:
@@ -159,8 +226,8 @@ def with_count(file: BinaryIO) -> BinaryIO | None:
 
 
 def is_truncated(file: BinaryIO) -> bool:
-    """Return whether the head of a WAV, AIFF, RF64, W64 or AU file promises more bytes than there are, or the last page
-    of an Ogg file is not marked as the last.
+    """Return whether the head of a WAV, its data, or the head of an AIFF, RF64, W64 or AU file promises more bytes than
+    there are, or the last page of an Ogg file is not marked as the last.
 
     Args:
         file: binary and seekable, at its start, where it is left.
@@ -176,7 +243,9 @@ def is_truncated(file: BinaryIO) -> bool:
     file.seek(0)
     declared, slack = 0, 1
     if head[:4] == b"RIFF":
-        declared = _whole(head[4:8], 8, "little")
+        data = _data_chunk(file)
+        file.seek(0)
+        declared = max(_whole(head[4:8], 8, "little"), data.at + data.n_bytes if data else 0)
     elif head[:4] == b"FORM":
         declared = _whole(head[4:8], 8, "big")
     elif head[:4] == b"RF64" and head[12:16] == b"ds64":

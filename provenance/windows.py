@@ -43,7 +43,8 @@ def split(
         sounds: whether a window holds sound; after one that does not the next is kept, however many were to be passed.
 
     Yields:
-        Windows in order. A stream under 4 s gives one shorter window, one under 1 s gives none.
+        Windows in order. A stream under 4 s gives one shorter window, one under 1 s gives none. An end of under a
+        second is left out, unless nothing that was kept before it sounds.
 
     >>> import numpy as np
     >>> [round(w.start_s, 2) for w in split([np.zeros((44100 * 9, 1), np.float32)])]
@@ -52,6 +53,7 @@ def split(
     size, minimum = int(WINDOW_S * SAMPLE_RATE_HZ), int(MIN_WINDOW_S * SAMPLE_RATE_HZ)
     held: list[Samples] = []
     n_held = start = index = due = 0
+    heard = False
     last: Samples | None = None
     for block in blocks:
         held.append(block)
@@ -60,7 +62,9 @@ def split(
             joined = held[0] if len(held) == 1 else np.concatenate(held)
             last, rest = joined[:size], joined[size:]
             if index >= due:
-                due = index + (stride if stride > 1 and sounds(last) else 1)
+                does = (stride > 1 or not heard) and sounds(last)
+                heard |= does
+                due = index + (stride if stride > 1 and does else 1)
                 yield Window(start / SAMPLE_RATE_HZ, last)
             index, start = index + 1, start + size
             held, n_held = [rest], len(rest)
@@ -68,6 +72,7 @@ def split(
     if last is None:
         if len(tail) >= minimum:
             yield Window(0.0, tail)
-    elif len(tail) >= minimum and index >= due:
-        start_s = (start + len(tail) - size) / SAMPLE_RATE_HZ
-        yield Window(start_s, np.concatenate([last[len(tail) :], tail]))
+    elif len(tail) and index >= due:
+        moved = np.concatenate([last[len(tail) :], tail])
+        if len(tail) >= minimum or (not heard and sounds(moved)):
+            yield Window((start + len(tail) - size) / SAMPLE_RATE_HZ, moved)

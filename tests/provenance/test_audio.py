@@ -324,7 +324,12 @@ def unread() -> dict[str, bytes]:
     ogg, opus = sounds.encode(wave, fmt="OGG"), sounds.encode(wave, 48_000, "OGG", "OPUS")
     one = mp3(wave)
     tag = b"ID3\x03\0\0\0\x0f\0\0" + bytes(0x0F << 14)
+    wav = sounds.encode(wave)
+    size = wav.index(b"data") + 4
+    short = wav[:size] + (len(wav) // 3).to_bytes(4, "little") + wav[size + 4 :]
     return {
+        "WAV whose data are more than it says": short,
+        "the same, its whole size as small": short[:4] + (len(wav) // 3 + 36).to_bytes(4, "little") + short[8:],
         "chained Vorbis": ogg + ogg,
         "chained Opus": opus + opus,
         "two MP3 in one file": one + one,
@@ -342,6 +347,43 @@ def test_what_the_decoder_would_leave_unread_is_refused(name: str, tmp_path: Pat
         with pytest.raises(UnreadableAudio, match="audio behind the") as caught:
             audio.read(source)
         assert caught.value.code == "broken"
+
+
+def test_what_lies_behind_the_data_of_a_wav_and_is_no_audio_is_passed() -> None:
+    """Chunks of metadata, however long, and padding."""
+    wave = sounds.music(2.0)
+    data = sounds.encode(wave)
+    tail = b"LIST" + (400_000).to_bytes(4, "little") + bytes(400_000)
+    for more in (tail, bytes(1000)):
+        info, found = audio.read(data + more)
+        assert len(found) == len(wave)
+        assert not info.is_short
+
+
+def test_a_wav_cut_short_is_truncated_though_it_leaves_its_whole_size_open() -> None:
+    """By the size of its data."""
+    data = sounds.encode(sounds.music(4.0))
+    info, found = audio.read(data[:4] + bytes(4) + data[8 : len(data) // 2])
+    assert info.truncated
+    assert 1.9 < len(found) / sounds.RATE_HZ < 2.1
+    assert not audio.read(data[:4] + bytes(4) + data[8:])[0].truncated
+
+
+def test_aac_behind_a_tag_and_flac_in_ogg_are_read_by_what_they_hold(tmp_path: Path) -> None:
+    """From bytes as from disk; a tag of ID3 before AAC is that of a part of a stream."""
+    pytest.importorskip("av", reason="needs the extra 'm4a'")
+    wave = sounds.music(3.0)
+    tag = b"ID3\x04\0\0\0\0\0\x0a" + bytes(10)
+    for name, data, codec, lossy in (
+        ("a.aac", tag + sounds.encode_m4a(wave, fmt="adts", coding="aac"), "MP4/AAC", True),
+        ("a.ogg", sounds.encode_m4a(wave, fmt="ogg", coding="flac"), "OGG/FLAC", False),
+    ):
+        path = tmp_path / name
+        path.write_bytes(data)
+        for source in (data, path):
+            info, found = audio.read(source)
+            assert (info.codec, info.lossy) == (codec, lossy)
+            assert abs(len(found) - len(wave)) < 0.1 * sounds.RATE_HZ
 
 
 def test_zeros_behind_the_tag_of_an_mp3_are_skipped(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ REFUSED = {
     "empty": Refused(data("a.wav", b""), "empty_file", "an empty file of 0 bytes", "readable audio file"),
     "text renamed .wav": Refused(data("a.wav", TEXT), "not_audio", "no audio that can be", "WAV, FLAC"),
     "text renamed .mp3": Refused(data("a.mp3", TEXT), "not_audio", "no audio that can be", "WAV, FLAC"),
-    "text renamed .m4a": Refused(data("a.m4a", TEXT), "not_audio", "no audio that can be", "m4a or AAC"),
+    "text renamed .m4a": Refused(data("a.m4a", TEXT), "not_audio", "no audio that can be", "m4a/AAC"),
     "raw noise": Refused(data("a.raw", os.urandom(4000)), "not_audio", "no audio that can be decoded", "WAV"),
     "zeros": Refused(data("a.flac", bytes(4000)), "not_audio", "no audio that can be decoded", "WAV"),
     "header alone": Refused(data("a.wav", WAV[:44]), "no_samples", "no samples", ""),

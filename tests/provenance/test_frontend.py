@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from provenance import frontend
+from provenance import audio, frontend
 from tests import sounds
 
 NAMES = frontend.feature_names()
@@ -134,6 +134,24 @@ def test_one_channel_inverted_is_the_same_mono() -> None:
     here = frontend.compute(mono)
     assert np.abs(here - frontend.compute(both)).max() < 1e-3
     assert np.abs(here - frontend.compute(both * np.array([1, -1], np.float32))).max() < 1e-3
+
+
+@pytest.mark.parametrize("coding", ["PCM_16", "MP3"])
+def test_one_channel_inverted_is_the_same_stem_whatever_its_coding(coding: str) -> None:
+    """What dither or a coder leaves of the sum of the channels is not taken for the stem; nor is a narrow room."""
+    one, room = sounds.music(4.0, channels=1), sounds.noise(4.0, channels=2, level=0.01)
+    turned = np.array([1, -1], np.float32)
+    _, wave = audio.read(_coded(np.repeat(one, 2, 1) * turned, coding))
+    assert np.array_equal(frontend.compute(wave), frontend.compute(wave * turned))
+    narrow = np.repeat(one, 2, 1) + room
+    assert np.array_equal(frontend.compute(narrow), frontend.compute(narrow * turned))
+
+
+def _coded(wave: sounds.Wave, coding: str) -> bytes:
+    if coding == "MP3":
+        return sounds.encode(wave, fmt="MP3")
+    dither = np.random.default_rng(2).uniform(-0.5, 0.5, (2, *wave.shape)).sum(axis=0) / 2**15
+    return sounds.encode((wave + dither).astype(np.float32))
 
 
 @pytest.mark.parametrize("level_db", [-200.0, -75.0])

@@ -52,6 +52,17 @@ def test_a_stride_goes_on_until_it_meets_sound() -> None:
     assert starts == [0, 4, 8, 24]
 
 
+@pytest.mark.parametrize(("sounding", "expected"), [(True, [0]), (False, [0, 0.5])])
+def test_an_end_of_under_a_second_is_kept_where_nothing_before_it_sounds(sounding: bool, expected: list[float]) -> None:
+    """A sample played once at the end of a track is not passed."""
+    wave = np.zeros((SIZE + SIZE // 8, 1), np.float32)
+    wave[SIZE:] = 1
+    wave[:100] = sounding
+    windows = list(split([wave], 1, lambda samples: bool(samples.any())))
+    assert [window.start_s for window in windows] == expected
+    assert windows[-1].samples[-1] == (not sounding)
+
+
 @pytest.mark.parametrize(
     ("seconds", "expected"), [(0.99, []), (1.0, [0.0]), (4.0, [0.0]), (4.5, [0.0]), (5.2, [0.0, 1.2])]
 )
