@@ -8,6 +8,7 @@ written.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -21,9 +22,9 @@ import typer
 
 from provenance import envelope, frontend
 from provenance.model import PROCESSINGS
-from training import card, catalogue, config, dataset, export, fit, folds, heads, publish, report
+from training import card, catalogue, config, dataset, evaluate, export, fit, folds, heads, publish, report
 from training.heads import Outputs
-from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Work, Workers, told
+from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Unjudged, Work, Workers, told
 
 CONFIG_FILE = Path(__file__).with_name("stem-v1-production.toml")
 HEADS = ("processing", "effects")
@@ -43,6 +44,7 @@ def main(
     manifest: Manifests,
     out: Annotated[Path, typer.Option(help="The model folder to write; it may be the same.")],
     flags: Flags = [],  # noqa: B006
+    unjudged: Unjudged = [],  # noqa: B006
     demucs_repo: DemucsRepo = "",
     config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = CONFIG_FILE,
     work: Work = Path("work"),
@@ -53,10 +55,12 @@ def main(
         described, evaluation = read(model)
         publish.check_place(out)
         settings = config.load(config_file, demucs_repo)
-        clips, _ = catalogue.load(manifest, flags)
-        clips = [clip for clip in clips if clip.origin == "studio" and clip.wetness in PROCESSINGS]
+        listed, _ = catalogue.load(manifest, flags)
+        clips = [clip for clip in listed if clip.origin == "studio" and clip.wetness in PROCESSINGS]
         typer.echo(f"{len(clips)} studio stems of known processing", err=True)
         table, _ = fit.gather(clips, manifest, settings, work, workers)
+        meta = evaluate.strike(table.meta, unjudged, {clip.name for clip in listed})
+        table = dataclasses.replace(table, meta=meta)
         folds.fit_missing(table, settings, work / "heads", workers, FITTED)
         held = judge(table.meta, table.features, settings, work / "heads")
         figures = {
@@ -116,7 +120,7 @@ def judge(meta: pd.DataFrame, features: heads.Array, settings: config.Config, ca
 def held_out(
     meta: pd.DataFrame, settings: config.Config, ask: Callable[[int, npt.NDArray[np.bool_]], Outputs]
 ) -> Outputs:
-    """Return what is said of the rows of each fold, put together; NaN of rows in none.
+    """Return what is said of the rows of each fold, put together; NaN of rows in none and of clips that stay unjudged.
 
     Args:
         meta: described rows.
@@ -125,7 +129,7 @@ def held_out(
     """
     held: Outputs = {}
     for fold in range(settings.n_folds):
-        inside = (meta["fold"] == fold).to_numpy()
+        inside = (meta["fold"] == fold).to_numpy() & ~meta["struck"].to_numpy(bool)
         for name, values in ask(fold, inside).items():
             held.setdefault(name, np.full((len(meta), *values.shape[1:]), np.nan))[inside] = values
     return held

@@ -20,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 
 from provenance.model import GATED_FROM
 from training import catalogue, config, dataset, evaluate, export, fit, folds, heads, labels, publish, refit
-from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Scripts, Work, Workers, told
+from training.options import N_WORKERS, DemucsRepo, Flags, Manifests, Scripts, Unjudged, Work, Workers, told
 
 CONFIG_FILE = Path(__file__).with_name("stem-v1-gates.toml")
 HEAD = "gated"
@@ -35,6 +35,7 @@ def main(
     manifest: Manifests,
     out: Annotated[Path, typer.Option(help="The model folder to write; it may be the same.")],
     flags: Flags = [],  # noqa: B006
+    unjudged: Unjudged = [],  # noqa: B006
     demucs_repo: DemucsRepo = "",
     scripts: Scripts = "",
     config_file: Annotated[Path, typer.Option("--config", help="TOML file.")] = CONFIG_FILE,
@@ -47,7 +48,7 @@ def main(
         publish.check_place(out)
         settings = config.load(config_file, demucs_repo, None, scripts)
         clips, _ = catalogue.load(manifest, flags)
-        table, _ = fit.gather(clips, manifest, settings, work, workers)
+        table, _ = fit.gather(clips, manifest, settings, work, workers, unjudged)
         folds.fit_missing(table, settings, work / "heads", workers, (HEAD,))
         held = judge(table, settings, work / "heads")
         before = asked(model / "model.onnx", table.features, ("p_gated",))["p_gated"]

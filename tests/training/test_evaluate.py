@@ -11,7 +11,7 @@ import pytest
 
 from tests.training.test_report import scored
 from tests.training.test_splits import clip
-from training import calibrate, evaluate, heads
+from training import calibrate, config, evaluate, heads, refit
 
 
 def test_intervals_resample_what_is_held_out_as_one() -> None:
@@ -80,6 +80,16 @@ def test_clips_that_are_struck_are_learnt_from_and_not_judged(tmp_path: Path) ->
     file.write_text("clip,flag\nz,two_sources\n")
     with pytest.raises(ValueError, match=r"struck.csv: found clip z"):
         evaluate.strike(meta, [file])
+    assert not evaluate.strike(meta, [file], besides=["z"])["struck"].any()
+
+
+def test_heads_that_are_fitted_anew_say_nothing_of_clips_that_are_struck() -> None:
+    """By which they are in no figure of theirs."""
+    meta = pd.DataFrame({"fold": [0, 0, 1], "struck": [True, False, False]})
+    held = refit.held_out(
+        meta, config.load(refit.CONFIG_FILE), lambda fold, rows: {"p": np.full(rows.sum(), float(fold))}
+    )
+    np.testing.assert_array_equal(held["p"], [np.nan, 0.0, 1.0])
 
 
 def test_an_allowance_comes_from_the_other_folds() -> None:

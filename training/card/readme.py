@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from provenance.model import GATED_FROM
 from training.card.origin import show_table
 from training.card.words import number, percent, span
 
@@ -40,6 +41,7 @@ def block(evaluation: dict[str, Any]) -> str:
         f"Measured on {unseen['n_studio']} studio stems and {unseen['n_separated']} extractions, each scored by a "
         "model that had seen neither its song or repository nor its separator's family, with calibration and "
         "thresholds fixed on other folds. The rest of each row was called undecided."
+        + _line_of_gates(figures)
         + _struck(figures)
         + _since(evaluation),
         "",
@@ -57,6 +59,15 @@ def block(evaluation: dict[str, Any]) -> str:
         f"AUC {number(figures['metadata_only_auc'])}.",
     ]
     return "\n".join(lines)
+
+
+def _line_of_gates(figures: dict[str, Any]) -> str:
+    if not figures.get("denoised"):
+        return ""
+    return (
+        f" One number was not: from which probability a window counts as gated ({GATED_FROM:g}), which was chosen on "
+        "these files (`training/LOG.md` has the figures beside it)."
+    )
 
 
 def _since(evaluation: dict[str, Any]) -> str:

@@ -31,6 +31,12 @@ def show_ceiling(described: dict[str, Any], unseen: dict[str, Any], known: dict[
     ]
 
 
+_REDEALT = (
+    " Rows were made once, by the first deal: what an example of the others was mixed with may be of a stem that is "
+    "held out there, in another role."
+)
+
+
 def _errors(sdr: dict[str, Any]) -> str:
     if "mae_db" not in sdr:
         return f"Only {sdr['n']} extractions have a measured SDR: too few for a figure."
@@ -41,7 +47,7 @@ def _errors(sdr: dict[str, Any]) -> str:
         f"{sdr['mae_of_other_folds_median_db']:.2f} dB for always saying the median of the other folds, "
         f"{sdr['mae_of_the_median_db']:.2f} dB for that of these very files; bias {sdr['bias_db']:+.2f} dB; "
         f"correlation {sdr['correlation']:.2f}. Within the 90 % interval, fixed on unseen families of other folds, lie "
-        f"{percent(sdr['coverage_on_other_folds'])}."
+        f"{percent(sdr['coverage_on_other_folds'])}." + (_REDEALT if spread else "")
     )
 
 

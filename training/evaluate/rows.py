@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,19 +69,20 @@ def describe_rows(
     return found
 
 
-def strike(meta: pd.DataFrame, files: Sequence[Path]) -> pd.DataFrame:
+def strike(meta: pd.DataFrame, files: Sequence[Path], besides: Collection[str] = ()) -> pd.DataFrame:
     """Return rows with a column ``struck``: of clips that stay unjudged, since their label was found wrong after a fit.
 
     Args:
         meta: columns of the rows.
         files: CSV files with columns ``clip, flag``.
+        besides: clips that they may name though these rows hold nothing of them.
 
     Raises:
-        ValueError: a file names a clip that has no rows.
+        ValueError: a file names another clip that has no rows.
         CatalogueError: a file is missing or lacks a column.
     """
     struck: set[str] = set()
-    known = set(meta["clip"])
+    known = {*meta["clip"], *besides}
     for file in files:
         names = {row["clip"] for _, row in read_rows(file, ("clip", "flag"))}
         if not names <= known:

@@ -161,7 +161,9 @@ Made by `python -m training.research.repeat MANIFEST... --head sdr --page docs/s
 card of a model judges the SDR ceiling on one deal of songs and separator families into folds; how well it is told for
 families that were held out depends on which these are. Here the head is fitted anew on every deal, by `{config}.toml`:
 mean absolute errors in dB, beside those of always saying the other folds' median, and the share of files within
-intervals that the unseen families of other folds fixed at 90 %.
+intervals that the unseen families of other folds fixed at 90 %. Rows are made once, by the first deal, so that in the
+others a stem that is held out may lie in the mix of an example that was learnt from: what is held out is the stem as it
+is judged, not every second of its song.
 
 | deal | unseen families: files | error | of the median | within | known families: files | error | of it | within |
 |---:|---:|---:|---:|---:|---:|---:|---:|---:|
