@@ -193,13 +193,18 @@ def at_peak(wave: Wave) -> Wave:
     return wave * np.float32(0.7 / (np.abs(wave).max() + 1e-9))
 
 
+VORBIS_KBPS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
+"""Nominal rates of stereo at 44.1 kHz, of qualities 0 to 10 as libvorbis has them."""
+
+
 def code(wave: Wave, codec: str, bitrate_kbps: int) -> Wave:
     """Encode and decode.
 
     Args:
         wave: float32 (n, 1 or 2) at 44.1 kHz, peak below 1.
         codec: ``mp3``, ``vorbis``, ``opus``, ``aac`` or ``wma``.
-        bitrate_kbps: wanted rate; what the coder makes of it may differ.
+        bitrate_kbps: wanted rate of a stereo signal; MP3 takes it for mono, too, others half of it. Vorbis has a
+            quality for it, and what that gives goes with the sound.
 
     Raises:
         ValueError: an unknown codec.
@@ -207,12 +212,14 @@ def code(wave: Wave, codec: str, bitrate_kbps: int) -> Wave:
     if codec in _BY_FFMPEG:
         return _code_by_ffmpeg(wave, bitrate_kbps, *_BY_FFMPEG[codec])
     buffer = io.BytesIO()
-    level = float(np.clip((320 - bitrate_kbps) / (320 - 40), 0.0, 1.0))
     if codec == "mp3":
+        level = float(np.clip((320 - bitrate_kbps) / (320 - 40), 0.0, 1.0))
         soundfile.write(buffer, wave, RATE_HZ, format="MP3", compression_level=level, bitrate_mode="CONSTANT")
     elif codec == "vorbis":
+        level = 1.0 - float(np.interp(bitrate_kbps, VORBIS_KBPS, np.linspace(0.0, 1.0, len(VORBIS_KBPS))))
         _write_ogg(buffer, wave, RATE_HZ, "VORBIS", level)
-    elif codec == "opus":
+    elif codec == "opus":  # libsndfile has 6 to 256 kbit/s for each channel
+        level = float(np.clip(1.0 - (bitrate_kbps / 2 - 6) / 250, 0.0, 1.0))
         _write_ogg(buffer, soxr.resample(wave, RATE_HZ, 48_000), 48_000, "OPUS", level)
     else:
         raise ValueError(f"found codec {codec!r}; needed: mp3, vorbis, opus, aac or wma")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
+import soundfile
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import cross_val_score
 
@@ -134,6 +136,21 @@ def test_a_chain_says_nothing_of_the_class() -> None:
             labels.append(label)
     score = cross_val_score(RandomForestClassifier(60, random_state=0), facts, labels, cv=5).mean()
     assert score < 0.65
+
+
+@pytest.mark.parametrize("kbps", [64, 128, 320])
+@pytest.mark.parametrize("codec", ["mp3", "opus", "vorbis"])
+def test_coders_keep_the_rate_they_are_given(codec: str, kbps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the bytes written: within a sixth, of Vorbis, which has qualities, within a quarter."""
+    sizes, read = [], soundfile.read
+
+    def weigh(file: io.BytesIO, **options: object) -> object:
+        sizes.append(len(file.getvalue()))
+        return read(file, **options)
+
+    monkeypatch.setattr(augment.soundfile, "read", weigh)
+    augment.code(sounds.music(8.0), codec, kbps)
+    assert abs(sizes[0] * 8 / 8000 / kbps - 1) < (0.25 if codec == "vorbis" else 1 / 6)
 
 
 def test_an_unknown_codec_is_refused() -> None:
