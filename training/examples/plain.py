@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from provenance.windows import split
 from training import augment, effects
 from training.degrade import DEGRADATIONS
-from training.examples.mixing import crop, read_rooms, with_effects
+from training.examples.mixing import crop, cut, read_rooms, with_effects
 from training.examples.rows import Context, add, fit, is_silent, pair_of
 
 DEGRADED = "degraded:"
@@ -17,24 +18,27 @@ DEGRADED = "degraded:"
 
 
 def clean(c: Context) -> None:
-    """Windows of the clip as it is."""
-    windows = [w for w in split([c.samples]) if not is_silent(w.samples)]
-    if not windows:
+    """Windows of the clip as it is, numbered with silent ones, so that one number of twins is the same seconds."""
+    windows = list(split([c.samples]))
+    sounding = [number for number, window in enumerate(windows) if not is_silent(window.samples)]
+    if not sounding:
         return
-    keep = np.unique(np.linspace(0, len(windows) - 1, min(len(windows), c.recipe.n_windows)).astype(int))
-    for number in keep:
+    places = np.linspace(0, len(windows) - 1, min(len(windows), c.recipe.n_windows)).astype(int)
+    for number in sorted({min(sounding, key=lambda n: abs(n - place)) for place in places}):
         pair = pair_of(c.clip)
-        c.rows.add(windows[number].samples, "clean", int(number), f"{pair}#clean{number}" if pair else "")
+        c.rows.add(windows[number].samples, "clean", number, f"{pair}#clean{number}" if pair else "")
 
 
 def augmented(c: Context) -> None:
-    """Windows through the common chain, alike for twins of the matched set."""
+    """Windows through the common chain, alike for twins of the matched set; they are a pair at the same seconds."""
     for number in range(c.recipe.n_augmented):
-        wave, used = with_effects(crop(c.samples, c.rng), c)
+        of_place, of_effects, of_chain = c.rng.spawn(3)  # a place that is drawn again leaves the rest as it is
+        part, n_silent = cut(c.samples, of_place)
+        wave, used = with_effects(part, dataclasses.replace(c, rng=of_effects))
         pair = pair_of(c.clip)
         known: dict[str, object] = {"processing": "unknown" if used else c.clip.wetness, "effects": used}
-        name = f"{pair}#augmented{number}" if pair else ""
-        add(c, wave, "augmented", number, name, False, augment.draw(c.rng), known)
+        name = f"{pair}#augmented{number}.{n_silent}" if pair else ""
+        add(c, wave, "augmented", number, name, False, augment.draw(of_chain), known)
 
 
 def processed(c: Context) -> None:
