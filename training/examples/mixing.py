@@ -102,15 +102,17 @@ def mate(path: Path) -> Wave | None:
 
 
 def _interference(c: Context, n: int, beside: str = "") -> Wave | None:
-    """A sum of one to three other stems of the same fold; of the same song where the clip's set has whole songs.
+    """A sum of one to three other stems of the same fold, or of one of each other kind of the clip's own song.
 
     With ``beside`` they are of that kind alone.
     """
     clip, rng = c.clip, c.rng
     pool = [o for o in c.pool if o.stem == beside] if beside else c.pool
     mates = [m for m in pool if m.set_name == "pairs" and m.song == clip.song and m.stem != clip.stem]
-    if clip.set_name == "pairs" and mates and rng.random() < 0.6:
-        chosen = mates
+    of_song = clip.set_name == "pairs" and bool(mates) and rng.random() < 0.6
+    if of_song:
+        kinds = [[m for m in mates if m.stem == stem] for stem in sorted({m.stem for m in mates})]
+        chosen = [kin[int(rng.integers(0, len(kin)))] for kin in kinds]
     else:
         others = [o for o in pool if o.set_name != "dry" and o.stem != clip.stem and o.song != clip.song]
         if not others:
@@ -118,7 +120,7 @@ def _interference(c: Context, n: int, beside: str = "") -> Wave | None:
         chosen = [others[int(k)] for k in rng.integers(0, len(others), int(rng.integers(1, 4)))]
     total = np.zeros((n, 2), np.float32)
     for other in chosen:
-        wave = passage_of(other, n, rng, as_it_is=chosen is mates)
+        wave = passage_of(other, n, rng, as_it_is=of_song)
         if wave is not None:
             total += wave
     return None if is_silent(total) else total
