@@ -12,6 +12,8 @@ from provenance.model import EFFECTS, KINDS, PROCESSINGS
 from training.examples import DEGRADED
 
 MIN_SDR_DB, MAX_SDR_DB = -5.0, 25.0
+WORKED_AS = ("reworked", "narrow", "gated", "cleaned")
+"""Kinds of rows after a heavy hand, which speak for neither class."""
 
 
 def weights(meta: pd.DataFrame, positive: npt.NDArray[np.bool_], family_power: float = 0.0) -> npt.NDArray[np.float64]:
@@ -33,11 +35,17 @@ def weights(meta: pd.DataFrame, positive: npt.NDArray[np.bool_], family_power: f
     for side in (positive, ~positive):
         if side.any():
             out[side] *= 0.5 * len(out) / out[side].sum()
-    for worked_as in ("reworked", "narrow", "gated", "cleaned"):
+    rest, owed = ~positive, out[~positive].sum()
+    for worked_as in WORKED_AS:
         worked = (meta["kind"] == worked_as).to_numpy()
         if worked[positive].any() and worked[~positive].any():
-            out[worked & ~positive] *= out[worked & positive].sum() / out[worked & ~positive].sum()
-            out[~positive] *= 0.5 * len(out) / out[~positive].sum()
+            share = out[worked & positive].sum()
+            out[worked & ~positive] *= share / out[worked & ~positive].sum()
+            rest, owed = rest & ~worked, owed - share
+    if rest.any() and owed > 1e-9 * len(out):
+        out[rest] *= owed / out[rest].sum()
+    elif (~positive).any():  # one class is of these kinds alone: then only the classes are balanced
+        out[~positive] *= 0.5 * len(out) / out[~positive].sum()
     return np.asarray(out, np.float64)
 
 

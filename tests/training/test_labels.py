@@ -7,6 +7,8 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from provenance.model import EFFECTS
 from training import labels
@@ -36,19 +38,40 @@ def test_what_is_gated_bin_by_bin_is_told_from_smooth_reductions_too() -> None:
     assert np.array_equal(labels.gated(table(kind=kinds)), [1, 0, 0, 0, 0, np.nan], equal_nan=True)
 
 
-@pytest.mark.parametrize("hand", ["reworked", "narrow", "gated", "cleaned"])
-def test_a_heavy_hand_speaks_for_neither_class(hand: str) -> None:
-    """Reworked true stems, of which there are fewer, weigh as much as reworked extractions, and classes stay alike."""
-    kind = [hand] * 8 + ["clean"] * 2
-    meta = table(kind=kind, origin=["separated"] * 6 + ["studio"] * 2 + ["separated", "studio"])
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)), min_size=5, max_size=5), st.sampled_from([0.0, 0.5]))
+def test_a_heavy_hand_speaks_for_neither_class(sizes: list[tuple[int, int]], family_power: float) -> None:
+    """True stems after each heavy hand weigh as much as extractions after it, and classes stay alike."""
+    groups = [
+        (kind, origin, size)
+        for kind, both in zip([*labels.WORKED_AS, "clean"], sizes, strict=True)
+        for origin, size in zip(("separated", "studio"), both, strict=True)
+    ]
+    kinds = [kind for kind, _, size in groups for _ in range(size)]
+    origins = [origin for _, origin, size in groups for _ in range(size)]
+    n = len(kinds)
+    families = ["" if origin == "studio" else f"f{k % 3}" for k, origin in enumerate(origins)]
+    meta = table(kind=kinds, origin=origins, family=families, repo=[f"r{k % 7}" for k in range(n)])
     separated = (meta["origin"] == "separated").to_numpy()
-    found = labels.weights(meta, separated)
-    reworked = (meta["kind"] == hand).to_numpy()
-    assert found[separated].sum() == pytest.approx(found[~separated].sum())
-    ratio = found[reworked & ~separated].sum() / found[reworked & separated].sum()
-    assert ratio == pytest.approx(1.0, abs=0.2)
-    one = labels.weights(meta[separated], separated[separated])
-    assert np.isfinite(one).all()
+    found = labels.weights(meta, separated, family_power)
+    assert (found > 0).all()
+    assert found[separated].sum() == pytest.approx(n / 2)
+    assert found[~separated].sum() == pytest.approx(n / 2)
+    for hand in labels.WORKED_AS:
+        worked = (meta["kind"] == hand).to_numpy()
+        assert found[worked & ~separated].sum() == pytest.approx(found[worked & separated].sum())
+
+
+def test_weights_stay_finite_where_a_class_is_missing_or_all_of_it_was_worked_on() -> None:
+    """What cannot be balanced is left; where one class holds nothing else the classes are alike all the same."""
+    meta = table(kind=["narrow"] * 3 + ["clean"], origin=["separated", "studio", "studio", "separated"])
+    for rows in (meta, meta[meta["origin"] == "studio"], meta.iloc[:3], meta.iloc[1:], meta.iloc[[0, 1, 2, 2]]):
+        separated = (rows["origin"] == "separated").to_numpy()
+        found = labels.weights(rows, separated)
+        assert np.isfinite(found).all()
+        assert (found > 0).all()
+        if separated.any():
+            assert found[separated].sum() == pytest.approx(found[~separated].sum())
 
 
 def test_weights_balance_classes_and_spare_small_repositories() -> None:
