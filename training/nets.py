@@ -95,16 +95,15 @@ class Draws:
     Args:
         meta: described rows.
         rows: numbers of those to learn from.
-        weight: of all rows.
+        family_power: as for :func:`training.labels.weights`.
         size: units a batch.
         device: where the numbers lie.
     """
 
     def __init__(
-        self, meta: pd.DataFrame, rows: np.ndarray[Any, Any], weight: np.ndarray[Any, Any], size: int,
-        device: torch.device,
-    ) -> None:  # fmt: skip
-        members, chance = texture_net.units(rows, meta, weight)
+        self, meta: pd.DataFrame, rows: np.ndarray[Any, Any], family_power: float, size: int, device: torch.device
+    ) -> None:
+        members, chance = texture_net.units(rows, meta, family_power)
         paired = members[:, 1] >= 0
         self.n_pairs = min(size, max(int(paired.any()), round(size * float(chance[paired].sum()))))
         self.n_single = size - self.n_pairs if (~paired).any() else 0
@@ -360,12 +359,12 @@ class School:
         self._meta = evaluate.describe_rows(
             pd.DataFrame(self.rows.columns), self._clips, self._manifests, self._deal[1]
         )
-        targets = texture_net.Targets.of(self._meta, self.settings.network.family_power)
-        self.truth = targets.tensors(self.where)
+        network = self.settings.network
+        self.truth = texture_net.Targets.of(self._meta).tensors(self.where)
         self.n_frames = torch.tensor(self._meta["n_frames"].to_numpy(), dtype=torch.int64, device=self.where)
         for fold in self.folds:
             chosen = np.flatnonzero(evaluate.training_rows(self._meta, fold.name))
-            fold.draws = Draws(self._meta, chosen, targets.weight, self.settings.network.batch, self.where)
+            fold.draws = Draws(self._meta, chosen, network.family_power, network.batch, self.where)
 
     def save(self, out: Path, seconds: float, about: dict[str, Any]) -> None:
         """Write the networks as they are, and what is known of them.

@@ -687,7 +687,7 @@ def test_twins_of_a_batch_are_alike() -> None:
         ]
     )  # fmt: skip
     cpu = torch.device("cpu")
-    draws = nets.Draws(meta, np.arange(len(meta)), np.ones(len(meta)), 20, cpu)
+    draws = nets.Draws(meta, np.arange(len(meta)), 0.0, 20, cpu)
     assert draws.n_pairs
     assert draws.n_single
     for _ in range(70):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -76,3 +77,24 @@ def test_what_networks_learn_of_onsets_is_cut_alike_for_twins() -> None:
         assert hidden.max() <= 8
         some += int(hidden.sum())
     assert some
+
+
+def test_both_classes_are_drawn_alike_whatever_is_held_out() -> None:
+    """Rows that are held out, here most extractions, do not thin out those that are learnt from."""
+    rng = np.random.default_rng(0)
+    n = 300
+    separated = np.arange(n) % 2 == 0
+    meta = pd.DataFrame(
+        {
+            "origin": np.where(separated, "separated", "studio"), "pair": "", "repo": "r", "family": "",
+            "kind": rng.choice(["clean", "augmented"], n), "clip": [f"c{k}" for k in range(n)],
+        }
+    )  # fmt: skip
+    held_out = separated & (np.arange(n) < 240)
+    rows = np.flatnonzero(~held_out)
+    members, chance = texture_net.units(rows, meta)
+    assert set(members[:, 0]) == set(rows)
+    assert chance[separated[members[:, 0]]].sum() == pytest.approx(0.5)
+    drawn = np.concatenate([b.rows for b in texture_net.batches(rows, meta, 0.0, 200, 20, rng)])
+    assert separated[drawn].mean() == pytest.approx(0.5, abs=0.03)
+    assert not held_out[drawn].any()

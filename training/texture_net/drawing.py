@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from provenance import frontend
+from training import labels
 
 N_CROP = 86
 """Frames a training example is cut to: 2 s."""
@@ -26,20 +27,24 @@ class Batch:
 
 
 def units(
-    rows: npt.NDArray[np.int64], meta: pd.DataFrame, weight: npt.NDArray[np.float64]
+    rows: npt.NDArray[np.int64], meta: pd.DataFrame, family_power: float = 0.0
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return what a batch is drawn from, and the chance of each.
+    """Return what a batch is drawn from, and the chance of each, in proportion to the sum over its rows' weights.
+
+    Rows that are not learnt from have no part in the weights of the others.
 
     Args:
         rows: which to learn from.
         meta: columns of all rows.
-        weight: of all rows; a unit is drawn in proportion to the sum over its rows.
+        family_power: as for :func:`training.labels.weights`.
 
     Returns:
         Row numbers (n, 2) of an extraction and its twin, or of a row alone and -1; chances (n,).
     """
     known = meta.iloc[rows]
     separated = (known["origin"] == "separated").to_numpy()
+    weight = np.zeros(len(meta))
+    weight[rows] = labels.weights(known, separated, family_power)
     twins: dict[str, list[int]] = {}
     for row, pair, fake in zip(rows, known["pair"], separated, strict=True):
         if pair and not fake:
@@ -61,7 +66,7 @@ def units(
 def batches(
     rows: npt.NDArray[np.int64],
     meta: pd.DataFrame,
-    weight: npt.NDArray[np.float64],
+    family_power: float,
     size: int,
     n_steps: int,
     rng: np.random.Generator,
@@ -71,12 +76,12 @@ def batches(
     Args:
         rows: which to learn from.
         meta: columns of all rows.
-        weight: of all rows; a unit is drawn in proportion to the sum over its rows.
+        family_power: as for :func:`units`.
         size: units a batch.
         n_steps: batches.
         rng: of the draw.
     """
-    members, chance = units(rows, meta, weight)
+    members, chance = units(rows, meta, family_power)
     for _ in range(n_steps):
         chosen = members[rng.choice(len(members), size, p=chance)]
         paired = chosen[:, 1] >= 0

@@ -36,7 +36,6 @@ class Targets:
         processing, kind: (n,), class numbers.
         effects: (n, n_effects), 0, 1 or NaN.
         layers: (n,), 1 several performances.
-        weight: (n,), of the row in sampling.
     """
 
     origin: npt.NDArray[np.float32]
@@ -45,29 +44,22 @@ class Targets:
     kind: npt.NDArray[np.int64]
     effects: npt.NDArray[np.float32]
     layers: npt.NDArray[np.float32]
-    weight: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, meta: pd.DataFrame, family_power: float = 0.0) -> Targets:
-        """Read them off the rows' columns; ``family_power`` as in the settings."""
-        separated = (meta["origin"] == "separated").to_numpy()
+    def of(cls, meta: pd.DataFrame) -> Targets:
+        """Read them off the rows' columns."""
         return cls(
-            separated.astype(np.float32),
+            (meta["origin"] == "separated").to_numpy(np.float32),
             (labels.sdr(meta) / SDR_SCALE_DB).astype(np.float32),
             labels.processing(meta),
             labels.kind(meta),
             labels.effects(meta),
             labels.layers(meta),
-            labels.weights(meta, separated, family_power),
         )
 
     def tensors(self, device: torch.device) -> dict[str, torch.Tensor]:
-        """Return all but the weight, by name."""
-        return {
-            name: torch.from_numpy(np.ascontiguousarray(value)).to(device)
-            for name, value in vars(self).items()
-            if name != "weight"
-        }
+        """Return them by name."""
+        return {name: torch.from_numpy(np.ascontiguousarray(v)).to(device) for name, v in vars(self).items()}
 
 
 class Learner:
@@ -236,8 +228,7 @@ def _fit_member(
     if start is not None:
         learner.net.load_state_dict(start.state_dict())
         learner.mean.load_state_dict(start.state_dict())
-    targets = Targets.of(meta, settings.family_power)
-    truth = targets.tensors(device)
+    truth = Targets.of(meta).tensors(device)
     n_frames = meta["n_frames"].to_numpy()
     n_steps = settings.n_steps
     schedule = _schedule(learner.optimiser, settings, 0)
@@ -257,7 +248,7 @@ def _fit_member(
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         learner.net.train()
         sums: dict[str, float] = {}
-        drawn = batches(rows, meta, targets.weight, settings.batch, n_steps, rng)
+        drawn = batches(rows, meta, settings.family_power, settings.batch, n_steps, rng)
         for batch in tqdm(drawn, total=n_steps, desc=f"epoch {epoch + 1}", unit="step", mininterval=5):
             x = view.draw(maps, batch, n_frames, rng, generator).to(device)
             chosen = torch.from_numpy(batch.rows).to(device)
