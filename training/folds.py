@@ -223,8 +223,8 @@ def file_of(table: dataset.Table, settings: config.Config, fold: int | None, nam
     own, networks = getattr(settings, name, None), _networks(settings)
     if name in networks:  # the shares of the fusion do not change the fit
         own = [value for key, value in sorted(vars(networks[name][0]).items()) if not key.startswith("share")]
-    if isinstance(own, Perceptron):
-        own = dataclasses.replace(own, share=0.0)
+    if isinstance(own, Perceptron):  # its rows are weighted as those of the trees
+        own = (dataclasses.replace(own, share=0.0), settings.origin.family_power)
     digest.update(repr((name, own, fold, settings.seed, name in HEADS_ON_ALL)).encode())
     return cache / f"{digest.hexdigest()[:20]}-{name}{'.pt' if name in networks else '.joblib'}"
 

@@ -739,6 +739,25 @@ def test_a_changed_label_fits_a_head_again(column: str, value: object, tmp_path:
     assert file_of(row) != file_of(row | {column: value})
 
 
+def test_another_weight_of_families_fits_the_perceptron_again(root: Path, tmp_path: Path) -> None:
+    """Its rows are weighted by a setting of the trees; its share of the fusion changes no fit."""
+    settings = config.load(root / "training" / "full.toml")
+    row = dict.fromkeys(dataset.KNOWN, "")
+    table = dataset.Table(np.zeros((1, 3), np.float32), pd.DataFrame([row]))
+
+    def file_of(origin: dict[str, float], perceptron: dict[str, float]) -> Path:
+        changed = dataclasses.replace(
+            settings,
+            origin=dataclasses.replace(settings.origin, **origin),
+            origin_perceptron=dataclasses.replace(settings.origin_perceptron, **perceptron),
+        )
+        return folds.file_of(table, changed, 0, "origin_perceptron", tmp_path)
+
+    before = file_of({}, {})
+    assert file_of({"family_power": settings.origin.family_power + 0.25}, {}) != before
+    assert file_of({}, {"share": 0.01}) == before
+
+
 def test_the_shipped_configuration_is_the_one_it_was_made_with(root: Path) -> None:
     """What a researcher copies is what the model's evaluation says it was made with, but for local folders.
 
