@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -32,6 +32,7 @@ from training import examples
 from training.catalogue import Clip
 from training.catalogue.clips import shown
 from training.examples import Recipe, Rows
+from training.separators.separator import digest_of
 from training.splits import unit_of
 
 T = TypeVar("T")
@@ -46,8 +47,8 @@ KNOWN = [
     *("origin", "processing", "wetness", "sdr_db", "effects", "family", "separator_kind", "layers", "stem"),
 ]
 """What heads learn of a row: where it comes from, whether they may learn from it, and its labels."""
-_LABELS = ("origin", "family", "separator_kind", "sdr_db", "processing", "oracle")
-"""What rows of a clip as it is have of the catalogue."""
+_SEPARATORS = ("demucs_models", "network_names", "script_names", "whole_names", "remask_name", "drawn_names")
+"""Settings of a recipe that name separators."""
 
 
 @dataclass
@@ -153,7 +154,7 @@ class Job(NamedTuple):
 def missing(
     clips: Sequence[Clip], unit_fold: dict[str, int], recipe: Recipe, cache: Path, rooms: Sequence[Path] = ()
 ) -> list[Job]:
-    """Return what is not in the cache, slow and fast clips mixed; rows of a clip with other labels are removed from it.
+    """Return what is not in the cache, slow and fast clips mixed.
 
     Args:
         clips, unit_fold, recipe, cache, rooms: as for :func:`build`.
@@ -164,32 +165,10 @@ def missing(
     jobs = []
     for clip in clips:
         files = {part: file_of(clip, part, recipe, cache) for part in parts_of(clip, recipe)}
-        if "clean" in files and has_other_labels(clip, files["clean"]):
-            for file in reversed(files.values()):  # that of the clip as it is, which tells, goes last
-                file.unlink(missing_ok=True)
         parts = [part for part, file in files.items() if not file.exists()]
         if parts:
             jobs.append(Job(clip, parts, pools[unit_fold[unit_of(clip)]], recipe, cache, names))
     return sorted(jobs, key=lambda job: hashlib.sha256(job.clip.name.encode()).digest())
-
-
-def has_other_labels(clip: Clip, file: Path) -> bool:
-    """Whether finished rows of a clip as it is say something else of it than the catalogue does now.
-
-    A label that was put right, or a rule of :mod:`training.families`, counts from the next run on: a family by its old
-    name would be learnt from by the very models that are to judge it.
-
-    Args:
-        clip: of the catalogue.
-        file: of its rows of the part ``clean``; one that is not there says nothing.
-    """
-    if not file.exists():
-        return False
-    with np.load(file, allow_pickle=False) as data:
-        rows = columns_of(data)
-    family = (clip.family.name, clip.family.kind) if clip.family else ("", "")
-    now = json.dumps([clip.origin, *family, clip.sdr_db, clip.wetness, clip.oracle])  # NaN equals itself as text
-    return any(json.dumps([row[name] for name in _LABELS]) != now for row in rows[:1])
 
 
 def parts_of(clip: Clip, recipe: Recipe) -> list[str]:
@@ -285,16 +264,43 @@ def _pools(clips: Sequence[Clip], unit_fold: dict[str, int]) -> dict[int, list[C
 def file_of(clip: Clip, part: str, recipe: Recipe, cache: Path) -> Path:
     """Return the file of a clip's rows of one part; maps lie beside it as ``.npy`` and ONSETS.
 
+    It is named by the clip's labels too, so that one that was put right, or a rule of :mod:`training.families`, counts
+    from the next run on, and by what the separators are that the rows are made with.
+
     Args:
         clip, part, recipe: what rows depend on.
         cache: folder.
     """
     settings = {name: getattr(recipe, name) for name in examples.PARTS[part].settings}
+    family = (clip.family.name, clip.family.kind) if clip.family else ("", "")
+    labels = [clip.origin, *family, clip.sdr_db, clip.wetness, clip.oracle]
+    labels += [clip.set_name, clip.song, clip.stem, clip.reference]
+    kept = [recipe.seed, recipe.keep_maps, recipe.keep_onsets]
     key = json.dumps(
-        [RECIPE, frontend.contract(), clip.name, part, recipe.seed, recipe.keep_maps, recipe.keep_onsets, settings],
-        default=str,
+        [RECIPE, frontend.contract(), clip.name, labels, part, *kept, settings, _separators(part, recipe)], default=str
     )
     return cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
+
+
+def _separators(part: str, recipe: Recipe) -> list[str]:
+    """Digests of the separators that rows of a part are made with, in the order in which the recipe names them."""
+    found = []
+    for setting in (name for name in examples.PARTS[part].settings if name in _SEPARATORS):
+        given = getattr(recipe, setting)
+        for name in filter(None, [given] if isinstance(given, str) else given):
+            if name in recipe.demucs_models:
+                found.append(_digest(recipe.demucs_repo, f"{name}*"))
+            elif setting == "network_names":
+                found.append(_digest(recipe.networks, f"{name}/network.json", f"{name}/weights.pt"))
+            else:
+                found.append(_digest(recipe.scripts, f"{name}.py"))
+    return found
+
+
+@lru_cache(maxsize=256)
+def _digest(folder: str, *patterns: str) -> str:
+    """Digest of a separator's files, once a process, as it is loaded once; nothing of those that are not there."""
+    return digest_of([file for pattern in patterns for file in Path(folder).glob(pattern)]) if folder else ""
 
 
 def make(clip: Clip, parts: list[str], pool: list[Clip], recipe: Recipe, cache: Path, rooms: list[str]) -> str:

@@ -57,12 +57,16 @@ def test_what_a_row_says_is_what_is_heard(
 
 
 @pytest.mark.parametrize(
-    ("column", "value"), [("wetness", "wet"), ("sdr_db", 3.5), ("oracle", True), ("family", family_of("htdemucs"))]
-)
+    ("column", "value"),
+    [
+        ("wetness", "wet"), ("sdr_db", 3.5), ("oracle", True), ("family", family_of("htdemucs")), ("stem", "piano"),
+        ("set_name", "true"), ("song", "another"), ("reference", "vocals.wav"),
+    ],
+)  # fmt: skip
 def test_rows_of_a_clip_whose_label_was_put_right_are_made_again(
     clip: catalogue.Clip, column: str, value: object, tmp_path: Path
 ) -> None:
-    """They are found by the clip's name; all of its rows go, and those of the others stay."""
+    """All of its rows are, and those of the others stay."""
     recipe = Recipe(n_windows=1, n_augmented=1)
     extracted = dataclasses.replace(
         clip, name="extracted.wav", origin="separated", family=family_of("my_net"), sdr_db=float("nan")
@@ -74,8 +78,55 @@ def test_rows_of_a_clip_whose_label_was_put_right_are_made_again(
     wanted = {part for part in dataset.parts_of(clip, recipe) if part not in ("clean", "augmented")}
     assert all(set(job.parts) == wanted for job in dataset.missing(clips, folds, recipe, tmp_path))
     changed = dataclasses.replace(extracted, **{column: value})
+    folds[splits.unit_of(changed)] = 0
     jobs = {job.clip.name: set(job.parts) for job in dataset.missing([clip, changed], folds, recipe, tmp_path)}
     assert jobs == {clip.name: wanted, "extracted.wav": wanted | {"clean", "augmented"}}
+
+
+def test_rows_of_a_separator_that_was_changed_are_made_again(
+    clip: catalogue.Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the parts that run it, and of no others; its files are read once, however many clips there are."""
+    files = {
+        "network": tmp_path / "nets" / "small" / "weights.pt",
+        "drawn": tmp_path / "scripts" / "two.py",
+        "bundle": tmp_path / "scripts" / "one.py",
+        "demucs": tmp_path / "repo" / "abc-0123.th",
+        "whole": tmp_path / "repo" / "def-0123.th",
+    }
+    users = {
+        "network": {"network", "easy"}, "drawn": {"drawn"}, "bundle": {"bundle", "network", "easy"},
+        "demucs": {"demucs", "easy"}, "whole": {"demucs", "easy", "whole"},
+    }  # fmt: skip
+    for file in files.values():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("first", encoding="utf-8")
+    recipe = Recipe(
+        demucs_repo=str(tmp_path / "repo"), demucs_models=("abc", "def"), networks=str(tmp_path / "nets"),
+        network_names=("small",), scripts=str(tmp_path / "scripts"), script_names=("one",), whole_names=("def",),
+        drawn_names=("two",),
+    )  # fmt: skip
+    read: list[list[Path]] = []
+    digest_of = dataset.digest_of
+    monkeypatch.setattr(dataset, "digest_of", lambda given: read.append(given) or digest_of(given))
+
+    def named() -> dict[str, Path]:
+        dataset._digest.cache_clear()
+        return {part: dataset.file_of(clip, part, recipe, tmp_path) for part in examples.PARTS}
+
+    before = named()
+    assert named() == before
+    read.clear()
+    dataset._digest.cache_clear()
+    for number in range(5):
+        for part in examples.PARTS:
+            dataset.file_of(dataclasses.replace(clip, name=f"{number}.wav"), part, recipe, tmp_path)
+    assert sorted(file for given in read for file in given) == sorted(files.values())
+    for changed, file in files.items():
+        file.write_text("second", encoding="utf-8")
+        now = named()
+        assert {part for part in now if now[part] != before[part]} == users[changed]
+        before = now
 
 
 def test_a_clip_that_cannot_be_read_is_named_without_the_path_of_a_machine(
