@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -98,3 +100,48 @@ def test_both_classes_are_drawn_alike_whatever_is_held_out() -> None:
     drawn = np.concatenate([b.rows for b in texture_net.batches(rows, meta, 0.0, 200, 20, rng)])
     assert separated[drawn].mean() == pytest.approx(0.5, abs=0.03)
     assert not held_out[drawn].any()
+
+
+@pytest.mark.parametrize("n_done", [1, 2])
+@pytest.mark.parametrize("view", [texture_net.SPECTRUM, texture_net.ONSETS], ids=["spectrum", "onsets"])
+def test_a_fit_that_is_resumed_is_the_one_that_was_not_interrupted(
+    view: texture_net.View, n_done: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed within a cycle or between two it goes on to the same weights, bit for bit, with dropout and mixing."""
+    rng = np.random.default_rng(0)
+    n = 24
+    shape = (2, 172, frontend.N_MAP_BINS) if view is texture_net.SPECTRUM else (envelope.N_MAP_BANDS, 1375)
+    maps = rng.integers(60, 256, (n, *shape)).astype(np.uint8)
+    meta = pd.DataFrame(
+        {
+            "origin": ["separated", "studio"] * (n // 2), "pair": [f"p{k // 2}" if k < 12 else "" for k in range(n)],
+            "kind": "clean", "clip": [f"c{k}" for k in range(n)], "repo": "r", "family": "", "sdr_db": 5.0,
+            "processing": "dry", "set": "true", "wetness": "dry", "separator_kind": "", "layers": "", "effects": "",
+            "n_frames": 172,
+        }
+    )  # fmt: skip
+    settings = Network(
+        channels=(4, 4, 4, 4), width=4, cycles=(2, 1), n_steps=2, batch=3, dropout=0.3,
+        mixing=0.3 if view is texture_net.ONSETS else 0.0,
+    )  # fmt: skip
+
+    def fitted(name: str) -> list[torch.Tensor]:
+        file = tmp_path / f"{name}.epoch"
+        net = texture_net.fit(maps, np.arange(n), meta, settings, 7, file, view=view)
+        return list(net.state_dict().values())
+
+    whole = fitted("whole")
+    save = learning._save
+
+    def die(file: Path, parts: dict[str, object], epoch: int, log: list[dict[str, float]]) -> None:
+        save(file, parts, epoch, log)
+        if epoch == n_done:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as killing:
+        killing.setattr(learning, "_save", die)
+        with pytest.raises(KeyboardInterrupt):
+            fitted("killed")
+    torch.manual_seed(n_done)
+    for ours, theirs in zip(fitted("killed"), whole, strict=True):
+        assert torch.equal(ours, theirs)

@@ -246,6 +246,7 @@ def _fit_member(
             schedule = parts["schedule"] = _schedule(learner.optimiser, settings, list(starts).index(epoch))
         rng = np.random.default_rng([seed, epoch])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        torch.manual_seed(int(rng.integers(2**62)))  # dropout and mixing draw from torch's own generator
         learner.net.train()
         sums: dict[str, float] = {}
         drawn = batches(rows, meta, settings.family_power, settings.batch, n_steps, rng)
