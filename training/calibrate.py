@@ -155,8 +155,8 @@ def choose_thresholds(
     fake, share = p[y][order], np.cumsum(weights(y, family)[y][order])
     n_accused = int(max_accused * len(true))
     n_missed = int((share <= max_missed * share[-1] + 1e-9).sum())
-    upper = float(np.clip((true[n_accused] + 1.0) / 2 if n_accused == 0 else _between(true, n_accused), 0.5, 0.999))
-    lower = min(_between(fake, n_missed), _right_below(p, y, upper, min_right))
+    upper = float(np.clip(_between(true, n_accused, 1.0), 0.5, 0.999))
+    lower = min(_between(fake, n_missed, 0.0), _right_below(p, y, upper, min_right))
     return upper, min(float(np.clip(lower, 0.001, 0.5)), upper)
 
 
@@ -173,9 +173,9 @@ def _right_below(p: npt.NDArray[np.float64], y: npt.NDArray[np.bool_], upper: fl
     return float((ranked[last] + ranked[min(last + 1, len(p) - 1)]) / 2)
 
 
-def _between(ordered: npt.NDArray[np.float64], n: int) -> float:
-    """A value that exactly the first n of an ordered array lie beyond."""
-    return float((ordered[n - 1] + ordered[n]) / 2) if n else float(ordered[0])
+def _between(ordered: npt.NDArray[np.float64], n: int, end: float) -> float:
+    """A value that exactly the first n of an ordered array lie beyond; of none it lies halfway to the end."""
+    return float(((ordered[n - 1] if n else end) + ordered[n]) / 2)
 
 
 def called_by_other_folds(p: npt.ArrayLike, truth: npt.ArrayLike, fold: npt.ArrayLike) -> npt.NDArray[np.bool_]:

@@ -77,6 +77,18 @@ def test_thresholds_of_known_scores() -> None:
     assert (extracted <= lower).sum() == 5
 
 
+def test_where_none_may_be_called_wrong_none_is() -> None:
+    """Files at a threshold are called by it, so each lies beyond the last file that may not be."""
+    p = np.array([0.05, 0.10, 0.15, 0.20, 0.30, 0.90, 0.95])
+    y = np.repeat([False, True], [4, 3])
+    _, lower = calibrate.choose_thresholds(p, y, 0.0, 0.1)
+    assert lower == pytest.approx(0.15)
+    assert not (p[y] <= lower).any()
+    upper, _ = calibrate.choose_thresholds(1 - p, ~y, 0.0, 0.1)
+    assert upper == pytest.approx(0.85)
+    assert not ((1 - p)[y] >= upper).any()
+
+
 def test_enough_of_what_is_decided_is_right() -> None:
     """The lower threshold falls until the promise holds, and no further; where it held anyway nothing moves."""
     rng = np.random.default_rng(7)
