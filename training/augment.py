@@ -15,6 +15,8 @@ import soundfile
 import soxr
 from scipy import signal
 
+from training.processors.level import LEAST_CHANGE_DB, change_db
+
 Wave = npt.NDArray[np.float32]
 RATE_HZ = 44_100
 _BY_FFMPEG = {"aac": ("aac", "adts", 1024, 0), "wma": ("wmav2", "asf", 2048, 2048)}
@@ -127,6 +129,8 @@ def tinted(noise: npt.NDArray[np.float64], colour: float, flat_below_hz: float) 
 def effects_of(wave: Wave, chain: Chain) -> tuple[tuple[str, float], ...]:
     """Return what a chain does that is an effect by itself, with a strength of 0 to 1, as effects chains name it.
 
+    Another width of what has next to no side is none, by the rule of effects chains.
+
     Args:
         wave: float32 (n, 1 or 2) that it is applied to.
         chain: drawn.
@@ -136,7 +140,8 @@ def effects_of(wave: Wave, chain: Chain) -> tuple[tuple[str, float], ...]:
         found.append(("eq", (max(abs(gain_db) for _, gain_db, _ in chain.eq) - 3) / 9))
     if chain.drive:
         found.append(("saturation", (10 ** (chain.drive / 20) - 1) / 9))
-    if chain.width != 1.0 and not chain.fold and wave.shape[1] == 2 and bool((wave[:, 0] != wave[:, 1]).any()):
+    wide = chain.width != 1.0 and not chain.fold and wave.shape[1] == 2
+    if wide and change_db(wave, _with_width(wave, chain.width)) > LEAST_CHANGE_DB:
         found.append(("stereo_imaging", (abs(chain.width - 1.0) - 0.3) / 1.7))
     return tuple((name, round(min(1.0, max(0.0, strength)), 4)) for name, strength in found)
 
@@ -167,8 +172,7 @@ def apply(wave: Wave, chain: Chain) -> Wave:
     if chain.gate_db:
         out = _gate(out, chain.gate_db)
     if out.shape[1] == 2 and chain.width != 1.0:
-        mid, side = out.mean(1), (out[:, 0] - out[:, 1]) / 2 * chain.width
-        out = np.stack([mid + side, mid - side], 1)
+        out = _with_width(out, chain.width)
     if chain.fold:
         mono = out.mean(1, keepdims=True)
         out = np.repeat(mono, 2, 1) if chain.fold == "dual" else mono
@@ -276,6 +280,11 @@ def peaking(centre_hz: float, gain_db: float, q: float) -> npt.NDArray[np.float6
     b = np.array([1 + alpha * a, -2 * np.cos(w), 1 - alpha * a])
     d = np.array([1 + alpha / a, -2 * np.cos(w), 1 - alpha / a])
     return np.concatenate([b / d[0], d / d[0]])[None]
+
+
+def _with_width(wave: Wave, width: float) -> Wave:
+    mid, side = wave.mean(1), (wave[:, 0] - wave[:, 1]) / 2 * width
+    return np.stack([mid + side, mid - side], 1)
 
 
 def _low_pass(wave: Wave, cutoff_hz: float, order: int) -> Wave:

@@ -29,7 +29,6 @@ _P_WET = {
 }
 _HYBRID = ("compression", "eq", "de_essing", "saturation", "pitch_correction", "limiting")
 _P_HYBRID = (0.25, 0.25, 0.16, 0.14, 0.12, 0.08)
-_LEAST_CHANGE_DB = -45.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def produce(dry: Wave, processing: str, rng: np.random.Generator, rooms: Sequenc
     for name in names:
         strength = float(rng.uniform(0.15, 1.0))
         made = apply(name, wave, strength, rng, rooms)
-        if made is not None and _change_db(wave, made) > _LEAST_CHANGE_DB:
+        if made is not None and level.change_db(wave, made) > level.LEAST_CHANGE_DB:
             wave = made
             applied.append((name, round(strength, 4)))
     if not applied:
@@ -77,13 +76,6 @@ def produce(dry: Wave, processing: str, rng: np.random.Generator, rooms: Sequenc
         applied.append(("eq", round(strength, 4)))
     peak = float(np.abs(wave).max(initial=0.0))
     return Applied((wave / max(peak, 1.0)).astype(np.float32), tuple(applied), processing)
-
-
-def _change_db(before: Wave, after: Wave) -> float:
-    """What a gain does not explain of a change, against the level of the result."""
-    x, y = before.astype(np.float64).ravel(), after.astype(np.float64).ravel()
-    rest = y - x * (x @ y / (x @ x + 1e-12))
-    return float(10 * np.log10((rest @ rest + 1e-12) / (y @ y + 1e-12)))
 
 
 def draw(processing: str, rng: np.random.Generator) -> list[str]:

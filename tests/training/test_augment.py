@@ -13,6 +13,7 @@ from sklearn.model_selection import cross_val_score
 
 from tests import sounds
 from training import augment
+from training.processors import level
 
 PLAIN = augment.Chain(
     speed=1.0, via_rate_hz=0, low_pass_hz=0.0, low_pass_order=4, eq=(), drive=0.0, gate_db=0.0, noise_db=0.0, fold="",
@@ -110,6 +111,18 @@ def test_what_a_chain_does_is_on_record() -> None:
     for wave, folded in ((flat, chain), (wide[:, :1], chain), (wide, dataclasses.replace(chain, fold="dual"))):
         assert dict(augment.effects_of(wave, folded)) == {k: found[k] for k in ("eq", "saturation")}
     assert augment.effects_of(wide, dataclasses.replace(PLAIN, codec="mp3", low_pass_hz=9_000.0)) == ()
+
+
+@pytest.mark.parametrize("width", [0.4, 1.6])
+@pytest.mark.parametrize(("side_db", "is_heard"), [(-90.0, False), (-60.0, False), (-20.0, True), (0.0, True)])
+def test_a_width_that_nobody_hears_is_not_on_record(width: float, side_db: float, is_heard: bool) -> None:
+    """Stereo that is mono but for a coder's rounding has no image to change; what the chain makes of it tells so."""
+    mid, side = sounds.noise(1.0)[:, :1], sounds.noise(1.0, seed=1)[:, :1] * 10 ** (side_db / 20)
+    wave = np.hstack([mid + side, mid - side]).astype(np.float32)
+    chain = dataclasses.replace(PLAIN, width=width)
+    assert (dict(augment.effects_of(wave, chain)).keys() == {"stereo_imaging"}) == is_heard
+    made, plain = augment.apply(wave, chain), augment.apply(wave, PLAIN)
+    assert (level.change_db(plain, made) > level.LEAST_CHANGE_DB) == is_heard
 
 
 def test_both_twins_go_through_the_same_chain() -> None:

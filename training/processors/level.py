@@ -1,4 +1,4 @@
-"""Level over time and amplitude: compression, limiting, de-essing and saturation."""
+"""Level over time and amplitude: compression, limiting, de-essing and saturation; how much of a change is not level."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ from scipy import ndimage, signal
 
 Wave = npt.NDArray[np.float32]
 RATE_HZ = 44_100
+LEAST_CHANGE_DB = -45.0
+"""An effect that changes less is not on record."""
+
+
+def change_db(before: Wave, after: Wave) -> float:
+    """Return what a gain does not explain of a change, in dB against the level of the result.
+
+    Args:
+        before, after: float32 (n, channels), of one shape.
+    """
+    x, y = before.astype(np.float64).ravel(), after.astype(np.float64).ravel()
+    rest = y - x * (x @ y / (x @ x + 1e-12))
+    return float(10 * np.log10((rest @ rest + 1e-12) / (y @ y + 1e-12)))
 
 
 def compress(wave: Wave, strength: float, rng: np.random.Generator) -> Wave:
