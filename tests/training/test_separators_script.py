@@ -92,6 +92,20 @@ def test_it_makes_negatives_beside_their_twins(folder: Path, tmp_path: Path) -> 
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("part", ["network", "easy"])
+def test_extractions_of_dry_takes_lie_beside_their_twins_too(folder: Path, tmp_path: Path, part: str) -> None:
+    """Through the same chain, so that a dry take is told from an extraction of one by the separation alone."""
+    dry, _ = catalogue.load([songs.write_manifest(tmp_path / "dry", ("one song", "two songs"), set_name="dry")], [])
+    others, _ = catalogue.load([songs.write_manifest(tmp_path / "songs", ("three songs", "four songs"))], [])
+    recipe = examples.Recipe(n_easy=1, scripts=str(folder), script_names=("spleeter-like",))
+    found = []
+    for clip in dry:
+        found += examples.make(clip, audio.read(clip.path)[1], part, [*dry, *others], recipe).meta
+    made = [row["pair"] for row in found if row["origin"] == "separated"]
+    assert made
+    assert made == [row["pair"] for row in found if row["kind"] == "twin" and row["origin"] == "studio"]
+
+
 def test_it_leaves_the_band_when_it_takes_the_voice_out(folder: Path, tmp_path: Path) -> None:
     """Beside true instrumentals lie what scripts leave of them and what surrogates do, each with its SDR."""
     manifest = songs.write_manifest(tmp_path / "songs", ("one song", "two songs"))

@@ -87,8 +87,7 @@ def _by_separator(
         about = {**extracted(family, sdr), "separator_kind": separator_kind}
         pair = f"{c.clip.name}#{kind}{number}"
         add(c, estimate, kind, number, pair, False, chain, {**known, **about})
-        if c.clip.set_name != "dry":
-            add(c, target, "twin", number, pair, False, chain, {**known, **STUDIO})
+        add(c, target, "twin", number, pair, False, chain, {**known, **STUDIO})
 
 
 def has_separated(target: Wave, mix: Wave, estimate: Wave, sdr_db: float, least_gain_db: float) -> bool:
