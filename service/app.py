@@ -63,8 +63,9 @@ def create_app(settings: Settings, host: str = "127.0.0.1", stopping: threading.
                 _log.info("ready", extra={"workers": pool.n_workers})
                 yield
             finally:
-                await jobs.close()
+                await jobs.finish()
                 await pool.close()
+                await jobs.close()
 
     app = FastAPI(
         title="stem-provenance",

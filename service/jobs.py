@@ -18,7 +18,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -44,6 +44,9 @@ _TELLING = "stem-webhooks"
 _POLL_S = 0.5
 _SWEEP_S = 600.0
 _PATIENCE_S = 2.0
+_LAST_S = 10.0
+"""Far more than files take that a closed pool has given up to be put back."""
+_CRASHED = "a service that ended without warning (killed, or the machine with it) each time it scored this file"
 _log = logging.getLogger("service.jobs")
 
 
@@ -95,8 +98,8 @@ class Jobs(DBOSConfiguredInstance):
         self._open = True
         self._sweeper = asyncio.create_task(self._sweep())
 
-    async def close(self) -> None:
-        """Finish the files in flight, leave the rest for the next start, and stop the queue."""
+    async def finish(self) -> None:
+        """Begin no more files, and wait for those in flight as long as the service may take to stop."""
         self._stopping.set()
         self._open = False
         if self._sweeper is not None:
@@ -105,6 +108,11 @@ class Jobs(DBOSConfiguredInstance):
                 await self._sweeper
         if self._launched:
             await asyncio.to_thread(self._running.wait, self._settings.shutdown_s)
+
+    async def close(self) -> None:
+        """Put back the files that a closed pool has given up, leave the rest for the next start, and stop the queue."""
+        if self._launched:
+            await asyncio.to_thread(self._running.wait, _LAST_S)
             await asyncio.to_thread(DBOS.destroy)
             self.store.close()
 
@@ -160,7 +168,7 @@ class Jobs(DBOSConfiguredInstance):
         self._running.go_on(_telling(job_id), partial(self._tell, job_id))
 
     def _run(self, job_id: str) -> None:
-        self.store.start(job_id, _error("crashed", "a file that was in flight when the service was killed twice"))
+        self.store.start(job_id, _error("crashed", _CRASHED, "the file once more, by itself"))
         job = self.store.job(job_id)
         if job is None:
             return
@@ -202,6 +210,8 @@ class Jobs(DBOSConfiguredInstance):
         while True:
             try:
                 return asyncio.run_coroutine_threadsafe(self._pool.score(task, patient=True), self._loop).result()
+            except CancelledError:  # by the end of the service alone
+                return None
             except StartError as error:  # no worker can be started now; the file is not to blame
                 if self._stopping.wait(_PATIENCE_S):
                     return None

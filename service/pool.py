@@ -27,6 +27,7 @@ TRIES = 2
 _WATCH_S = 0.5
 _MOST_RETRY_S = 60
 """A mean over few files says little: one long one before many short ones would send callers away for minutes."""
+_CLOSED = "found a closed pool; needed: a running one"
 _log = logging.getLogger("service.pool")
 
 
@@ -123,6 +124,9 @@ class Pool:
         finally:
             self.n_waiting -= 1
             self._n_callers -= not patient
+        if slot.closed:
+            self._idle.put_nowait(slot)  # for the next that waits, who is told the same
+            raise StartError(_CLOSED)
         loop = asyncio.get_running_loop()
         started = loop.time()
         work = loop.run_in_executor(self._threads, slot.run, task)
@@ -192,7 +196,7 @@ class _Slot:
             if self.alive and self._connection is not None:
                 return self._connection
             if self.closed:
-                raise StartError("found a closed pool; needed: a running one")
+                raise StartError(_CLOSED)
             self._kill()
             ours, theirs = self._context.Pipe()
             process = self._context.Process(target=worker.serve, args=(theirs, self._model, self._limits), daemon=True)
@@ -227,6 +231,8 @@ class _Slot:
             if isinstance(outcome, Refused) and outcome.code in worker.FATAL:
                 self.kill()
             return outcome
+        if self.closed:  # which ended the last of them
+            raise StartError(_CLOSED)
         return Refused("worker_died", f"a file on which {TRIES} workers ended one after the other", "an undamaged file")
 
     def kill(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.service import sounds
-from tests.service.server import Server, wait_until
+from tests.service.server import Server, wait_until, workers
 from tests.service.test_jobs import ended, follow, manifest, rows
 
 
@@ -80,6 +80,26 @@ def test_stopping_finishes_files_in_flight_and_leaves_the_rest(serve: Callable[.
         now = ended(client, job)
         assert now["files"]["done"] == 80
         assert [row["path"] for row in rows(client, job)] == [str(root / f"{k % 12:02}.flac") for k in range(80)]
+
+
+def test_a_stop_that_gives_files_up_counts_no_try(serve: Callable[..., Server], root: Path) -> None:
+    """Stopped three times while files take longer than the stop may, jobs end with a verdict on each file."""
+    server = serve(workers=1, shutdown_s=1, manifest_roots=root)
+    paths = [str(root / f"{k % 12:02}.flac") for k in range(30)]
+    with server.client() as client:
+        jobs = [client.post("/v1/jobs", json={"paths": paths}).json() for _ in range(2)]  # two files, one worker
+        for _ in range(3):
+            for pid in workers(server):
+                os.kill(pid, signal.SIGSTOP)  # the service kills it
+            wait_until(
+                lambda: all(client.get(f"/v1/jobs/{job['id']}").json()["files"]["running"] == 1 for job in jobs), 60
+            )
+            assert server.stop(30) == 0
+            server.start()
+        for job in jobs:
+            assert ended(client, job)["files"]["done"] == 30
+    assert "Traceback" not in server.log
+    assert '"level": "ERROR"' not in server.log
 
 
 def test_old_jobs_are_forgotten(serve: Callable[..., Server], wav: bytes) -> None:
