@@ -1,4 +1,4 @@
-"""Connections that stand still outside of an upload: each holds a descriptor, so that enough of them leave none."""
+"""Connections that stand still outside of an upload, or send heads without end: neither may take what others need."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.problems import MEDIA_TYPE, Problem, problem_response
 
+HEAD_BYTES = 64_000
+"""Address and headers of one request; uvicorn's own parser takes any number."""
+
 
 def impatient(stall_s: float) -> type[HttpToolsProtocol]:
     """Return a protocol for uvicorn that closes what stands still; uvicorn's own waits without end.
 
     A connection is closed whose next request's head is not there within the time, counted from its beginning or its
-    last answer, and so is one that does not take an answer. What is wrong with the head is said as a problem.
+    last answer, and so is one that does not take an answer. What is wrong with the head is said as a problem, 431 where
+    it is over HEAD_BYTES.
 
     Args:
         stall_s: the time.
@@ -22,6 +26,8 @@ def impatient(stall_s: float) -> type[HttpToolsProtocol]:
     class Impatient(HttpToolsProtocol):
         _head: asyncio.TimerHandle | None = None
         _taking: asyncio.TimerHandle | None = None
+        _n_head = 0  # bytes of address and headers, trailers too
+        _n_bare = 0  # bytes since the last that began a request or was of a body
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -31,6 +37,28 @@ def impatient(stall_s: float) -> type[HttpToolsProtocol]:
             self._stop(self._head)
             self._stop(self._taking)
             super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            self._n_bare += len(data)
+            super().data_received(data)
+            if self._n_bare > HEAD_BYTES and not self.transport.is_closing():  # of one header, maybe
+                self.send_400_response("")
+
+        def on_message_begin(self) -> None:
+            self._n_head = self._n_bare = 0
+            super().on_message_begin()
+
+        def on_url(self, url: bytes) -> None:
+            self._count(len(url))
+            super().on_url(url)
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            self._count(len(name) + len(value) + 4)
+            super().on_header(name, value)
+
+        def on_body(self, body: bytes) -> None:
+            self._n_bare = 0
+            super().on_body(body)
 
         def on_headers_complete(self) -> None:
             self._stop(self._head)
@@ -51,11 +79,20 @@ def impatient(stall_s: float) -> type[HttpToolsProtocol]:
             super().resume_writing()
 
         def send_400_response(self, msg: str) -> None:
-            detail = "found a request that is no HTTP/1.1 or has too long an address; needed: one that can be read"
-            body = bytes(problem_response(Problem(400, "bad_request", detail), "").body)
+            detail = "found a request that is no HTTP/1.1; needed: one that can be read"
+            problem = Problem(400, "bad_request", detail)
+            if max(self._n_head, self._n_bare) > HEAD_BYTES:
+                detail = f"found an address and headers that are too large; needed: at most {HEAD_BYTES} bytes"
+                problem = Problem(431, "head_too_large", detail)
+            body = bytes(problem_response(problem, "").body)
             head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-            self.transport.write(STATUS_LINE[400] + head.encode() + body)
+            self.transport.write(STATUS_LINE[problem.status] + head.encode() + body)
             self.transport.close()
+
+        def _count(self, n_bytes: int) -> None:
+            self._n_head += n_bytes
+            if self._n_head > HEAD_BYTES:
+                raise ValueError("the head is too large")  # which the parser takes for a request it cannot read
 
         def _wait_for_head(self) -> None:
             self._stop(self._head)

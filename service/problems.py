@@ -44,12 +44,13 @@ _WHAT_TO_DO = {
     415: "Send WAV, FLAC, OGG, Opus, MP3, AIFF or m4a, with its content type or as a form's file.",
     422: "Correct what is named in 'detail'.",
     429: "Wait as long as Retry-After says.",
+    431: "Send a shorter address and fewer headers.",
     500: "Try again; if it stays, report it with the request id.",
     503: "Try again after as long as Retry-After says.",
 }
 
-EVERYWHERE = (400, 500, 503)
-"""Statuses that any route may answer with: a foreign Host, a fault, a service that lacks something or stops."""
+EVERYWHERE = (400, 431, 500, 503)
+"""Statuses that any route may answer with: a foreign Host, a head too large, a fault, a service that lacks or stops."""
 _HEADERS = {
     401: ("WWW-Authenticate", "how a key is sent", "string"),
     429: ("Retry-After", "seconds to wait", "integer"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from provenance import flat
 from provenance.audit import cli, export, items
 from provenance.audit.findings import KINDS
-from service import job_routes, manifests, problems, uploads
+from service import connections, job_routes, manifests, problems, uploads
 from service.settings import Settings
 from service.verdicts import STATUS_OF
 
@@ -99,6 +99,7 @@ def limits() -> str:
     return _table(
         ("what", "at most"),
         [
+            ("address and headers of a request", f"{connections.HEAD_BYTES} bytes"),
             ("JSON of a job", f"{job_routes._JSON_BYTES} bytes"),
             ("a manifest on the server", f"{manifests.MAX_BYTES} bytes"),
             ("text fields of a form", str(uploads.MOST_FIELDS)),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tests.service.server import Server, wait_until, workers
@@ -104,6 +106,41 @@ def test_what_is_no_request_is_answered_as_a_problem(serve: Callable[..., Server
             connection.sendall(sent)
             status, problem = answer(connection)
         assert (status, problem["code"], problem["status"]) == (400, "bad_request", 400)
+
+
+def test_a_head_without_end_is_refused(serve: Callable[..., Server]) -> None:
+    """Many headers, one long one, a long address, trailers: 431 or the end, in little memory; less is served."""
+    server = serve()
+    begun = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+    chunked = b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+    fields = b"".join(b"X-%d: %s\r\n" % (k, b"a" * 1000) for k in range(70))
+    for sent in (begun + fields + b"\r\n", begun + b"X: " + b"a" * 70_000 + b"\r\n\r\n", b"GET /" + b"a" * 64_001):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+            connection.sendall(sent)
+            status, problem = answer(connection)
+        assert (status, problem["code"], problem["status"]) == (431, "head_too_large", 431)
+    before = resident_bytes(server)
+    for first, more in (
+        (begun, fields),
+        (begun + b"X: ", b"a" * 70_000),
+        (chunked, fields),
+        (chunked + b"X: ", fields),
+    ):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection, suppress(OSError):
+            connection.sendall(first)
+            for _ in range(1000):  # 70 MB, were they taken
+                connection.sendall(more)
+            raise AssertionError("all of it was taken")
+    assert resident_bytes(server) < before + 20e6
+    many = (begun + fields[: 50 * 1000].rpartition(b"\r\n")[0] + b"\r\n\r\n") * 5
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(many + begun + b"Connection: close\r\n\r\n")
+        assert ended(connection, 30).count(b"HTTP/1.1 200") == 6
+
+
+def resident_bytes(server: Server) -> int:
+    """Return the memory of a server's own process."""
+    return int(Path(f"/proc/{server.pid}/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def test_a_slow_body_and_a_long_answer_are_not_given_up(serve: Callable[..., Server], wav: bytes) -> None:
