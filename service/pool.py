@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import multiprocessing
 import multiprocessing.context
 import threading
@@ -25,6 +26,8 @@ START_S = 60.0
 TRIES = 2
 """A worker may be killed for a reason that lies outside its file; a file that kills two is to blame."""
 _WATCH_S = 0.5
+_FIRST_S = 1.0
+"""Taken for the time of a file before one has been scored."""
 _MOST_RETRY_S = 60
 """A mean over few files says little: one long one before many short ones would send callers away for minutes."""
 _CLOSED = "found a closed pool; needed: a running one"
@@ -61,7 +64,8 @@ class Pool:
         self._threads = ThreadPoolExecutor(n_workers, thread_name_prefix="slot")
         self._idle: asyncio.Queue[_Slot] = asyncio.Queue()
         self._queue_size = queue_size
-        self._mean_s = 0.1
+        self._mean_s: float | None = None
+        self._since_s: dict[_Slot, float] = {}
         self._watcher: asyncio.Task[None] | None = None
         self._n_callers = 0
         self.n_waiting = 0
@@ -104,7 +108,7 @@ class Pool:
         self._watcher = asyncio.create_task(self._watch())
 
     async def score(self, task: Task, patient: bool = False) -> Outcome:
-        """Score one file in a worker.
+        """Score one file in a worker; who is cancelled gives up his place, and what runs is finished all the same.
 
         Args:
             task: the file.
@@ -115,8 +119,7 @@ class Pool:
             StartError: no worker can be started.
         """
         if not patient and self._idle.empty() and self._n_callers >= self._queue_size:
-            wait_s = self._mean_s * (self.n_waiting + 1) / self.n_workers
-            raise QueueFull(max(1, min(_MOST_RETRY_S, round(wait_s))))
+            raise QueueFull(self._retry_after_s())
         self.n_waiting += 1
         self._n_callers += not patient
         try:
@@ -128,11 +131,10 @@ class Pool:
             self._idle.put_nowait(slot)  # for the next that waits, who is told the same
             raise StartError(_CLOSED)
         loop = asyncio.get_running_loop()
-        started = loop.time()
+        self._since_s[slot] = loop.time()
         work = loop.run_in_executor(self._threads, slot.run, task)
         work.add_done_callback(partial(self._done, slot))
         outcome = await asyncio.shield(work)  # a caller that leaves does not free the worker
-        self._mean_s += 0.1 * (loop.time() - started - self._mean_s)
         if isinstance(outcome, Refused) and outcome.trace:
             _log.error("file not scored", extra={"trace": outcome.trace})
         return outcome
@@ -147,9 +149,17 @@ class Pool:
             slot.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    def _retry_after_s(self) -> int:
+        now_s = asyncio.get_running_loop().time()
+        mean_s = _FIRST_S if self._mean_s is None else self._mean_s
+        ages_s = [now_s - since_s for since_s in self._since_s.values()]
+        left_s = sum(max(mean_s - age_s, age_s) for age_s in ages_s)  # what has run for long may for as long again
+        return max(1, min(_MOST_RETRY_S, math.ceil((left_s + mean_s * self.n_waiting) / self.n_workers)))
+
     def _done(self, slot: _Slot, work: asyncio.Future[Outcome]) -> None:
-        if not work.cancelled():
-            work.exception()  # raised where it is awaited; a caller that has left is told of no error
+        took_s = work.get_loop().time() - self._since_s.pop(slot)
+        if not work.cancelled() and work.exception() is None:  # which is raised where it is awaited, if it still is
+            self._mean_s = took_s if self._mean_s is None else self._mean_s + 0.1 * (took_s - self._mean_s)
         self._give_back(slot)
 
     def _give_back(self, slot: _Slot) -> None:

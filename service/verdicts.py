@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -65,7 +68,7 @@ async def give_verdict(
     spool: Spool = state.spool
     async with spool.received(request) as path:
         try:
-            outcome = await pool.score(Task(str(path), coverage))
+            outcome = await _unless_left(request, partial(pool.score, Task(str(path), coverage)))
         except QueueFull as error:
             wait = {"Retry-After": str(error.retry_after_s)}
             raise Problem(503, "queue_full", "found a full queue; needed: a free worker", wait) from error
@@ -78,6 +81,27 @@ async def give_verdict(
         raise Problem(status, outcome.code, outcome.detail, {"Retry-After": "5"} if status == 503 else None)
     timing = {"Server-Timing": f"score;dur={outcome.seconds * 1e3:.2f}"}
     return Response(outcome.body, headers=timing, media_type="application/json")
+
+
+async def _unless_left(request: Request, score: Callable[[], Coroutine[Any, Any, Outcome]]) -> Outcome:
+    leaving = asyncio.create_task(_left(request))
+    tasks: list[asyncio.Task[Any]] = [leaving]
+    try:
+        await asyncio.sleep(0)  # who has left already takes no worker
+        if not leaving.done():
+            tasks.append(scoring := asyncio.create_task(score()))
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if scoring.done():
+                return scoring.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+    raise Problem(400, "client_left", "found the end of the connection before the verdict")  # for the log alone
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 @router.get(

@@ -7,6 +7,7 @@ import errno
 import os
 import resource
 import signal
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -91,6 +92,69 @@ def test_memory_is_limited(tiny_model: Path, tmp_path: Path, wav: bytes) -> None
     assert outcome.code in ("memory_limit", "worker_died")
     outcome = asyncio.run(score(1_000_000_000))
     assert isinstance(outcome, Scored)
+
+
+def test_who_leaves_the_queue_takes_no_worker_along(tiny_model: Path, tmp_path: Path, wav: bytes) -> None:
+    """Callers cancelled while they wait, or at the moment they are given the worker, leave it to the next."""
+    file = tmp_path / "stem.wav"
+    file.write_bytes(wav)
+
+    async def leave() -> None:
+        pool = Pool(str(tiny_model), Limits(1_000_000_000, 60, 2, 48_000), 1, 60, 8)
+        await pool.start()
+        try:
+            slot = pool._idle.get_nowait()
+            callers = [asyncio.create_task(pool.score(Task(str(file)))) for _ in range(4)]
+            await asyncio.sleep(0.1)
+            assert pool.n_waiting == 4
+            callers[1].cancel()
+            pool._idle.put_nowait(slot)
+            callers[0].cancel()  # it is its turn already
+            outcomes = await asyncio.gather(*callers, return_exceptions=True)
+            assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 2 + [Scored] * 2
+            assert isinstance(await pool.score(Task(str(file))), Scored)
+            assert (pool.n_waiting, pool._n_callers, len(pool._since_s)) == (0, 0, 0)
+        finally:
+            await pool.close()
+
+    asyncio.run(leave())
+
+
+def test_who_has_left_keeps_nobody_out(serve: Callable[..., Server], wav: bytes) -> None:
+    """A full queue says to wait for what runs, too; when its callers hang up it takes others, and scores only those."""
+    server = serve(workers=1, queue_size=2)
+    fields = f"Host: localhost\r\nContent-Type: audio/wav\r\nContent-Length: {len(wav)}"
+    head = f"POST /v1/verdicts HTTP/1.1\r\n{fields}\r\n\r\n"
+    (pid,) = workers(server)
+    with server.client() as client, ThreadPoolExecutor(3) as threads:
+
+        def post() -> httpx.Response:
+            return client.post("/v1/verdicts", files={"file": wav})
+
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            runs = threads.submit(post)
+            wait_until(lambda: "stem_workers_busy 1.0" in client.get("/metrics").text)
+            leaving = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(2)]
+            for connection in leaving:
+                connection.sendall(head.encode() + wav)
+            wait_until(lambda: client.get("/healthz").json()["waiting"] == 2)
+            time.sleep(3)
+            full = post()
+            is_problem(full, 503, "queue_full")
+            assert int(full.headers["retry-after"]) >= 5  # three seconds of what runs, and one for each that waits
+            for connection in leaving:
+                connection.close()
+            wait_until(lambda: client.get("/healthz").json()["waiting"] == 0, 10)
+            stay = [threads.submit(post) for _ in range(2)]
+            wait_until(lambda: client.get("/healthz").json()["waiting"] == 2)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert [one.result().status_code for one in (runs, *stay)] == [200] * 3
+        metrics = client.get("/metrics").text
+    assert sum(float(x.split()[1]) for x in metrics.splitlines() if x.startswith("stem_verdicts_total")) == 3
+    assert list((server.state / "spool").iterdir()) == []
+    assert "Traceback" not in server.log
 
 
 def test_a_folder_in_a_job_costs_no_descriptor(serve: Callable[..., Server], tmp_path: Path) -> None:
