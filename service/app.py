@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import tempfile
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,8 +58,10 @@ def create_app(settings: Settings, host: str = "127.0.0.1", stopping: threading.
         with _owned(folder):
             app.state.spool = Spool(folder / "spool")
             app.state.jobs = jobs = Jobs(settings, pool, lambda outcome: verdicts.note(metrics, outcome), stopping)
+            elsewhere = tempfile.tempdir
             try:
                 await pool.start()
+                tempfile.tempdir = str(app.state.spool.folder)  # of forms; not before, for the pool's sockets lie there
                 await jobs.start()
                 _log.info("ready", extra={"workers": pool.n_workers})
                 yield
@@ -66,6 +69,7 @@ def create_app(settings: Settings, host: str = "127.0.0.1", stopping: threading.
                 await jobs.finish()
                 await pool.close()
                 await jobs.close()
+                tempfile.tempdir = elsewhere
 
     app = FastAPI(
         title="stem-provenance",

@@ -71,7 +71,9 @@ class Settings(BaseSettings):
     )
     cors_origins: Words = Field(default=(), description="origins that a browser may call from")
 
-    state_dir: Path | None = Field(default=None, description="where uploads of jobs and the job database lie")
+    state_dir: Path | None = Field(
+        default=None, description="where uploads, those of forms too, and the job database lie"
+    )
     database_url: str | None = Field(
         default=None, description="SQLAlchemy URL of the job store; unset is SQLite in state_dir"
     )

@@ -45,7 +45,7 @@ def describe_form(file: dict[str, Any], **others: dict[str, Any]) -> dict[str, A
 
 
 class Spool:
-    """A folder for files that live as long as their request.
+    """A folder for files that live as long as their request; the parts of forms lie there without a name.
 
     Args:
         folder: made if missing, and emptied: one service owns it.

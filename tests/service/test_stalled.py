@@ -47,6 +47,25 @@ def test_a_body_that_stands_still_is_given_up(serve: Callable[..., Server], wav:
     wait_until(lambda: not list(spool.iterdir()))
 
 
+def test_a_form_lies_in_the_state_folder(serve: Callable[..., Server]) -> None:
+    """What comes of a form's file is written below STEM_STATE_DIR, not to the folder for temporary files."""
+    server = serve()
+    form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+
+    def held() -> list[str]:
+        found = []
+        for entry in Path(f"/proc/{server.pid}/fd").iterdir():
+            with suppress(OSError):
+                found.append(os.readlink(entry))
+        return [target for target in found if target.endswith(" (deleted)") and target.startswith("/")]
+
+    before = set(held())
+    with post(server, "multipart/form-data; boundary=b", 4_000_000, form + bytes(3_000_000)):
+        wait_until(lambda: set(held()) - before, 20)
+        assert [Path(target).parent for target in set(held()) - before] == [server.state / "spool"]
+    wait_until(lambda: set(held()) == before, 20)
+
+
 def ended(connection: socket.socket, within_s: float) -> bytes:
     """Return what comes until the other end closes, which it does in time."""
     connection.settimeout(within_s)
