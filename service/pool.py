@@ -236,7 +236,10 @@ class _Slot:
                     return Refused("time_limit", f"a file that takes over {self._time_s:g} s to score", "a shorter one")
                 outcome: Outcome = connection.recv()
             except (EOFError, OSError):
+                process = self._process
                 self.kill()
+                if not self.closed:
+                    _log.warning("worker ended", extra={"exit_code": process.exitcode if process else None})
                 continue
             if isinstance(outcome, Refused) and outcome.code in worker.FATAL:
                 self.kill()

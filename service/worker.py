@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import stat
+import sys
 import time
 import traceback
 from contextlib import suppress
@@ -114,6 +115,7 @@ def serve(connection: Connection, model: str | None, limits: Limits) -> None:
         return
     noise = np.random.default_rng(0).normal(scale=0.1, size=(audio.SAMPLE_RATE_HZ, 2))
     scorer.score((noise, audio.SAMPLE_RATE_HZ))  # so that the first file is as fast as the others
+    _silence_libraries()
     _limit_memory(limits.memory_bytes)
     try:
         connection.send("")
@@ -211,6 +213,13 @@ def _over(info: audio.AudioInfo, limits: Limits) -> Refused | None:
         needed = f"at most {limits.max_sample_rate_hz} Hz here"
         return Refused("bad_rate", f"a sample rate of {info.sample_rate_hz} Hz", needed)
     return None
+
+
+def _silence_libraries() -> None:
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")  # what ends a worker is still said
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)  # decoders write of each damaged frame there, into a log of JSON
+    os.close(nowhere)
 
 
 def _limit_memory(extra_bytes: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import resource
 import signal
@@ -40,6 +41,23 @@ def test_a_killed_worker_costs_nobody_an_answer(serve: Callable[..., Server]) ->
         assert [r.result().json() for r in running] == [expected] * 20
         wait_until(lambda: client.get("/healthz").json()["workers"] == 2)
     assert victim not in workers(server)
+
+
+def test_the_log_is_json_whatever_decoders_write(serve: Callable[..., Server]) -> None:
+    """A damaged MP3, of which its decoder writes to standard error, adds no line; a worker that was killed adds one."""
+    whole = sounds.stem("mp3")
+    damaged = whole[: len(whole) // 2] + whole[len(whole) // 2 + 137 :]
+    server = serve(workers=1)
+    (pid,) = workers(server)
+    os.kill(pid, signal.SIGSTOP)
+    with server.client() as client, ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(client.post, "/v1/verdicts", files={"file": damaged})
+        wait_until(lambda: "stem_workers_busy 1.0" in client.get("/metrics").text)
+        os.kill(pid, signal.SIGKILL)
+        assert answer.result().status_code in (200, 422)
+    assert server.stop() == 0
+    lines = [json.loads(line) for line in server.log.splitlines()]
+    assert [line["exit_code"] for line in lines if line["message"] == "worker ended"] == [-signal.SIGKILL]
 
 
 def test_an_idle_worker_that_dies_is_replaced(serve: Callable[..., Server], wav: bytes) -> None:
