@@ -50,7 +50,7 @@ def write_parquet(rows: Iterable[Row], folder: Path) -> IO[bytes]:
         [
             ("index", whole),
             *((name, text) for name in ("path", "status", "origin", "processing", "family", "layers", "model")),
-            *((name, number) for name in ("p_separated", "confidence", "sdr_ceiling_db", "sdr_low_db", "sdr_high_db")),
+            *((name, number) for name in ("p_separated", "confidence", "sdr_db", "sdr_low_db", "sdr_high_db")),
             *((name, number) for name in ("p_dry", "p_hybrid", "p_wet", "duration_s")),
             *((name, whole) for name in ("sample_rate_hz", "n_channels", "n_windows", "n_silent")),
             ("codec", text),
@@ -97,7 +97,7 @@ def _flat(row: Row) -> dict[str, Any]:
         **{k: verdict["audio"][k] for k in ("duration_s", "sample_rate_hz", "n_channels", "n_windows", "n_silent")},
         "path": row.name,
         "codec": verdict["audio"]["codec"],
-        "sdr_ceiling_db": sdr.get("estimate"),
+        "sdr_db": sdr.get("estimate"),
         "sdr_low_db": sdr.get("low"),
         "sdr_high_db": sdr.get("high"),
         **{f"p_{k}": processing.get(k) for k in ("dry", "hybrid", "wet")},

@@ -144,6 +144,7 @@ def test_parquet_has_the_rows_of_json_lines(served: Server, root: Path) -> None:
         for name in ("origin", "p_separated", "confidence", "segments", "reasons", "model"):
             assert row[name] == line[name]
         assert row["duration_s"] == line["audio"]["duration_s"]
+        assert row["sdr_db"] == (line["sdr_ceiling_db"] or {}).get("estimate")
     wait_until(lambda: not list((served.state / "spool").iterdir()))  # what was sent is deleted after it
 
 
