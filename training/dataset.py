@@ -288,7 +288,7 @@ def _separators(part: str, recipe: Recipe) -> list[str]:
     for setting in (name for name in examples.PARTS[part].settings if name in _SEPARATORS):
         given = getattr(recipe, setting)
         for name in filter(None, [given] if isinstance(given, str) else given):
-            if name in recipe.demucs_models:
+            if name in recipe.demucs_models and setting not in ("network_names", "script_names", "drawn_names"):
                 found.append(_digest(recipe.demucs_repo, f"{name}*"))
             elif setting == "network_names":
                 found.append(_digest(recipe.networks, f"{name}/network.json", f"{name}/weights.pt"))
