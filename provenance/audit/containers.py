@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import re
-import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import parquet
 
-from provenance import listing
-from provenance.audio import EXTENSIONS
-from provenance.audit import stores
-from provenance.audit.errors import AuditError, DamagedError, UnreadError
-from provenance.audit.items import Claims, Item, choose_columns, read_claims
+from provenance.audit import stores, tars
+from provenance.audit.errors import AuditError, DamagedError
+from provenance.audit.items import Item, choose_columns, read_claims
 from provenance.errors import UnreadableAudio
 
 INSIDE = r"(?is)^(.+?\.(?:tar|parquet|arrow))#(.+)$"
@@ -36,104 +32,9 @@ def list_inside(where: str, given: Mapping[str, str], passed: Counter[str] | Non
 
     Args:
         where: path or URI of a tar, or of a table with a column of audio.
-        given, passed: as for :func:`list_members`.
+        given, passed: as for :func:`provenance.audit.tars.list_members`.
     """
-    return list_members(where, given, passed) if where.lower().endswith(".tar") else list_cells(where, given)
-
-
-def list_members(where: str, given: Mapping[str, str], passed: Counter[str] | None = None) -> Iterator[Item]:
-    """Yield the audio members of a tar; a ``.json`` member of the same sample holds its claims.
-
-    Args:
-        where: path or URI of an uncompressed tar.
-        given: fields to keys of the ``.json`` members; one that is no object is yielded like audio.
-        passed: counts the other members by ending.
-
-    Raises:
-        DamagedError: it is not such a tar, or ends early; what lay before that was yielded.
-        UnreadError: it cannot be read.
-    """
-    changed = stores.changed(where)
-    try:
-        with stores.open_file(where) as held, tarfile.open(fileobj=(file := _Sought(held)), mode="r:") as tar:
-            sample, claims = "", Claims()
-            audio: list[tarfile.TarInfo] = []
-            for member in tar:
-                tar.members = []  # type: ignore[attr-defined]  # else a tar of a million members is held
-                if not member.isfile():
-                    continue
-                name = PurePosixPath(member.name)
-                if name.name.startswith("."):  # macOS puts a ._a.wav beside each a.wav
-                    continue
-                key = str(name.parent / name.name.split(".")[0])
-                if key != sample:
-                    yield from _members(where, audio, claims, changed)
-                    sample, audio, claims = key, [], Claims()
-                if name.suffix.lower() in EXTENSIONS:
-                    audio.append(member)
-                elif name.suffix.lower() == ".json":
-                    handle = tar.extractfile(member)
-                    found = _sidecar(b"" if handle is None else handle.read(), given)
-                    if found is None:  # its row, as of audio that is none, names it
-                        yield from _members(where, [member], Claims(), changed)
-                    claims = found or Claims()
-                elif passed is not None:
-                    listing.note(passed, member.name)
-            yield from _members(where, audio, claims, changed)
-            file.seek(tar.offset)
-            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):  # tarfile takes a header that it cannot read for the end
-                raise tarfile.ReadError(f"no header at byte {tar.offset}, where one is due")
-    except tarfile.TarError as error:
-        raise DamagedError(where, error, "an uncompressed tar, whole") from error
-    except OSError as error:
-        raise UnreadError(f"{where}: {error}; needed: a tar that can be read") from error
-
-
-class _Sought(io.RawIOBase):
-    """A file that may be sought past its end, as those of disks and none of stores: so a tar that was cut is read.
-
-    Args:
-        file: of a disk or a store, open.
-    """
-
-    def __init__(self, file: Any) -> None:
-        self._file, self._size, self._at = file, int(file.size()), 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        if self._at >= self._size:
-            return b""
-        self._file.seek(self._at)
-        data: bytes = self._file.read() if size < 0 else self._file.read(size)
-        self._at += len(data)
-        return data
-
-
-def _members(where: str, members: list[tarfile.TarInfo], claims: Claims, changed: int) -> Iterator[Item]:
-    for member in members:
-        place = member.offset_data, member.size, member.size
-        yield Item(f"{where}#{member.name}", "member", where, *place, claims, changed)
-
-
-def _sidecar(data: bytes, given: Mapping[str, str]) -> Claims | None:
-    """What a sample's ``.json`` claims of it; None where it is no JSON object of such claims."""
-    try:
-        row = json.loads(data)
-        return read_claims(row, choose_columns(list(row), {k: v for k, v in given.items() if v in row}))
-    except (ValueError, KeyError, AttributeError, TypeError):
-        return None
+    return tars.list_members(where, given, passed) if where.lower().endswith(".tar") else list_cells(where, given)
 
 
 def find_hub_files(name: str) -> list[str]:
@@ -246,12 +147,14 @@ def fetch(item: Item) -> str | io.BytesIO:
         item: to read.
 
     Raises:
-        UnreadableAudio: it is not there, or too large to hold, or is a container that could not be listed.
+        UnreadableAudio: it is not there, too large to hold, a member whose bytes lie nowhere as they are, or a
+            container that could not be listed.
     """
     if item.kind in ("file", "object") and item.where.lower().endswith(_ENDINGS):
         _check(item)
     if item.kind == "file":
         return item.where
+    tars.check(item)
     if item.n_bytes > MAX_BYTES:
         raise UnreadableAudio(item.path, "too_large", f"{item.n_bytes} bytes in a container", f"at most {MAX_BYTES}")
     try:

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import datetime
 import decimal
+import hashlib
 import io
 import json
 import os
@@ -25,7 +26,7 @@ import soundfile
 from pyarrow import fs, parquet
 
 from provenance import audio
-from provenance.audit import containers, export, stores, summary
+from provenance.audit import containers, export, stores, summary, tars
 from provenance.audit.errors import AuditError
 from provenance.audit.items import Item, Shard
 from provenance.audit.run import score_source
@@ -301,6 +302,107 @@ def test_a_sidecar_that_is_no_object_costs_its_sample_the_claims_alone(folder: P
     )
     assert [found[f"{name}.wav"]["stem"] for name in "abcd"] == ["bass", None, None, "drums"]
     assert {name for name, row in found.items() if row["status"] == "error"} == {"b.json", "c.json"}
+
+
+def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    """Put a file into a tar."""
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
+
+
+def test_every_member_of_one_name_is_judged(folder: Path, tmp_path: Path) -> None:
+    """The last of them, which is what unpacking leaves, has a row of its own, and an export names each again."""
+    file = tmp_path / "twice.tar"
+    for mode, name in (("w", "a/one.wav"), ("a", "b/two.wav"), ("a", "a/one.wav")):
+        with tarfile.open(file, mode) as tar:
+            tar.add(folder / name, "x.wav")
+    found = list(list_items(str(file)))
+    assert [item.path for item in found] == [f"{file}#x.wav", f"{file}#x.wav (2)", f"{file}#x.wav (3)"]
+    one, two = (samples_of(Item("x", "file", str(folder / name))) for name in ("a/one.wav", "b/two.wav"))
+    assert [samples_of(item) for item in found] == [one, two, one]
+    out = tmp_path / "out"
+    for _ in range(2):
+        score_source(str(file), out, workers=1, loader=LOADER)
+    assert [row["path"] for row in rows(out)] == [item.path for item in found]
+    assert summary.summarise(out)["files"]["n_repeated"] == 0
+    export.export_all(out, tmp_path / "all.csv")
+    assert [(item.kind, item.start) for item in list_items(str(tmp_path / "all.csv"))] == [
+        ("member", item.start) for item in found
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "claimed", "n_stray"),
+    [
+        ("take.1.wav take.2.wav take.1.json take.2.json", {"take.1.wav": "take.1", "take.2.wav": "take.2"}, 0),
+        ("take.1.wav take.1.json take.2.wav", {"take.1.wav": "take.1", "take.2.wav": None}, 0),
+        ("a.wav a.wet.wav a.json", {"a.wav": "a", "a.wet.wav": "a"}, 0),
+        ("a.wav a.wav.json", {"a.wav": "a.wav"}, 0),
+        ("a.wav a.meta.json", {"a.wav": "a.meta"}, 0),
+        ("a.wav a.x.json a.y.json", {"a.wav": None}, 2),
+        ("a.wav b.wav a.json b.json", {"a.wav": None, "b.wav": None}, 2),
+    ],
+)
+def test_a_sidecar_claims_of_the_audio_whose_name_it_has(
+    names: str, claimed: dict[str, str | None], n_stray: int, folder: Path, tmp_path: Path
+) -> None:
+    """Of several in a sample none is taken for another's, and those that claim of no audio are counted."""
+    file = tmp_path / "dots.tar"
+    with tarfile.open(file, "w") as tar:
+        for name in names.split():
+            said = json.dumps({"song": name.removesuffix(".json")}).encode()
+            add(tar, name, said if name.endswith(".json") else (folder / "a/one.wav").read_bytes())
+    passed: Counter[str] = Counter()
+    found = {item.path.split("#")[1]: item.claims.song for item in list_items(str(file), passed=passed)}
+    assert found == claimed
+    assert passed == ({tars.STRAY_CLAIMS: n_stray} if n_stray else {})
+
+
+def test_a_sparse_member_is_not_taken_for_its_neighbour(folder: Path, tmp_path: Path) -> None:
+    """What is stored of it is not what unpacking gives, so it has a row that says so; its neighbours are read."""
+    with (tmp_path / "b.wav").open("wb") as hole:
+        hole.write((folder / "a/one.wav").read_bytes())
+        hole.seek(1 << 20)
+        hole.write((folder / "b/two.wav").read_bytes())
+    for name in "ac":
+        (tmp_path / f"{name}.wav").write_bytes((folder / "a/one.wav").read_bytes())
+    for form in ("gnu", "posix"):
+        line = ["tar", f"--format={form}", "--sparse", "-cf", f"{form}.tar", "a.wav", "b.wav", "c.wav"]
+        subprocess.run(line, cwd=tmp_path, check=True)
+        with tarfile.open(tmp_path / f"{form}.tar") as tar:
+            if not tar.getmember("b.wav").issparse():
+                pytest.skip("this file system keeps no holes")
+        score_source(str(tmp_path / f"{form}.tar"), tmp_path / form, workers=1, loader=LOADER)
+        assert [row["error_code"] for row in rows(tmp_path / form)] == [None, "sparse_member", None]
+
+
+def test_links_in_a_tar_are_the_members_they_lead_to(folder: Path, tmp_path: Path) -> None:
+    """Hard or symbolic, over another link, of audio that is called otherwise; what leads nowhere is one row."""
+    file = tmp_path / "links.tar"
+    one, two = ((folder / name).read_bytes() for name in ("a/one.wav", "b/two.wav"))
+    with tarfile.open(file, "w") as tar:
+        add(tar, "./in/x.wav", one)
+        for name, kind, target in (
+            ("./hard.wav", tarfile.LNKTYPE, "./in/x.wav"), ("./in/over.wav", tarfile.SYMTYPE, "../soft.wav"),
+            ("./soft.wav", tarfile.SYMTYPE, "in/blob"), ("./gone.wav", tarfile.SYMTYPE, "/elsewhere.wav"),
+            ("./round.wav", tarfile.SYMTYPE, "round.wav"),
+        ):  # fmt: skip
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            tar.addfile(member)
+            if name == "./hard.wav":
+                add(tar, "./hard.json", b'{"song": "S"}')
+        add(tar, "./in/blob", two)
+        add(tar, "./in/x.wav", two)
+    score_source(str(file), tmp_path / "out", workers=1, loader=LOADER)
+    found = {row["path"].split("#./")[1]: row for row in rows(tmp_path / "out")}
+    digests = {hashlib.sha256(data).hexdigest(): name for name, data in (("one", one), ("two", two))}
+    assert {name: digests.get(row["sha256"], row["error_code"]) for name, row in found.items()} == {
+        "in/x.wav": "one", "hard.wav": "one", "in/over.wav": "two", "soft.wav": "two", "gone.wav": "dead_link",
+        "round.wav": "dead_link", "in/x.wav (2)": "two",
+    }  # fmt: skip
+    assert found["hard.wav"]["song"] == "S"
 
 
 @pytest.mark.parametrize("ending", ["parquet", "arrow"])
