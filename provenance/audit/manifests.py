@@ -6,15 +6,16 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from provenance import flat
 from provenance.audit import containers, stores
 from provenance.audit.errors import AuditError
-from provenance.audit.items import Item, Kind, choose_columns, read_claims
+from provenance.audit.items import Claims, Item, Kind, choose_columns, read_claims
 
 
 def list_rows(where: str, given: Mapping[str, str]) -> Iterator[Item]:
@@ -25,7 +26,8 @@ def list_rows(where: str, given: Mapping[str, str]) -> Iterator[Item]:
         given: fields to columns.
 
     Raises:
-        AuditError: there is no column of paths, a row has none, or the file is not what its name says.
+        AuditError: there is no column of paths, a row has none, it contradicts the ``.json`` or the table that
+            lies in a container, or the file is not what its name says.
     """
     base = where.rsplit("/", 1)[0] if stores.is_remote(where) else os.path.dirname(where)
     columns: dict[str, str] = {}
@@ -47,13 +49,24 @@ def list_rows(where: str, given: Mapping[str, str]) -> Iterator[Item]:
         place = stores.find_spelt(stores.join(base, path.strip()))
         inside = containers.find_inside(place) if "#" in place else None
         if inside is not None:
-            yield replace(inside, path=path.strip(), claims=read_claims(row, columns))
+            claims = read_claims(row, columns)
+            _agree(where, path.strip(), claims, inside.claims)
+            yield replace(inside, path=path.strip(), claims=claims)
             continue
         kind: Kind = "object" if stores.is_remote(place) else "file"
         n_bytes, changed = stores.facts_of(place)
         yield Item(path.strip(), kind, place, n_bytes=n_bytes, claims=read_claims(row, columns), changed=changed)
     if n == 0:
         raise AuditError(f"{where}: no rows; needed: one row a file")
+
+
+def _agree(where: str, path: str, claims: Claims, inside: Claims) -> None:
+    """Raise where a manifest says another thing than the container of a file does; case does not matter."""
+    for name, says in asdict(claims).items():
+        was = getattr(inside, name)
+        if name != "extra" and says is not None and was is not None and says.lower() != was.lower():
+            found = f"claims of {path} that differ from those in its container ({name}: {says}, {was})"
+            raise AuditError(f"{where}: found {found}; needed: one claim a file")
 
 
 def read_rows(where: str) -> Iterator[dict[str, Any]]:
@@ -75,7 +88,9 @@ def read_rows(where: str) -> Iterator[dict[str, Any]]:
             if ending in (".jsonl", ".ndjson"):
                 yield from _json_lines(where, text)
             else:
-                yield from csv.DictReader(text, delimiter="\t" if ending == ".tsv" else _delimiter(text))
+                table = csv.DictReader(text, delimiter="\t" if ending == ".tsv" else _delimiter(text))
+                _check_names(where, table.fieldnames or ())
+                yield from table
         except (UnicodeDecodeError, csv.Error) as error:
             raise AuditError(f"{where}: {error}; needed: a table in UTF-8") from error
 
@@ -85,6 +100,13 @@ def _delimiter(text: io.TextIOWrapper) -> str:
     header = text.readline()
     text.seek(0)
     return ";" if header.count(";") > header.count(",") else ","
+
+
+def _check_names(where: str, names: Sequence[str]) -> None:
+    """Raise where a header has a name twice: of two columns the last would speak, unseen. Empty names are none."""
+    repeated = [name for name, n in Counter(names).items() if n > 1 and name.strip()]
+    if repeated:
+        raise AuditError(f"{where}: found the column {repeated[0]!r} twice; needed: each name once")
 
 
 def _columns(where: str, names: list[str], given: Mapping[str, str]) -> dict[str, str]:

@@ -171,6 +171,27 @@ def test_a_row_with_a_cell_too_many_is_refused(tmp_path: Path) -> None:
         list(list_items(str(tmp_path / "m.csv")))
 
 
+def test_a_name_twice_in_a_header_is_refused(tmp_path: Path) -> None:
+    """Of two columns of one name the last would speak; what a spreadsheet leaves without a name is none."""
+    (tmp_path / "m.csv").write_text("path,claimed_origin,claimed_origin\nx.wav,studio,separated\n")
+    with pytest.raises(AuditError, match="found the column 'claimed_origin' twice; needed: each name once"):
+        list(list_items(str(tmp_path / "m.csv")))
+    (tmp_path / "m.csv").write_text("path,claimed_origin,,\nx.wav,studio,,\n")
+    assert next(iter(list_items(str(tmp_path / "m.csv")))).claims.origin == "studio"
+
+
+def test_a_manifest_that_contradicts_a_sidecar_is_refused(folder: Path, tmp_path: Path) -> None:
+    """As two rows of one file are; what only one of them says is no contradiction, nor is another case."""
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        add(tar, "a.wav", (folder / "a/one.wav").read_bytes())
+        add(tar, "a.json", b'{"origin": "separated", "song": "One"}')
+    (tmp_path / "m.csv").write_text("path,origin,song,stem\nt.tar#a.wav,,ONE,bass\n")
+    assert next(iter(list_items(str(tmp_path / "m.csv")))).claims.stem == "bass"
+    (tmp_path / "m.csv").write_text("path,origin\nt.tar#a.wav,studio\n")
+    with pytest.raises(AuditError, match=r"claims of t\.tar#a\.wav that differ .* \(origin: studio, separated\)"):
+        list(list_items(str(tmp_path / "m.csv")))
+
+
 def test_a_manifest_of_a_spreadsheet_on_windows_is_read(folder: Path) -> None:
     """Backslashes part folders where there is such a file, and rows of nothing but separators are no rows."""
     (folder / "m.csv").write_text("path;song\r\na\\one.wav;S\r\nb\\none.wav;S\r\n;\r\n;\r\n", newline="")
