@@ -67,7 +67,7 @@ def export_clean(out: Path, file: Path, use: str | None = None) -> int:
         How many rows it has.
 
     Raises:
-        AuditError: another ending, the audit's own source, or the audit has not been summed up.
+        AuditError: another ending, the audit's own source, or the audit has not been summed up since its rows changed.
     """
     with _opened(out, file) as db:
         sql = f"{_select(CLEAN, 'stems', use, file.parent)} where clean order by listed_as"
@@ -86,7 +86,7 @@ def export_all(out: Path, file: Path, use: str | None = None) -> int:
         How many rows it has.
 
     Raises:
-        AuditError: another ending, the audit's own source, or the audit has not been summed up.
+        AuditError: another ending, the audit's own source, or the audit has not been summed up since its rows changed.
     """
     with _opened(out, file) as db:
         return _write(file, _schema(ALL), _read_parts(db, out, use, file.parent))
@@ -98,8 +98,7 @@ def _opened(out: Path, file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         raise AuditError(f"{file}: found the ending {file.suffix!r}; needed: .csv, .jsonl or .parquet")
     if os.path.realpath(plan.read_settings(out).source) == os.path.realpath(file):
         raise AuditError(f"{file}: is what was audited; needed: another file to write to")
-    if not (out / store.FINDINGS).exists():
-        raise AuditError(f"{out}: not summed up yet; needed: run the audit to its end")
+    store.check_findings(out)
     with store.connect(out) as db:
         db.execute("""
             create temp table against as select path, string_agg(distinct kind, ' ' order by kind) as kinds

@@ -111,22 +111,20 @@ def add(
     db.execute("insert into found values (?, ?, ?, ?, ?, ?)", [path, kind, sure, seconds * KINDS[kind][0], other, what])
 
 
-def finish(db: duckdb.DuckDBPyConnection, file: Path) -> dict[str, Any]:
+def finish(db: duckdb.DuckDBPyConnection, file: Path, stamped: str) -> dict[str, Any]:
     """Write all findings, the surest and costliest first, and return their sum.
 
     Args:
         db: with the table of :func:`begin`.
         file: Parquet, replaced as a whole.
+        stamped: :func:`provenance.audit.store.stamp` of the rows that they are of.
 
     Returns:
         ``total``, ``by_kind`` and the first 200 as ``first``. Of a kind, ``n`` findings are against ``n_files``
         distinct paths; a file that several are against (one for each other copy) is expected and weighed once.
     """
-    scratch = file.with_suffix(".part")
-    quoted = str(scratch).replace("'", "''")
     order = "sure * cost_s desc, path, kind, other"
-    db.execute(f"copy (select *, sure * cost_s as weight_s from found order by {order}) to '{quoted}' (format parquet)")
-    scratch.replace(file)
+    store.write_findings(db, f"select *, sure * cost_s as weight_s from found order by {order}", file, stamped)
     by_kind = store.fetch(
         db,
         """

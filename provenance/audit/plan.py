@@ -27,7 +27,7 @@ from provenance.audit.errors import AuditError
 from provenance.audit.items import FEWEST_SHARDS, SHARD_SIZE, Item, Shard
 
 FORMAT = 1
-_PLAN, _SPOOL, _LOCK = "plan.jsonl", "plan.spool", "lock"
+PLAN, _SPOOL, _LOCK = "plan.jsonl", "plan.spool", "lock"
 MARKS = frozenset({_LOCK, "parts", "journal"})
 """What the folder of an audit holds from its first moment on; what it writes there is no part of a source around it."""
 
@@ -115,7 +115,7 @@ def make(out: Path, settings: Settings, items: Iterable[Item], passed: Mapping[s
         AuditError: the folder was made for other settings or a larger sample, none of its files is left, or a file is
             named twice with claims that differ.
     """
-    plan = out / _PLAN
+    plan = out / PLAN
     before = read_settings(out) if plan.exists() else None
     dated = before is None or _is_dated(plan)
     known, known_said = _known(plan, before, settings, dated) if before else (np.zeros(0, np.uint64),) * 2
@@ -173,7 +173,7 @@ def read_settings(out: Path) -> Settings:
         AuditError: it holds no audit.
     """
     try:
-        with (out / _PLAN).open(encoding="utf-8") as file:
+        with (out / PLAN).open(encoding="utf-8") as file:
             head = json.loads(file.readline())
     except (OSError, ValueError) as error:
         raise AuditError(f"{out}: holds no audit; needed: a folder that 'audit SOURCE --out' wrote") from error
@@ -189,7 +189,7 @@ def read_begun(out: Path) -> str | None:
     Args:
         out: its folder.
     """
-    with (out / _PLAN).open(encoding="utf-8") as file:
+    with (out / PLAN).open(encoding="utf-8") as file:
         next(file)
         begun: str | None = json.loads(file.readline()).get("begun")
     return begun
@@ -201,8 +201,8 @@ def read_counts(out: Path) -> Counts:
     Args:
         out: its folder.
     """
-    with (out / _PLAN).open("rb") as file:
-        file.seek(max(0, os.path.getsize(out / _PLAN) - 4096))
+    with (out / PLAN).open("rb") as file:
+        file.seek(max(0, os.path.getsize(out / PLAN) - 4096))
         last = file.read().splitlines()[-1]
     return Counts(**json.loads(last)["counts"])
 
@@ -222,7 +222,7 @@ def read_shards(out: Path) -> Iterator[Shard]:
     Args:
         out: folder of the audit.
     """
-    with (out / _PLAN).open(encoding="utf-8") as file:
+    with (out / PLAN).open(encoding="utf-8") as file:
         next(file)
         for line in file:
             entry = json.loads(line)

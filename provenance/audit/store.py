@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+from pyarrow import parquet
 
 from provenance.audit import amend, plan
 from provenance.audit.errors import AuditError
@@ -14,6 +18,9 @@ from provenance.audit.rows import SCHEMA
 
 MEMORY = "384MB"
 FINDINGS = "findings.parquet"
+_STAMP = "of"
+_FOOTER_BYTES = 1 << 14
+"""So much of a part's end holds its footer, with the size and the extremes of each column."""
 
 
 def connect(out: Path) -> duckdb.DuckDBPyConnection:
@@ -39,6 +46,63 @@ def connect(out: Path) -> duckdb.DuckDBPyConnection:
     except duckdb.Error as error:
         raise _damaged(error) from error
     return db
+
+
+def stamp(out: Path) -> str:
+    """Return what stands for the plan and the parts of an audit as they are.
+
+    Args:
+        out: folder of the audit.
+    """
+    found = hashlib.blake2b(digest_size=16)
+    with (out / plan.PLAN).open("rb") as file:
+        found.update(hashlib.file_digest(file, "blake2b").digest())
+    for part in sorted((out / "parts").glob("*.parquet")):
+        with part.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _FOOTER_BYTES))
+            found.update(f"{part.name}\0{size}\0".encode() + file.read())
+    return found.hexdigest()
+
+
+def write_findings(db: duckdb.DuckDBPyConnection, sql: str, file: Path, stamped: str) -> None:
+    """Write the findings of an audit, replaced as a whole.
+
+    Args:
+        db: that holds them.
+        sql: the query for them.
+        file: Parquet.
+        stamped: :func:`stamp` of the rows that they are of.
+    """
+    scratch = file.with_suffix(".part")
+    db.execute(f"copy ({sql}) to {quoted(scratch)} (format parquet, kv_metadata {{{_STAMP}: '{stamped}'}})")
+    scratch.replace(file)
+
+
+def check_findings(out: Path) -> None:
+    """Raise where the findings of an audit are not of its rows as they are, as after a run that was ended.
+
+    Args:
+        out: folder of the audit. Findings of an older program bear no stamp: they are older than plan and parts then.
+
+    Raises:
+        AuditError: the audit was not summed up, or not since.
+    """
+    file = out / FINDINGS
+    if not file.exists():
+        raise AuditError(f"{out}: not summed up yet; needed: run the audit to its end")
+    try:
+        stamped = (parquet.read_metadata(file).metadata or {}).get(_STAMP.encode())
+    except (OSError, pa.ArrowException):
+        stamped = b""
+    if stamped is None:
+        made = file.stat().st_mtime_ns
+        is_stale = any(path.stat().st_mtime_ns > made for path in (out / plan.PLAN, *(out / "parts").glob("*.parquet")))
+    else:
+        is_stale = stamped.decode() != stamp(out)
+    if is_stale:
+        raise AuditError(f"{out}: not summed up since rows or plan changed; needed: run the audit to its end, or "
+                         f"'audit report {out}'")  # fmt: skip
 
 
 def rows_of(parts: str, older: bool) -> str:

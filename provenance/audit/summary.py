@@ -53,6 +53,7 @@ def summarise(out: Path, model: str | None = None, effort: checks.Effort | None 
     evaluation = read_evaluation(folder, out / _EVALUATION)
     effort = effort or checks.Effort()
     with store.connect(out) as db:
+        stamped = store.stamp(out)
         cluster = _judge(db)
         files = _count_files(db, counts)
         fraction = _fraction(settings, counts, files)
@@ -83,7 +84,7 @@ def summarise(out: Path, model: str | None = None, effort: checks.Effort | None 
             "errors": store.fetch(
                 db, "select error_code as code, count(*) as n, min(path) as example from stems where status <> 'ok' "
                     "group by 1 order by n desc, code"),
-            "findings": findings.finish(db, out / store.FINDINGS),
+            "findings": findings.finish(db, out / store.FINDINGS, stamped),
         }  # fmt: skip
     summary["rates"] = _rates(evaluation)
     summary["model_files"] = _copy_model_files(folder, out)

@@ -525,6 +525,32 @@ def test_the_clean_subset_is_a_manifest(audited: tuple[Path, dict[str, Any]], tm
         export.export_clean(out, tmp_path / "clean.txt")
 
 
+@pytest.mark.parametrize("stamped", [True, False])
+def test_nothing_is_exported_by_findings_of_other_rows(stamped: bool, tmp_path: Path) -> None:
+    """A run that was ended left rows that nobody looked at together: they are summed up first, in a copy as well.
+
+    Findings of an earlier version bear no stamp; then the dates tell.
+    """
+    make.files(tmp_path / "in", ["a.wav"])
+    out = tmp_path / "out"
+    score_source(str(tmp_path / "in"), out, workers=1, loader=LOADER)
+    with pytest.raises(AuditError, match="not summed up yet; needed: run the audit to its end"):
+        export.export_clean(out, tmp_path / "clean.csv")
+    summary.summarise(out)
+    if not stamped:
+        table = parquet.read_table(out / store.FINDINGS)
+        parquet.write_table(table.replace_schema_metadata(None), out / store.FINDINGS)
+    assert export.export_clean(out, tmp_path / "clean.csv") == 1
+    make.files(tmp_path / "in", ["b.wav"], loud={"b.wav"})
+    score_source(str(tmp_path / "in"), out, workers=1, loader=LOADER)
+    for write in (export.export_clean, export.export_all):
+        with pytest.raises(AuditError, match="not summed up since rows or plan changed; needed: run the audit to its"):
+            write(out, tmp_path / "clean.csv")
+    summary.summarise(out)
+    shutil.copytree(out, tmp_path / "copy", copy_function=shutil.copyfile)
+    assert export.export_clean(tmp_path / "copy", tmp_path / "clean.csv") == 1
+
+
 def read_table(file: Path) -> list[dict[str, Any]]:
     """Return the rows of an export, what is empty as ''."""
     if file.suffix == ".csv":
