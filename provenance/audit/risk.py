@@ -57,7 +57,7 @@ def acceptance(sample: Sample, detector: Detector, n_set: int) -> dict[str, Any]
         "at_least": at_least,
         "floor": _floor(at_least, sample, n_set),
         "level": 0.95,
-        "buyers_risk": {f"{p:g}": round(float((drawn[p] <= math.floor(seen + _EXACT)).mean()), 4) for p in LIMITS},
+        "buyers_risk": {f"{p:g}": round(_chance_of_as_few(seen, drawn[p]), 4) for p in LIMITS},
         "sellers_risk": round(_chance_of_as_many(seen, n, detector.false_alarms), 4),
         "alarms": expected_alarms(sample.n, sample, detector),
     }
@@ -125,6 +125,13 @@ def expected_alarms(n: int, sample: Sample, detector: Detector) -> dict[str, Any
         "high": round(n * float(high), 1),
         "chance": round(_chance_of_as_many(sample.share * worth, worth, rate), 4),
     }
+
+
+def _chance_of_as_few(seen: float, drawn: npt.NDArray[np.int64]) -> float:
+    """Return the share of draws with as few calls; where that is no whole number, between those of its neighbours."""
+    low = math.floor(seen + _EXACT)
+    fewer, more = (float((drawn <= n).mean()) for n in (low, low + 1))
+    return fewer + max(0.0, seen - low) * (more - fewer)
 
 
 def _chance_of_as_many(seen: float, n: int, rate: Rate) -> float:

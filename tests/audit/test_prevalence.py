@@ -134,11 +134,30 @@ def test_acceptance_sampling_says_what_300_of_100000_can_say() -> None:
 
 
 def test_a_call_among_few_is_no_matter_of_course() -> None:
-    """One of four files called, worth 1.6 files: true stems seldom show as many, and the buyer is not told more."""
+    """One of four files called, worth 1.6 files: true stems seldom show as many; the buyer's is half-way."""
     detector = Detector(Rate(0.5, 1e7), Rate(0.01, 1e7), "")
     found = risk.acceptance(Sample(0.25, 4, 4, 1.6, 3.0, 0.2), detector, 4)
     assert found["sellers_risk"] == pytest.approx(1 - 0.99**2, abs=0.005)
-    assert found["buyers_risk"]["0.2"] == pytest.approx((1 - 0.2 * 0.5 - 0.8 * 0.01) ** 2, abs=0.02)
+    q = 0.2 * 0.5 + 0.8 * 0.01
+    half_a_call = ((1 - q) ** 2 + 1 - q**2) / 2
+    assert found["buyers_risk"]["0.2"] == pytest.approx(half_a_call, abs=0.02)
+
+
+def test_one_call_among_songs_of_several_files_is_one_call() -> None:
+    """Of 150 files in 50 songs of three, worth 149.0 files, one called is 0.993 calls: the risk is that of one, drawn.
+
+    Rounded down it would be the risk of none, several times lower.
+    """
+    called = np.array([1] + [0] * 49)
+    sample = prevalence.sample_from(called, np.full(50, 3), 0.001)
+    assert 148 < sample.n_effective < 150
+    found = risk.acceptance(sample, Detector(Rate(0.5, 1e7), Rate(0.01, 1e7), ""), 150_000)["buyers_risk"]
+    rng = np.random.default_rng(3)
+    for p in risk.LIMITS:
+        separated = rng.random((40_000, 50, 3)) < p
+        n_called = (rng.random(separated.shape) < np.where(separated, 0.5, 0.01)).sum(axis=(1, 2))
+        assert found[f"{p:g}"] == pytest.approx(float((n_called <= 1).mean()), abs=0.015), p
+        assert found[f"{p:g}"] > 2 * float((n_called == 0).mean()) or p > 0.1
 
 
 def test_a_set_that_was_scored_whole_holds_as_many_extractions_as_is_said() -> None:
