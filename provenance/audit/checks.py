@@ -220,8 +220,9 @@ def _claimed_pairs(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, A
             counts[f"order_{verdict}"] += 1
             n_usable += verdict not in ("swapped", "copy") and "separated" not in (a["origin"], b["origin"])
             if verdict == "swapped":
-                findings.add(db, a["path"], "pair_swapped", _SURE_SWAP, a["duration_s"] + b["duration_s"], b["path"],
-                             f"claimed pair {name}: the file claimed wet is the drier")  # fmt: skip
+                for row, beside in ((a, b), (b, a)):
+                    findings.add(db, row["path"], "pair_swapped", _SURE_SWAP, row["duration_s"], beside["path"],
+                                 f"claimed pair {name}: the file claimed wet is the drier")  # fmt: skip
             elif verdict == "copy" and not _is_copied(db, b["path"]):
                 findings.add(db, b["path"], "copy", _SURE["copy"], b["duration_s"], a["path"],
                              f"claimed pair {name}: the same but for gain")  # fmt: skip

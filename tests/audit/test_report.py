@@ -478,7 +478,9 @@ def test_findings_name_the_right_files(audited: tuple[Path, dict[str, Any]]) -> 
     assert {"shared_phase"} <= kinds_of(out, "masked_a.wav") & kinds_of(out, "masked_b.wav")
     same = {"copy", "same_take", "processed_version"}
     assert (kinds_of(out, "again.wav") | kinds_of(out, "0_vocals.wav")) & same
-    assert "pair_swapped" in kinds_of(out, "pair_3.wav")
+    assert "pair_swapped" in kinds_of(out, "pair_3.wav") & kinds_of(out, "pair_4.wav"), "each is the other"
+    swapped = next(row for row in found["findings"]["by_kind"] if row["kind"] == "pair_swapped")
+    assert swapped["weight_s"] == pytest.approx(0.85 * 0.5 * 2 * 5.0), "the seconds of both, once"
     assert "pair_not_one_performance" in kinds_of(out, "pair_6.wav")
     assert not kinds_of(out, "pair_2.wav") & {"pair_swapped", "pair_not_one_performance"}
     assert not kinds_of(out, "1_vocals.wav") - {"clipped"}
