@@ -64,6 +64,8 @@ def _same_takes(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]
     for row in copies:
         same = "byte for byte the same" if row["is_equal"] else "every landmark in common, offset +0.000 s"
         findings.add(db, row["path"], "copy", _SURE["copy"], row["duration_s"], row["first"], same)
+    for group in likeness.find_groups(db):
+        _contradict(db, group)
     candidates = likeness.find_candidates(db)
     checked = likeness.check(candidates, effort.same_takes, time.monotonic() + effort.seconds)
     relations: Counter[str] = Counter(copy=len(copies)) if copies else Counter()
@@ -87,6 +89,8 @@ def _same_takes(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]
         if kind == "unchecked" or pair is None:
             continue
         a, b = candidate.first, candidate.second
+        if kind == "copy":
+            _contradict(db, [a, b])
         if kind in _SURE:
             worse = a if a["origin"] == "separated" else b
             other = b if worse is a else a
@@ -111,6 +115,26 @@ def _same_takes(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]
         "relations": dict(sorted(relations.items())),
         "examples": examples,
     }
+
+
+def _contradict(db: duckdb.DuckDBPyConnection, copies: list[dict[str, Any]]) -> None:
+    """Hold it against files which are one recording that some are claimed to be separated and some are not.
+
+    A file that is called separated by its vendor under one name is that under every name: those not claimed so have
+    the finding. So has one claimed separated, where another is claimed to be studio.
+
+    Args:
+        db: with the table of findings.
+        copies: rows of one recording.
+    """
+    separated = [row for row in copies if row["claimed_origin"] == "separated"]
+    others = [row for row in copies if row["claimed_origin"] != "separated"]
+    studio = [row for row in others if row["claimed_origin"] == "studio"]
+    for rows, against in ((others, separated), (separated, studio)):
+        for row in rows if against else ():
+            what = f"claimed {row['claimed_origin'] or 'nothing'}, its copy {against[0]['claimed_origin']}"
+            findings.add(db, row["path"], "claims_contradict", _SURE["copy"], row["duration_s"],
+                         against[0]["path"], what)  # fmt: skip
 
 
 def _shared_phase(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]:
@@ -184,7 +208,7 @@ def _is_copied(db: duckdb.DuckDBPyConnection, path: str) -> bool:
 
 def _claimed_pairs(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]:
     fields = ("path, kind, source, source_start, source_length, n_bytes, duration_s, origin, p_separated, p_wet, "
-              "processing, claimed_processing")  # fmt: skip
+              "processing, claimed_origin, claimed_processing")  # fmt: skip
     packed = ", ".join(f"{name} := {name}" for name in fields.split(", "))
     grouped = "from judged where pair is not null group by pair having count(*) >= 2"
     groups = store.fetch(
@@ -226,6 +250,7 @@ def _claimed_pairs(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, A
             elif verdict == "copy" and not _is_copied(db, b["path"]):
                 findings.add(db, b["path"], "copy", _SURE["copy"], b["duration_s"], a["path"],
                              f"claimed pair {name}: the same but for gain")  # fmt: skip
+                _contradict(db, [a, b])
         if len(examples) < _N_EXAMPLES:
             examples.append(
                 {

@@ -22,6 +22,7 @@ KINDS: dict[str, tuple[float, str]] = {
     "shared_phase": (1.0, "shares its phase with another stem of its song, as a separator's outputs do"),
     "separated_version": (1.0, "the same performance is here in a file called studio too"),
     "copy": (1.0, "another file is the same but for gain"),
+    "claims_contradict": (1.0, "its copy is claimed to be separated and it is not, or the other way round"),
     "same_take": (0.5, "another file holds the same performance"),
     "processed_version": (
         0.25,

@@ -96,6 +96,29 @@ def find_copies(db: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     return store.fetch(db, "select path, duration_s, first, is_equal from copied order by first, path")
 
 
+def find_groups(db: duckdb.DuckDBPyConnection) -> list[list[dict[str, Any]]]:
+    """Return the copies of each recording of which some are claimed to be separated, and some are not.
+
+    Args:
+        db: rows of an audit, with the table of :func:`find_copies`.
+
+    Returns:
+        For each such recording its files, with ``path``, ``duration_s`` and ``claimed_origin``.
+    """
+    found = store.fetch(
+        db,
+        f"""
+        with members as (select id, first_id as one from copied union select first_id, first_id from copied)
+        select list(struct_pack(path, duration_s, claimed_origin) order by path) as files
+        from members join stems on stems.shard * {SHARD_SIZE} + stems.position = members.id
+        group by one
+        having bool_or(coalesce(claimed_origin, '') = 'separated') and
+            bool_or(coalesce(claimed_origin, '') <> 'separated')
+        order by min(path)""",
+    )
+    return [row["files"] for row in found]
+
+
 def find_candidates(db: duckdb.DuckDBPyConnection) -> list[Candidate]:
     """Return pairs of files with many landmarks in common at one offset, most first.
 

@@ -313,6 +313,28 @@ def test_a_stem_sold_very_often_is_so_many_copies(by: str, tmp_path: Path) -> No
     assert {entry["kind"]: entry["n_files"] for entry in found["findings"]["by_kind"]}["copy"] == 69
 
 
+@pytest.mark.parametrize("by", ["bytes", "shift", "pair"])
+@pytest.mark.parametrize("other", ["studio", ""])
+def test_what_the_vendor_calls_separated_elsewhere_is_in_no_clean_subset(by: str, other: str, tmp_path: Path) -> None:
+    """A recording is sold as studio and, under another name, as separated: both are named, neither is clean."""
+    take, honest = 0.5 * make.take(9), 0.5 * make.take(10)
+    waves = {"a.wav": take, "b.wav": take if by == "bytes" else 0.5 * take[22_050 * (by == "shift") :]}
+    waves |= {"c.wav": honest, "d.wav": honest}
+    for name, wave in waves.items():
+        soundfile.write(tmp_path / name, wave, 44_100, "FLOAT")
+    pair = ("P,dry", "P,wet") if by == "pair" else (",", ",")
+    table = f"a.wav,{other},{pair[0]}\nb.wav,separated,{pair[1]}\nc.wav,studio,,\nd.wav,,,\n"
+    (tmp_path / "m.csv").write_text("path,origin,pair,processing\n" + table)
+    out = tmp_path / "out"
+    score_source(str(tmp_path / "m.csv"), out, workers=1, loader=LOADER)
+    summary.summarise(out)
+    against = [name for name in waves if "claims_contradict" in kinds_of(out, name)]
+    assert against == (["a.wav", "b.wav"] if other else ["a.wav"])
+    export.export_all(out, tmp_path / "all.csv")
+    clean = [row["listed_as"] for row in read_table(tmp_path / "all.csv") if row["clean"]]
+    assert clean == ["c.wav"], "and of honest copies one"
+
+
 @pytest.mark.parametrize("gain", [1.0, 0.5])
 def test_a_copy_is_no_dry_and_wet_pair(gain: float, tmp_path: Path) -> None:
     """One recording sold as dry and as wet is a copy, and no usable pair."""
