@@ -11,8 +11,8 @@ from pyarrow import parquet
 from provenance.audit import journal
 from provenance.audit.items import Shard
 
-TRIED_AGAIN = frozenset({"not_found", "not_readable", "needs_extra", "broken_extra", "internal"})
-"""Codes of errors that may be gone: a store or disk was away, a permission or a package was missing."""
+TRIED_AGAIN = frozenset({"not_found", "not_readable", "changed_while_read", "needs_extra", "broken_extra", "internal"})
+"""Codes of errors that may be gone: a store or disk was away, a file was written to, a package was missing."""
 
 
 def is_again(part: Path) -> bool:

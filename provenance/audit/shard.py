@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import importlib
+import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from provenance.audio import Source
 from provenance.audit import containers, journal, rows
 from provenance.audit.items import Item, Shard
 from provenance.audit.measure import Meter
+from provenance.errors import UnreadableAudio
 from provenance.scorer import Coverage, Scorer, Tap
 from provenance.verdict import Verdict
 
@@ -182,11 +184,25 @@ def _score(scorer: Scores, item: Item, options: Options) -> dict[str, Any]:
     meter, sha256 = Meter(), None
     try:
         source = containers.fetch(item.seen_from(options.base))
+        before = _state(source)
         sha256 = containers.digest(source)
         verdict = scorer.score(source, options.coverage, options.max_s, meter.see)
+        if _state(source) != before:  # then digest and verdict may be of other bytes
+            sha256 = None
+            found = "a file that was changed while it was read"
+            raise UnreadableAudio(item.path, "changed_while_read", found, "files that nobody writes to")
         return rows.ok_row(item, verdict, meter.finish(), sha256)
     except Exception as error:  # one file must not end a batch; the row says what happened
         return rows.error_row(item, error, sha256)
+
+
+def _state(source: str | io.BytesIO) -> tuple[int, int, int] | None:
+    """Return size, date and number of a file; None of bytes, or where there is none."""
+    try:
+        found = None if isinstance(source, io.BytesIO) else os.stat(source)
+    except (OSError, ValueError):
+        return None
+    return None if found is None else (found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 @lru_cache(maxsize=1)

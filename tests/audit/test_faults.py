@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import signal
@@ -17,7 +18,11 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from provenance.audit import again, containers
+from provenance.audit.items import Shard
 from provenance.audit.run import Choice, score_source
+from provenance.audit.shard import Options, part_path, score_shard
+from provenance.audit.sources import list_items
 from tests.audit import make
 from tests.audit.drive import LOADER
 from tests.service.server import alive
@@ -188,3 +193,31 @@ cli.main()
     )
     assert again.returncode == 0, again.stderr
     assert len(rows(tmp_path / "out")) == 40
+
+
+@pytest.mark.parametrize("how", ["replaced", "appended", "same"])
+def test_a_digest_and_a_verdict_are_of_the_same_bytes(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is replaced or written to between the two is unreadable, and tried again."""
+    make.files(tmp_path, ["in/a.wav", "other.wav"])
+    file, digest = tmp_path / "in" / "a.wav", containers.digest
+
+    def digest_and_change(source: str | io.BytesIO) -> str | None:
+        found = digest(source)
+        if how == "replaced":
+            os.utime(tmp_path / "other.wav", ns=(file.stat().st_mtime_ns,) * 2)
+            os.replace(tmp_path / "other.wav", file)
+        elif how == "appended":
+            with file.open("ab") as end:
+                end.write(bytes(4))
+        return found
+
+    monkeypatch.setattr(containers, "digest", digest_and_change)
+    for name in ("parts", "journal"):
+        (tmp_path / "out" / name).mkdir(parents=True)
+    score_shard(Shard(0, tuple(list_items(str(tmp_path / "in")))), Options(str(tmp_path / "out"), loader=LOADER))
+    (row,) = rows(tmp_path / "out")
+    assert row["error_code"] == (None if how == "same" else "changed_while_read")
+    assert (row["sha256"] is None) == (how != "same")
+    assert again.is_again(part_path(tmp_path / "out", "0000000")) == (how != "same")
