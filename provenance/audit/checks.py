@@ -207,8 +207,8 @@ def _is_copied(db: duckdb.DuckDBPyConnection, path: str) -> bool:
 
 
 def _claimed_pairs(db: duckdb.DuckDBPyConnection, effort: Effort) -> dict[str, Any]:
-    fields = ("path, kind, source, source_start, source_length, n_bytes, duration_s, origin, p_separated, p_wet, "
-              "processing, claimed_origin, claimed_processing")  # fmt: skip
+    fields = ("path, kind, source, source_start, source_length, n_bytes, sha256, duration_s, origin, p_separated, "
+              "p_wet, processing, claimed_origin, claimed_processing")  # fmt: skip
     packed = ", ".join(f"{name} := {name}" for name in fields.split(", "))
     grouped = "from judged where pair is not null group by pair having count(*) >= 2"
     groups = store.fetch(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import duckdb
@@ -176,7 +178,7 @@ def find_candidates(db: duckdb.DuckDBPyConnection) -> list[Candidate]:
         select shard * {SHARD_SIZE} + position as id, lower(song) as song, lower(stem) as stem,
             len(landmarks) as marks, if({is_pair("stems")}, pair, null) as version
         from stems""")
-    fields = "path, kind, source, source_start, source_length, n_bytes, duration_s, origin, p_separated, " \
+    fields = "path, kind, source, source_start, source_length, n_bytes, sha256, duration_s, origin, p_separated, " \
              "p_wet, processing, claimed_origin, claimed_processing, pair, song, stem"  # fmt: skip
     rows = store.fetch(
         db,
@@ -216,7 +218,7 @@ def check(candidates: Iterable[Candidate], most: int, until: float) -> list[tupl
 
 
 def compare_rows(first: dict[str, Any], second: dict[str, Any]) -> Pair | None:
-    """Compare two rows by their audio; None where one can no longer be read or is too short.
+    """Compare two rows by their audio; None where one can no longer be read, was changed since or is too short.
 
     Args:
         first, second: rows with where the audio lies and what the verdict was.
@@ -233,7 +235,7 @@ def compare_rows(first: dict[str, Any], second: dict[str, Any]) -> Pair | None:
 
 
 def read_sounding(row: dict[str, Any], max_s: float, start_samples: int | None = None) -> Head | None:
-    """Read the audio of a row once more, from where it begins to sound; None where that fails.
+    """Read the audio of a row once more, from where it begins to sound; None where that fails or it was changed since.
 
     Args:
         row: as for :func:`read_row`.
@@ -241,7 +243,7 @@ def read_sounding(row: dict[str, Any], max_s: float, start_samples: int | None =
         start_samples: where to begin, at 44.1 kHz; None is where it begins to sound, or 0 of what is quiet throughout.
     """
     try:
-        source = containers.fetch(_item(row))
+        source = _fetch(row)
         head = read_head(source, max_s, SOUNDING_RMS, start_samples)
         return head if len(head.samples) or start_samples is not None else read_head(source, max_s, 0.0)
     except UnreadableAudio:
@@ -249,16 +251,47 @@ def read_sounding(row: dict[str, Any], max_s: float, start_samples: int | None =
 
 
 def read_row(row: dict[str, Any], max_s: float = READ_S) -> Samples | None:
-    """Read the audio of a row once more; None where that fails.
+    """Read the audio of a row once more; None where that fails or it was changed since.
 
     Args:
-        row: with ``path``, ``kind``, ``source``, ``source_start``, ``source_length``, ``n_bytes``.
+        row: with ``path``, ``kind``, ``source``, ``source_start``, ``source_length``, ``n_bytes``,
+            ``sha256``.
         max_s: so much of it.
     """
     try:
-        return audio.read(containers.fetch(_item(row)), max_s)[1]
+        return audio.read(_fetch(row), max_s)[1]
     except UnreadableAudio:
         return None
+
+
+def _fetch(row: dict[str, Any]) -> str | io.BytesIO:
+    """Return where the audio of a row is read, if it is what was scored: by its digest, or its size where it has none.
+
+    Raises:
+        UnreadableAudio: it is not there, or another.
+    """
+    source = containers.fetch(_item(row))
+    if row.get("sha256") is not None:
+        is_same = _digest(source) == row["sha256"]
+    elif isinstance(source, str) and row.get("n_bytes") is not None:
+        is_same = stores.facts_of(source)[0] == row["n_bytes"]
+    else:
+        is_same = True
+    if not is_same:
+        raise UnreadableAudio(row["path"], "changed", "other bytes than were scored", "the file that was scored")
+    return source
+
+
+def _digest(source: str | io.BytesIO) -> str | None:
+    if isinstance(source, io.BytesIO):
+        return containers.digest(source)
+    return _digest_of_file(source, *stores.facts_of(source))
+
+
+@lru_cache(maxsize=1024)
+def _digest_of_file(path: str, n_bytes: int, changed: int) -> str | None:
+    """Return the digest of a file of a size and date; a stem is read several times and digested once."""
+    return containers.digest(path)
 
 
 def _item(row: dict[str, Any]) -> Item:

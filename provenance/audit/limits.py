@@ -196,8 +196,8 @@ def _of_checks(summary: dict[str, Any]) -> list[str]:
     found, out = summary["checks"], []
     unchecked = found["same_takes"]["relations"].get("unchecked", 0)
     if unchecked:
-        out.append(f"{unchecked:,} candidates for the same performance were not compared on their audio; "
-                   "--check gives it longer.")  # fmt: skip
+        out.append(f"{unchecked:,} candidates for the same performance were not compared on their audio, for want of "
+                   "time or because it is gone or changed; --check gives it longer.")  # fmt: skip
     relations = found["same_takes"]["relations"]
     if alike := sum(relations.get(kind, 0) for kind in ("same_take", "processed_version", "separated_version")):
         out.append(
@@ -217,9 +217,9 @@ def _of_checks(summary: dict[str, Any]) -> list[str]:
     ]
     if unread:
         out.append(
-            f"The audio of {' and '.join(unread)} could not be read again where it was scored, or is too short to "
-            "compare: what the checks over several files would find there is not among the findings. Paths are those "
-            "of the folder in which the audit was run."
+            f"The audio of {' and '.join(unread)} could not be read again where it was scored, was changed since, "
+            "or is too short to compare: what the checks over several files would find there is not among the "
+            "findings. Paths are those of the folder in which the audit was run."
         )
     if songs["n_songs"] > songs["n_songs_checked"] + songs["n_songs_unread"]:
         out.append(

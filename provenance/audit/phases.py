@@ -102,7 +102,7 @@ class Search:
         found: stems that share their phase.
         n_songs: that have several stems.
         n_checked: that were looked at.
-        n_unread: of those the search came to, how many have no two stems whose audio is still where it was scored.
+        n_unread: of those the search came to, how many have no two stems whose audio is still what was scored.
     """
 
     found: list[SharedPhase]
@@ -134,7 +134,7 @@ def find_shared(db: duckdb.DuckDBPyConnection, most: int, until: float) -> Searc
         f"""
         select song_key, count(distinct stem) as n_names, list(struct_pack(path := path, kind := kind,
             source := source, source_start := source_start, source_length := source_length, n_bytes := n_bytes,
-            stem := stem, version := version, origin := origin, p_separated := p_separated,
+            sha256 := sha256, stem := stem, version := version, origin := origin, p_separated := p_separated,
             claimed_origin := claimed_origin, duration_s := duration_s)
             order by p_separated desc nulls last, path)[:{_MOST_STEMS}] as stems
         {several}

@@ -383,6 +383,32 @@ def test_what_could_not_be_read_again_is_not_said_to_be_checked(vendor: Path, tm
     assert f"{songs['n_songs']} songs with several stems and 3 claimed pairs" in said
 
 
+@pytest.mark.parametrize("has_digests", [True, False])
+def test_what_is_there_by_now_is_not_blamed_on_what_was_scored(has_digests: bool, tmp_path: Path) -> None:
+    """Audio that took another's place since is compared with nothing; rows without digests tell it by its size."""
+    first, second = _masked(make.take(91), make.take(92))
+    waves = {"x.wav": make.take(1), "y.wav": make.take(2), "p.wav": make.take(3), "q.wav": make.take(3)}
+    for name, wave in waves.items():
+        soundfile.write(tmp_path / name, 0.5 * wave, 44_100, "PCM_16")
+    rows = "x.wav,one,vocals,,\ny.wav,one,bass,,\np.wav,two,keys,P,dry\nq.wav,two,keys,P,wet\n"
+    (tmp_path / "m.csv").write_text("path,song,stem,pair,processing\n" + rows)
+    out = tmp_path / "out"
+    score_source(str(tmp_path / "m.csv"), out, workers=1, loader=LOADER)
+    before = summary.summarise(out)["checks"]
+    assert (before["shared_phase"]["n_songs_checked"], before["claimed_pairs"]["n_checked"]) == (2, 1)
+    kind = "PCM_16" if has_digests else "PCM_24"
+    for name, wave in (("x.wav", first), ("y.wav", second), ("q.wav", 0.5 * make.take(55))):
+        soundfile.write(tmp_path / name, wave[: len(waves[name])], 44_100, kind)
+    if not has_digests:
+        for part in (out / "parts").glob("*.parquet"):
+            parquet.write_table(parquet.read_table(part).drop_columns("sha256"), part)
+    found = summary.summarise(out)
+    assert not any({"shared_phase", "pair_not_one_performance"} & kinds_of(out, name) for name in waves)
+    assert found["checks"]["shared_phase"]["n_songs_unread"] == 2
+    assert found["checks"]["claimed_pairs"]["counts"] == {"unread": 1}
+    assert any("was changed since" in text for text in found["cannot_tell"])
+
+
 def test_a_share_that_fits_none_is_given_no_interval(tmp_path: Path) -> None:
     """More calls than any share explains are said to be that, not a certain share that was counted."""
     rowsets.write(tmp_path, 256, provenance.load().bundle.reference, separated=0.7)
