@@ -58,7 +58,7 @@ def read(values: list[str]) -> list[Condition]:
 
 
 def check(summary: dict[str, Any], conditions: list[Condition], out: Path) -> list[str]:
-    """Return in words which conditions hold.
+    """Return in words which conditions hold; of a share one does too where no file was judged: nothing was shown.
 
     Args:
         summary: of the audit.
@@ -71,7 +71,9 @@ def check(summary: dict[str, Any], conditions: list[Condition], out: Path) -> li
         name = condition.name
         if condition.above is not None:
             share = summary["prevalence"][name]
-            if share["value"] is not None and share["low"] > condition.above:
+            if share["value"] is None:
+                hits.append(f"{name}: no file was judged, so no share is known to be {condition.above:.1%} or less")
+            elif share["low"] > condition.above:
                 hits.append(f"{name}: at least {share['low']:.1%}, above {condition.above:.1%}")
             continue
         n = kinds.get(name, 0)

@@ -790,6 +790,17 @@ def test_the_gate_counts_only_files_that_were_judged(tmp_path: Path) -> None:
     assert gate.check(found, gate.read(["silent"]), tmp_path / "out") == ["silent: 1 file"]
 
 
+def test_the_gate_passes_no_share_of_nothing(tmp_path: Path) -> None:
+    """Where no file was judged a limit on a share is not met, whatever the share."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "broken.wav").write_bytes(b"RIFF")
+    score_source(str(tmp_path / "in"), tmp_path / "out", workers=1, loader=LOADER)
+    found = summary.summarise(tmp_path / "out")
+    for name in gate.SHARES:
+        (hit,) = gate.check(found, gate.read([f"{name}>5%"]), tmp_path / "out")
+        assert hit == f"{name}: no file was judged, so no share is known to be 5.0% or less"
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 def test_the_report_opens_offline_in_a_browser(audited: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     """One file, nothing fetched, no script error, no sideways scrolling, pictures drawn, the answer on top."""
