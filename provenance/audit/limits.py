@@ -179,7 +179,7 @@ def _of_files(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
         said = "" if often is None else f": of true mixes {often:.1%} were called separated in the model's evaluation"
         out.append(
             f"{listing.count_files(files['n_mixes'])} called mixes, by claimed stem or name. They are counted as any "
-            f"other, but the error rates are of stems{said}."
+            f"other, but the error rates are of stems{said}. No clean subset has them."
         )
     lossy = next((row["n"] for row in summary["reasons"] if row["reason"] == "lossy"), 0)
     if lossy:

@@ -34,6 +34,7 @@ from provenance.audit import (
     items,
     likeness,
     limits,
+    mixes,
     phases,
     progress,
     report,
@@ -173,6 +174,23 @@ def test_a_mix_beside_its_stems_accuses_none(stem: str, root: Path, tmp_path: Pa
     relations = found["checks"]["same_takes"]["relations"]
     assert relations == ({} if stem else {"part_of_mix": 1}), "with two stems of a song named they are not compared"
     assert ("1 part of mix" in report.write(out, found).read_text()) == (not stem)
+
+
+@pytest.mark.parametrize(
+    ("path", "stem", "is_whole"),
+    [
+        ("Song/full mix.wav", None, True), ("Song_fullmix.wav", "", True), ("Song (Master).wav", None, True),
+        ("a/Mixdown 2.flac", " ", True), ("1.wav", "Full Mix", True), ("1.wav", "mixed", True),
+        ("Master of None - vocals.wav", None, False), ("Mix Tape_Bass.wav", None, False), ("drum mix.wav", None, False),
+        ("Full Moon.wav", None, False), ("Masterpiece.wav", None, False), ("Song mix.wav", "vocals", False),
+        ("Bassline (club mix).wav", None, True),
+    ],
+)  # fmt: skip
+def test_a_song_that_is_called_as_mixes_are_keeps_its_stems(path: str, stem: str | None, is_whole: bool) -> None:
+    """A title with Mix or Master takes no stem out of the clean subset whose name says which stem it is."""
+    with duckdb.connect() as db:
+        db.execute("create table f as select ?::varchar as path, ?::varchar as stem", [path, stem])
+        assert db.execute(f"select {mixes.is_mix('f')}, {mixes.is_mix()} from f").fetchone() == (is_whole, is_whole)
 
 
 def test_a_take_beside_another_mix_of_it_is_no_duplicate(root: Path, tmp_path: Path) -> None:
