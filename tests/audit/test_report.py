@@ -867,6 +867,10 @@ def test_drawn_rows_sum_up_with_the_models_own_rates(tmp_path: Path) -> None:
     share = found["prevalence"]["separated"]
     assert share["corrected"]
     assert share["low"] < share["value"] < share["high"]
+    at_least = found["acceptance"]["at_least"]
+    assert 0 < at_least < share["low"]
+    (said,) = re.findall(r"; whatever separated them, at least ([\d.]+) %\)", found["answer"])
+    assert 0 <= at_least - float(said) / 100 < (0.001 if at_least < 0.1 else 0.01), "rounded down"
     assert share["n_songs"] == 500
     assert found["claims"]["studio"]["alarms"]["expected"] < found["claims"]["studio"]["alarms"]["called"]
     assert any("evidence, not proof" in text for text in found["cannot_tell"])
