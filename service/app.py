@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import tempfile
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,13 +24,14 @@ from service.observe import Metrics, Observed
 from service.pool import Pool
 from service.settings import Settings
 from service.stalled import Unstalled
+from service.stopping import Stopping
 from service.uploads import Spool
 from service.worker import Limits
 
 _log = logging.getLogger("service")
 
 
-def create_app(settings: Settings, host: str = "127.0.0.1", stopping: threading.Event | None = None) -> ASGIApp:
+def create_app(settings: Settings, host: str = "127.0.0.1", stopping: Stopping | None = None) -> ASGIApp:
     """Build the service; nothing starts before its lifespan does.
 
     Args:
@@ -50,7 +50,7 @@ def create_app(settings: Settings, host: str = "127.0.0.1", stopping: threading.
     )
     pool = Pool(settings.model, limits, settings.workers, settings.worker_time_s, settings.queue_size)
     metrics = Metrics(pool)
-    stopping = stopping or threading.Event()
+    stopping = stopping or Stopping()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

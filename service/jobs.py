@@ -31,6 +31,7 @@ from service.errors import StartError
 from service.job_records import NewJob, Row
 from service.pool import Pool
 from service.settings import Settings
+from service.stopping import Stopping
 from service.store import Store
 from service.tables import engine_for
 from service.worker import Outcome, Refused, Task
@@ -61,9 +62,7 @@ class Jobs(DBOSConfiguredInstance):
         stopping: set when the service is to stop.
     """
 
-    def __init__(
-        self, settings: Settings, pool: Pool, note: Callable[[Outcome], None], stopping: threading.Event
-    ) -> None:
+    def __init__(self, settings: Settings, pool: Pool, note: Callable[[Outcome], None], stopping: Stopping) -> None:
         super().__init__("jobs")
         self._settings, self._pool, self._note, self._stopping = settings, pool, note, stopping
         self._folder = settings.state_folder / "jobs"
@@ -107,7 +106,7 @@ class Jobs(DBOSConfiguredInstance):
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeper
         if self._launched:
-            await asyncio.to_thread(self._running.wait, self._settings.shutdown_s)
+            await asyncio.to_thread(self._running.wait, self._stopping.left_s(self._settings.shutdown_s))
 
     async def close(self) -> None:
         """Put back the files that a closed pool has given up, leave the rest for the next start, and stop the queue."""

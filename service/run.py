@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from types import FrameType
 
 
@@ -39,8 +38,9 @@ def main(host: str = "127.0.0.1", port: int | str = 8000) -> None:
     from service.observe import log_config
     from service.problems import fault_of
     from service.settings import Settings, check_exposure, missing, misspelt
+    from service.stopping import Stopping
 
-    stopping = threading.Event()
+    stopping = Stopping()
 
     class Server(uvicorn.Server):
         """Tells the application that the service is to stop before the last answers are finished."""

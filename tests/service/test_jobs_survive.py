@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,22 @@ def test_a_stop_that_gives_files_up_counts_no_try(serve: Callable[..., Server], 
             assert ended(client, job)["files"]["done"] == 30
     assert "Traceback" not in server.log
     assert '"level": "ERROR"' not in server.log
+
+
+def test_answers_and_jobs_have_one_time_to_end(serve: Callable[..., Server], root: Path, wav: bytes) -> None:
+    """A stop that neither a caller's file nor a job's can be finished in takes the time for both once."""
+    server = serve(workers=2, shutdown_s=10, manifest_roots=root)
+    with server.client() as client, ThreadPoolExecutor(1) as threads:
+        for pid in workers(server):
+            os.kill(pid, signal.SIGSTOP)
+        job = client.post("/v1/jobs", json={"paths": [str(root / "02.flac")] * 3}).json()
+        wait_until(lambda: client.get(f"/v1/jobs/{job['id']}").json()["files"]["running"] == 1, 60)
+        answer = threads.submit(client.post, "/v1/verdicts", files={"file": wav})
+        time.sleep(1)
+        started = time.monotonic()
+        assert server.stop(60) == 0
+        assert 9 < time.monotonic() - started < 18
+        assert answer.exception(10) is not None or answer.result().status_code >= 500
 
 
 def test_old_jobs_are_forgotten(serve: Callable[..., Server], wav: bytes) -> None:
