@@ -192,6 +192,7 @@ class Spectra:
         level: float32 dB, shape of ``mid``, relative to ``reference``.
         flat: float32 dB, ``level`` less its local mean over frequency.
         fine_power: float32, of the mid channel over frames of 5.8 ms, from :func:`envelope.power`.
+        is_turned: whether the difference of the channels is far stronger than their sum, and is the mid channel.
     """
 
     mid_wave: _Array
@@ -204,6 +205,7 @@ class Spectra:
     level: _Array
     flat: _Array
     fine_power: _Array
+    is_turned: bool
 
 
 def analyse(samples: Samples) -> Spectra:
@@ -212,7 +214,7 @@ def analyse(samples: Samples) -> Spectra:
     Args:
         samples: float32, shape (n, 1 or 2) at 44.1 kHz, 1 to 4 s, not silent.
     """
-    mid_wave, side_wave = _mid_side(samples)
+    mid_wave, side_wave, is_turned = _mid_side(samples)
     mid = stft(mid_wave)
     mid_power = power(mid)
     has_side = bool(side_wave.any())
@@ -223,7 +225,7 @@ def analyse(samples: Samples) -> Spectra:
     level = log_power(mid_power, reference)
     return Spectra(
         mid_wave, side_wave if has_side else None, mid, mid_power, side, side_power, reference, level, texture(level),
-        envelope.power(mid_wave),
+        envelope.power(mid_wave), is_turned,
     )  # fmt: skip
 
 
@@ -391,21 +393,22 @@ def _band_means(rows: _Array) -> _Array:
     return out
 
 
-def _mid_side(samples: Samples) -> tuple[_Array, _Array]:
+def _mid_side(samples: Samples) -> tuple[_Array, _Array, bool]:
+    """Return the stronger and the other of sum and difference, and whether the difference is the stronger."""
     channels = np.array(samples.T, order="C")
     channels -= channels.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    none = np.zeros(0, np.float32)
     if len(channels) == 1:
-        return channels[0], np.zeros(0, np.float32)
+        return channels[0], none, False
     left, right = (float(channel @ channel) for channel in channels)
     if min(left, right) < _ONE_SIDED * max(left, right):
-        return channels[int(right > left)], np.zeros(0, np.float32)
+        return channels[int(right > left)], none, False
     mid, side = (channels[0] + channels[1]) * np.float32(0.5), (channels[0] - channels[1]) * np.float32(0.5)
     mid_energy, side_energy = float(mid @ mid), float(side @ side)
-    if side_energy < 1e-9 * mid_energy:
-        return mid, np.zeros(0, np.float32)
-    if mid_energy < 1e-9 * side_energy:  # one channel inverted: the same mono signal
-        return side, np.zeros(0, np.float32)
-    return (side, mid) if side_energy > _TURNED * mid_energy else (mid, side)
+    is_turned = side_energy > _TURNED * mid_energy
+    if is_turned:
+        mid, side, mid_energy, side_energy = side, mid, side_energy, mid_energy
+    return mid, none if side_energy < 1e-9 * mid_energy else side, is_turned
 
 
 def _at(values: _Array, percentiles: tuple[int, ...]) -> _Array:

@@ -26,6 +26,8 @@ def look(view: View) -> Reading:
     # Left times conjugate right is |mid|^2 - |side|^2 + 2i Im(conj(mid) side).
     together = spectra.mid_power[::4, band][: len(side)] - spectra.side_power[::2, band]
     across = 2 * (mid.real * side.imag - mid.imag * side.real)
+    if spectra.is_turned:
+        together = -together
     size = np.hypot(together, across)
     return 100.0 * float(size[together < 0].sum()) / (float(size.sum()) + 1e-30)
 
@@ -40,4 +42,6 @@ def measure(clip: Clip) -> Cue:
 
 
 def _note(value: float) -> str:
+    if value > 85:
+        return "nearly all sounds in opposite phase: one channel is inverted"
     return "much sounds in opposite phase: widened, or a phase artefact" if value > 15 else "left and right agree"
