@@ -110,12 +110,12 @@ def test_answers_and_jobs_have_one_time_to_end(serve: Callable[..., Server], roo
         for pid in workers(server):
             os.kill(pid, signal.SIGSTOP)
         job = client.post("/v1/jobs", json={"paths": [str(root / "02.flac")] * 3}).json()
-        wait_until(lambda: client.get(f"/v1/jobs/{job['id']}").json()["files"]["running"] == 1, 60)
+        wait_until(lambda: client.get(f"/v1/jobs/{job['id']}").json()["files"]["running"] >= 1, 60)
         answer = threads.submit(client.post, "/v1/verdicts", files={"file": wav})
         time.sleep(1)
         started = time.monotonic()
         assert server.stop(60) == 0
-        assert 9 < time.monotonic() - started < 18
+        assert 9 < time.monotonic() - started < 19
         assert answer.exception(10) is not None or answer.result().status_code >= 500
 
 
