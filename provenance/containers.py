@@ -266,14 +266,8 @@ def open_pyav(name: str, file: BinaryIO, holds: str = "m4a/AAC") -> Iterator[tup
         check_shape(name, rate_hz, n_channels)
         coding = stream.codec_context.name
         lossy = not coding.startswith(_LOSSLESS_IN_MP4)
-        info = AudioInfo(
-            name,
-            rate_hz,
-            n_channels,
-            f"{'OGG' if container.format.name == 'ogg' else 'MP4'}/{coding.upper()}",
-            lossy,
-            truncated=False,
-        )
+        codec = f"{'OGG' if container.format.name == 'ogg' else 'MP4'}/{coding.upper()}"
+        info = AudioInfo(name, rate_hz, n_channels, codec, lossy, truncated=False)
         yield info, _pyav_blocks(name, container, rate_hz, n_channels)
 
 

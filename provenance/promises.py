@@ -36,7 +36,7 @@ def behind_tag(file: BinaryIO) -> bytes:
     Args:
         file: binary and seekable; it is left at its start.
     """
-    begin = _read_at(file, _tag_bytes(_read_at(file, 0)))[:12]
+    begin = _read_at(file, _tag_bytes(_read_at(file, 0, 10)), 4096)
     file.seek(0)
     return begin
 
@@ -47,7 +47,7 @@ def is_ogg_flac(file: BinaryIO) -> bool:
     Args:
         file: binary and seekable; it is left at its start.
     """
-    begin = _read_at(file, 0)[:64]
+    begin = _read_at(file, 0, 64)
     file.seek(0)
     return begin.startswith(b"OggS") and b"\x7fFLAC" in begin
 
@@ -81,7 +81,7 @@ def _is_behind_data(file: BinaryIO) -> bool:
     if data is None:
         return False
     end = data.at + data.n_bytes
-    behind = _read_at(file, end + end % 2)[:8]
+    behind = _read_at(file, end + end % 2, 8)
     if len(behind) < 8 or (behind[:4].isascii() and behind[:4].decode("ascii").isprintable()):
         return False
     return _size(file) - end > _BEHIND_S * data.bytes_per_s
@@ -93,8 +93,7 @@ def counts_frames(file: BinaryIO) -> bool:
     Args:
         file: binary and seekable; it is left at its start.
     """
-    begin = _read_at(file, _tag_bytes(_read_at(file, 0)))[:4096]
-    file.seek(0)
+    begin = behind_tag(file)
     return any(name in begin for name in (b"Xing", b"Info", b"VBRI"))
 
 
@@ -110,8 +109,7 @@ def behind_padding(file: BinaryIO) -> BinaryIO | None:
     padding = len(behind) - len(behind.lstrip(b"\0"))
     if not tag or not padding or behind[padding : padding + 1] != b"\xff":
         return None
-    file.seek(tag + padding)
-    return io.BytesIO(file.read())
+    return io.BytesIO(_read_at(file, tag + padding, _size(file)))
 
 
 def _tag_bytes(data: bytes) -> int:
@@ -132,11 +130,11 @@ class _Data:
 
 def _data_chunk(file: BinaryIO) -> _Data | None:
     """Return where a WAV's data lie; None for what is none, and where its head leaves their size open."""
-    head = _read_at(file, 0)
+    head = _read_at(file, 0, 12)
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         return None
     at, bytes_per_s = 12, 0
-    while len(chunk := _read_at(file, at)[:20]) >= 8:
+    while len(chunk := _read_at(file, at, 20)) >= 8:
         n = int.from_bytes(chunk[4:8], "little")
         if chunk[:4] == b"data":
             return _Data(at + 8, n, bytes_per_s) if bytes_per_s and _whole(chunk[4:8], 0, "little") else None
@@ -152,11 +150,12 @@ def _size(file: BinaryIO) -> int:
     return file.seek(0, io.SEEK_END)
 
 
-def _read_at(file: BinaryIO, at: int) -> bytes:
+def _read_at(file: BinaryIO, at: int, n_bytes: int = _BEHIND_BYTES) -> bytes:
+    """Bytes from a place on; of a file on disk whatever its buffer holds, for libsndfile moves it behind that."""
     if is_on_disk(file):
-        return os.pread(file.fileno(), _BEHIND_BYTES, at)
+        return os.pread(file.fileno(), n_bytes, at)
     file.seek(at)
-    return file.read(_BEHIND_BYTES)
+    return file.read(n_bytes)
 
 
 @dataclass(frozen=True)
@@ -203,15 +202,14 @@ def with_count(file: BinaryIO) -> BinaryIO | None:
         file: binary and seekable, of an MP3 that does not say it; it is left at its start. None for one bit rate, from
             which a decoder guesses right.
     """
-    file.seek(0)
-    data = file.read()
+    data = _read_at(file, 0, _size(file))
     file.seek(0)
     first = at = _tag_bytes(data)
+    begin = _Frame.at(data, first)
     rates: Counter[int] = Counter()
     while (frame := _Frame.at(data, at)) is not None and at + frame.n_bytes <= len(data):
         rates[frame.kbps] += 1
         at += frame.n_bytes
-    begin = _Frame.at(data, first)
     if begin is None or len(rates) < 2:
         return None
     head = bytearray(data[first : first + 4])
@@ -233,7 +231,7 @@ def is_truncated(file: BinaryIO) -> bool:
         file: binary and seekable, at its start, where it is left.
     """
     head = file.read(28)
-    size = file.seek(0, io.SEEK_END)
+    size = _size(file)
     if head[:4] == b"OggS":
         file.seek(max(0, size - _MOST_PAGE))
         last = file.read()
