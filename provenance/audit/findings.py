@@ -10,7 +10,7 @@ import numpy as np
 
 from provenance.audit import store
 from provenance.audit.prevalence import Estimate
-from provenance.audit.rates import WetWindows
+from provenance.audit.rates import WetTakes
 from provenance.decide import CALIBRATED_SHARE, CLIPPED_SHARE, RUN
 
 KINDS: dict[str, tuple[float, str]] = {
@@ -48,7 +48,7 @@ SURE_PARTS = 0.5
 """Of what is undecided for it on files that no model had seen six were true stems and eight extractions."""
 
 
-def begin(db: duckdb.DuckDBPyConnection, prevalence: Estimate | None, wet: WetWindows | None = None) -> None:
+def begin(db: duckdb.DuckDBPyConnection, prevalence: Estimate | None, wet: WetTakes | None = None) -> None:
     """Make the table of findings and fill it with what single files show.
 
     Args:
@@ -144,7 +144,7 @@ def finish(db: duckdb.DuckDBPyConnection, file: Path, stamped: str) -> dict[str,
     return {"total": sum(row["n"] for row in by_kind), "by_kind": by_kind, "first": first}
 
 
-def _surest_wet(wet: WetWindows | None) -> float:
+def _surest_wet(wet: WetTakes | None) -> float:
     """Return how probable wet is of what is called so, where as many are dry as wet and errors are the evaluation's."""
     if wet is None or wet.dry_stated_wet is None or wet.sensitivity.value <= 0:
         return 1.0

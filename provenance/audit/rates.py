@@ -31,13 +31,13 @@ class Detector:
 
 
 @dataclass(frozen=True)
-class WetWindows:
-    """How often single windows are taken for wet; a file's processing is stated of all its windows, where it is sure.
+class WetTakes:
+    """How often takes (by an older evaluation single windows) are taken for wet; a processing is stated where it is sure.
 
     Args:
-        sensitivity: share of wet windows whose most probable processing is wet.
-        false_alarms: share of dry and hybrid windows whose most probable processing is wet.
-        dry_stated_wet: share of dry windows that are wet with a probability that would be stated; None where unknown.
+        sensitivity: share of wet ones whose most probable processing is wet.
+        false_alarms: share of dry and hybrid ones whose most probable processing is wet.
+        dry_stated_wet: share of dry ones that are wet with a probability that would be stated; None where unknown.
         source: what it was measured on, in words.
     """
 
@@ -53,7 +53,7 @@ class Evaluation:
 
     Args:
         separated: of the call ``separated``; None where the evaluation lacks it.
-        wet: how often windows are taken for wet; None where the evaluation lacks it.
+        wet: how often takes are taken for wet; None where the evaluation lacks it.
         families: sensitivity by family of separator, with the number of extractions.
         undecided: share of studio and of separated stems that came out undecided.
         figures: ``figures.unseen`` of the file.
@@ -63,7 +63,7 @@ class Evaluation:
     """
 
     separated: Detector | None
-    wet: WetWindows | None
+    wet: WetTakes | None
     families: dict[str, tuple[float, int]]
     undecided: tuple[float, float] | None
     figures: dict[str, Any]
@@ -167,10 +167,10 @@ def _design(unseen: dict[str, Any], separated: Detector | None) -> float:
     return 1.0 if separated is None else unseen["n_separated"] / separated.sensitivity.n
 
 
-def _wet(processing: dict[str, Any], design: float) -> WetWindows | None:
-    """Take real pairs or chains made on held-out dry recordings, whichever more windows of are mistaken for wet."""
+def _wet(processing: dict[str, Any], design: float) -> WetTakes | None:
+    """Take real pairs or chains made on held-out dry recordings, whichever are more often mistaken for wet."""
     classes = processing.get("classes", [])
-    found: list[WetWindows] = []
+    found: list[WetTakes] = []
     for name, words in (("fx_pairs", "real dry and processed takes"), ("made", "chains on held-out dry recordings")):
         entry = processing.get(name, {})
         matrix = np.asarray(entry.get("confusion", []), float)
@@ -181,11 +181,11 @@ def _wet(processing: dict[str, Any], design: float) -> WetWindows | None:
         if not min(matrix[wet].sum(), others.sum()):
             continue
         found.append(
-            WetWindows(
+            WetTakes(
                 Rate(float(matrix[wet, wet] / matrix[wet].sum()), float(matrix[wet].sum() / design)),
                 Rate(float(others[:, wet].sum() / others.sum()), float(others.sum() / design)),
                 entry.get("dry_called_wet"),
-                f"{int(matrix.sum()):,} windows of {words}",
+                f"{int(matrix.sum()):,} {words if 'n_windows' in entry else f'windows of {words}'}",
             )
         )
     return max(found, key=lambda one: one.false_alarms.value, default=None)

@@ -17,7 +17,7 @@ from provenance.audit.answer import answer
 from provenance.audit.items import is_understood
 from provenance.audit.limits import list_limits
 from provenance.audit.prevalence import Estimate, Sample
-from provenance.audit.rates import Detector, Evaluation, WetWindows, read_evaluation
+from provenance.audit.rates import Detector, Evaluation, WetTakes, read_evaluation
 from provenance.errors import ModelError
 from provenance.suitability import USES
 
@@ -207,7 +207,7 @@ def _prevalence(
     out: dict[str, Any] = {}
     for name, event, detector in (
         ("separated", _SEPARATED, evaluation.separated),
-        ("wet", _WET, None),  # the evaluation counts windows by their most probable class, not what is stated
+        ("wet", _WET, None),  # the evaluation counts takes by their most probable class, not what is stated
         ("undecided", _UNDECIDED, None),
     ):
         out[name] = _share(sample(db, event, where, fraction), detector)
@@ -343,7 +343,7 @@ def _uses(db: duckdb.DuckDBPyConnection, pairs: dict[str, Any]) -> list[dict[str
 
 
 def _rates(evaluation: Evaluation) -> dict[str, Any]:
-    def plain(detector: Detector | WetWindows | None) -> dict[str, Any] | None:
+    def plain(detector: Detector | WetTakes | None) -> dict[str, Any] | None:
         return None if detector is None else dataclasses.asdict(detector)
 
     families = [

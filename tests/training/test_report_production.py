@@ -20,7 +20,9 @@ def test_each_processing_is_stated_only_where_it_is_right_often_enough(root: Pat
     said = np.repeat(
         [[0.605, 0.195, 0.2], [0.1, 0.1, 0.8], [0.605, 0.195, 0.2], [0.1, 0.8, 0.1]], [n, 4 * n, 40, n], axis=0
     )
-    meta = pd.DataFrame({"processing": truth, "wetness": "dry", "kind": "processed", "origin": "studio", "set": ""})
+    meta = pd.DataFrame(
+        {"processing": truth, "wetness": "dry", "kind": "processed", "origin": "studio", "set": "", "take": ""}
+    )
     settings = config.load(root / "training" / "stem-v1-production.toml")
     assert (said.argmax(1) == pd.Series(truth).map({"dry": 0, "hybrid": 1, "wet": 2})).mean() > 0.9  # 40 called dry
     assert report.processing_threshold(meta, {"p_processing": said}, settings) == pytest.approx(0.61)
@@ -33,7 +35,7 @@ def test_what_is_stated_is_judged_by_lines_of_the_other_folds(root: Path) -> Non
     n = 60
     meta = pd.DataFrame({
         "processing": ["dry", "wet"] * n, "origin": "studio", "kind": "clean", "set": "dry", "wetness": "dry",
-        "fold": np.repeat([0, 1, 2], 2 * n // 3),
+        "fold": np.repeat([0, 1, 2], 2 * n // 3), "take": "",
     })  # fmt: skip
     sure = np.where(np.arange(2 * n) % 2 == 0, 0.7, 0.3)
     sure[meta["fold"] == 0] = 1 - sure[meta["fold"] == 0]
@@ -44,12 +46,39 @@ def test_what_is_stated_is_judged_by_lines_of_the_other_folds(root: Path) -> Non
     assert found["wet_called_dry"] == found["dry_called_wet"] == pytest.approx(1 / 3, abs=1e-3)
 
 
+def test_a_take_is_judged_by_the_mean_of_its_windows(root: Path) -> None:
+    """One window of three is sure of something else: each is wrong by itself, and no take is; so with the effects."""
+    n = 30
+    processing = np.array(["dry", "wet"] * n)
+    meta = pd.DataFrame({
+        "processing": processing, "origin": "studio", "kind": "processed", "set": "dry", "wetness": "dry",
+        "fold": np.arange(2 * n) % 3, "take": [f"take {k}" for k in range(2 * n)],
+        "effects": np.where(processing == "wet", '[["reverb", 0.5]]', ""),
+    }).loc[np.repeat(np.arange(2 * n), 3)]  # fmt: skip
+    dry = np.where(meta["processing"] == "dry", 0.9, 0.1).reshape(-1, 3)
+    dry[:, 1] = 1 - dry[:, 1]
+    p = np.stack([dry.ravel(), np.zeros(6 * n), 1 - dry.ravel()], axis=1)
+    said = np.zeros((6 * n, len(EFFECTS)))
+    said[:, EFFECTS.index("reverb")] = p[:, 2]
+    held = {"p_processing": p, "p_effects": said, "strengths": np.where(said > 0, np.arange(6.0 * n)[:, None] / 200, np.nan)}
+    settings = config.load(evaluate.CONFIG_FILE)
+    found = report.processing(meta, held, settings)["made"]
+    assert (found["n"], found["n_windows"], found["macro_f1"]) == (2 * n, 6 * n, 1.0)
+    assert report.effects(meta, held)["studio"]["reverb"] | {"auc": None} == {
+        "n": 2 * n, "share": 0.5, "auc": None, "strong_auc": None, "f1": 1.0,
+    }  # fmt: skip
+    assert report.strengths(meta, held)["studio"]["reverb"]["n"] == n
+    apart = report.processing(meta.assign(take=""), held, settings)["made"]
+    assert (apart["n"], apart["macro_f1"]) == (6 * n, pytest.approx(2 / 3, abs=1e-4))
+
+
 def test_what_lies_over_noise_is_counted_by_itself() -> None:
     """Rows over noise are no part of the chains that draw the line; produced recordings are no part of them."""
     n = 60
     meta = pd.DataFrame({
         "processing": ["dry", "wet"] * n, "origin": "studio", "kind": np.repeat(["clean", "grounded"], n), "set": "dry",
         "wetness": np.where(np.arange(2 * n) < 2 * n - 20, "dry", "wet"), "fold": np.tile([0, 0, 1, 1, 2, 2], n // 3),
+        "take": "",
     })  # fmt: skip
     sure = np.where(np.arange(2 * n) % 2 == 0, 0.9, 0.1)
     sure[meta["kind"] == "grounded"] = 0.4
@@ -66,7 +95,7 @@ def test_a_strength_is_told_that_is_heard_better_than_guessed() -> None:
     n = 300
     strength = rng.random((n, 2)).round(3)
     meta = pd.DataFrame({
-        "fold": np.arange(n) % 3, "origin": np.where(np.arange(n) % 4, "studio", "separated"),
+        "take": "", "fold": np.arange(n) % 3, "origin": np.where(np.arange(n) % 4, "studio", "separated"),
         "effects": [json.dumps([["reverb", float(a)], ["eq", float(b)]]) for a, b in strength],
     })  # fmt: skip
     said = np.full((n, len(EFFECTS)), np.nan)

@@ -169,3 +169,21 @@ def test_all_processings_lie_over_noise_alike(clip: catalogue.Clip) -> None:
     assert [row["processing"] for row in produced.meta] == ["wet"] * 8
     extracted = dataclasses.replace(clip, origin="separated", family=family_of("my_net"))
     assert examples.make(extracted, samples, "grounded", [], recipe).meta == []
+
+
+def test_a_chain_goes_over_a_take_whose_windows_are_judged_together(clip: catalogue.Clip) -> None:
+    """Windows of one chain share its effects and its name; as many as the recipe has, fewer of what is shorter."""
+    samples = sounds.music(14.0)
+    for part, n in (("processed", 8), ("grounded", 12)):
+        recipe = Recipe(n_processed=4, n_grounded=4, n_take_windows=3)
+        meta = pd.DataFrame(examples.make(clip, samples, part, [], recipe).meta)
+        by_take = meta.groupby("take")
+        assert len(by_take) == n
+        assert set(by_take.size()) <= {1, 2, 3}
+        assert by_take.size().max() == 3
+        assert (by_take[["processing", "effects", "window"]].nunique() == 1).all(axis=None)
+        assert set(
+            pd.DataFrame(examples.make(clip, samples, part, [], Recipe(n_grounded=4)).meta)["take"].value_counts()
+        ) == {1}
+    clean = pd.DataFrame(examples.make(clip, samples, "clean", [], Recipe()).meta)
+    assert (len(clean), set(clean["take"])) == (3, {clip.name})

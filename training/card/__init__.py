@@ -12,7 +12,7 @@ from typing import Any
 from training.card.derived import show_degraded, show_denoised, show_sums, show_wholes
 from training.card.learnt import separators, show_learnt, show_taken_over, sources
 from training.card.origin import show_by_sdr, show_cycles, show_families, show_table, show_warnings
-from training.card.production import show_effects, show_layers, show_processing, show_strengths
+from training.card.production import counted, show_effects, show_layers, show_processing, show_strengths
 from training.card.readme import block, place, summary
 from training.card.separation import sdr_bands, show_ceiling, show_kind
 
@@ -27,9 +27,10 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         evaluation: content of ``evaluation.json``.
     """
     figures, limits = evaluation["figures"], described["thresholds"]
+    each = counted(figures["processing"])
     other_heads = [
-        *show_effects(figures["effects"]),
-        *show_strengths(figures.get("strengths", {})),
+        *show_effects(figures["effects"], each),
+        *show_strengths(figures.get("strengths", {}), each),
         *show_kind(figures["kind"]),
         *show_layers(figures["layers"]),
     ]

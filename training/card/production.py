@@ -29,7 +29,10 @@ def show_processing(processing: dict[str, Any]) -> list[str]:
             found = processing[key]
             area = found["dry_against_rest_auc"]
             dry = "" if area is None else f", dry against the rest AUC {area:.3f}"
-            out += [f"{text} ({found['n']} windows): macro-F1 {found['macro_f1']:.3f}{dry}{_stated(found)}.", ""]
+            size = f"{found['n']} windows"  # of a model whose windows were judged each by itself
+            if "n_windows" in found:
+                size = f"{found['n']} takes of {found['n_windows']} windows"
+            out += [f"{text} ({size}): macro-F1 {found['macro_f1']:.3f}{dry}{_stated(found)}.", ""]
             out += ["| truth | " + " | ".join(processing["classes"]) + " |", "|---|" + "---:|" * 3]
             out += [
                 f"| {name} | " + " | ".join(map(str, row)) + " |"
@@ -49,18 +52,28 @@ def _stated(found: dict[str, Any]) -> str:
     return f"; stated in {percent(found['stated'])}, " + ", ".join(told)
 
 
-def show_effects(effects: dict[str, Any]) -> list[str]:
+def counted(processing: dict[str, Any]) -> str:
+    """Return what figures of production count: takes, or, of a model of before, windows.
+
+    Args:
+        processing: figures of :func:`training.report.processing`.
+    """
+    return "takes" if "n_windows" in processing.get("made", {}) else "windows"
+
+
+def show_effects(effects: dict[str, Any], each: str) -> list[str]:
     """Return how well each effect is told, a table for studio and one for separated stems.
 
     Args:
         effects: figures of :func:`training.report.effects`.
+        each: what is counted, as :func:`counted` says.
     """
     out = []
     for group, found in effects.items():
         rows = {k: v for k, v in found.items() if k != "macro_f1"}
         out += [f"Effects on {group} stems, held-out recordings (measured rooms are not held out): "
                 f"macro-F1 {found['macro_f1']:.3f}.", "",
-                "| effect | windows | with it | AUC | AUC where strong | F1 |",
+                f"| effect | {each} | with it | AUC | AUC where strong | F1 |",
                 "|---|---:|---:|---:|---:|---:|"]  # fmt: skip
         out += [
             f"| {name} | {v['n']} | {percent(v.get('share'))} | {number(v['auc'])} | {number(v.get('strong_auc'))} "
@@ -71,11 +84,12 @@ def show_effects(effects: dict[str, Any]) -> list[str]:
     return out
 
 
-def show_strengths(strengths: dict[str, Any]) -> list[str]:
+def show_strengths(strengths: dict[str, Any], each: str) -> list[str]:
     """Return how well the strength of each effect is told, a table for studio and one for separated stems.
 
     Args:
         strengths: figures of :func:`training.report.strengths`.
+        each: what is counted, as :func:`counted` says.
     """
     out = []
     told = strengths.get("told", [])
@@ -83,7 +97,7 @@ def show_strengths(strengths: dict[str, Any]) -> list[str]:
         out += [f"Strength, 0 to 1, of an effect where it was applied, {group} stems, held-out recordings"
                 + (f": verdicts state that of {', '.join(told) or 'none'}." if group == "studio" else
                    ", of which verdicts state nothing."), "",
-                "| effect | windows | mean absolute error | of a constant | rank correlation |",
+                f"| effect | {each} | mean absolute error | of a constant | rank correlation |",
                 "|---|---:|---:|---:|---:|"]  # fmt: skip
         out += [
             f"| {name} | {v['n']} | {v['error']:.3f} | {v['constant_error']:.3f} | {number(v['correlation'])} |"

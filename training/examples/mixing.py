@@ -13,7 +13,7 @@ from provenance.errors import UnreadableAudio
 from provenance.windows import WINDOW_S
 from training import drum_loops, effects
 from training.catalogue import Clip
-from training.examples.rows import N_WINDOW, Context, Wave, is_silent
+from training.examples.rows import Context, Wave, is_silent
 
 MATE_S = 20
 """So much of a stem is read to mix it with others."""
@@ -21,24 +21,26 @@ SEPARABLE = ("vocals", "drums", "bass", "other")
 """Stems that the common separators give."""
 
 
-def crop(samples: Wave, rng: np.random.Generator, full: bool = False) -> Wave:
-    """Cut 4 s, or less, at a place that is not silent.
+def crop(samples: Wave, rng: np.random.Generator, full: bool = False, n_windows: int = 1) -> Wave:
+    """Cut so many windows of 4 s, or less, at a place that is not silent.
 
     Args:
         samples: float32 (n, channels).
         rng: of length and place.
-        full: 4 s wherever the samples hold as much.
+        full: as many wherever the samples hold them.
+        n_windows: at most.
     """
-    return cut(samples, rng, full)[0]
+    return cut(samples, rng, full, n_windows)[0]
 
 
-def cut(samples: Wave, rng: np.random.Generator, full: bool = False) -> tuple[Wave, int]:
+def cut(samples: Wave, rng: np.random.Generator, full: bool = False, n_windows: int = 1) -> tuple[Wave, int]:
     """Cut as :func:`crop` does, and tell how many silent places were drawn before: twins that agree are cut alike.
 
     Args:
-        samples, rng, full: as for :func:`crop`.
+        samples, rng, full, n_windows: as for :func:`crop`.
     """
-    length = N_WINDOW if full or rng.random() < 0.6 else int(rng.uniform(1.2, WINDOW_S) * audio.SAMPLE_RATE_HZ)
+    longest_s = n_windows * WINDOW_S
+    length = int((longest_s if full or rng.random() < 0.6 else rng.uniform(1.2, longest_s)) * audio.SAMPLE_RATE_HZ)
 
     def drawn() -> Wave:
         start = int(rng.integers(0, max(1, len(samples) - length + 1)))

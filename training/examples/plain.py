@@ -26,7 +26,8 @@ def clean(c: Context) -> None:
     places = np.linspace(0, len(windows) - 1, min(len(windows), c.recipe.n_windows)).astype(int)
     for number in sorted({min(sounding, key=lambda n: abs(n - place)) for place in places}):
         pair = pair_of(c.clip)
-        c.rows.add(windows[number].samples, "clean", number, f"{pair}#clean{number}" if pair else "")
+        name = f"{pair}#clean{number}" if pair else ""
+        c.rows.add(windows[number].samples, "clean", number, name, take=c.clip.name)
 
 
 def augmented(c: Context) -> None:
@@ -47,11 +48,13 @@ def processed(c: Context) -> None:
         return
     for number in range(c.recipe.n_processed):
         for processing in ("hybrid", "wet"):
-            made = effects.produce(crop(c.samples, c.rng), processing, c.rng, read_rooms(c.rooms))
+            dry = crop(c.samples, c.rng, n_windows=c.recipe.n_take_windows)
+            made = effects.produce(dry, processing, c.rng, read_rooms(c.rooms))
             chain = augment.draw(c.rng) if c.rng.random() < 0.5 else None
             mono = c.samples.shape[1] == 1 and c.rng.random() < 0.5
             known: dict[str, object] = {"processing": processing, "effects": json.dumps(made.effects)}
-            add(c, made.wave, "processed", number, "", mono, chain, known)
+            name = f"{c.clip.name}#{processing}{number}"
+            add(c, made.wave, "processed", number, "", mono, chain, known, name)
 
 
 def grounded(c: Context) -> None:
@@ -65,7 +68,7 @@ def grounded(c: Context) -> None:
     made = ("dry", "hybrid", "wet") if c.clip.wetness == "dry" else (c.clip.wetness,)
     for number in range(c.recipe.n_grounded):
         for processing in made:
-            wave = crop(c.samples, c.rng)
+            wave = crop(c.samples, c.rng, n_windows=c.recipe.n_take_windows)
             known: dict[str, object] = {"processing": processing, "effects": ""}
             before = c.rng.random() < 0.5
             if before:
@@ -77,7 +80,8 @@ def grounded(c: Context) -> None:
                 wave = augment.over_noise(wave, c.rng)
             chain = augment.draw(c.rng) if c.rng.random() < 0.5 else None
             mono = c.samples.shape[1] == 1 and c.rng.random() < 0.5
-            add(c, wave, "grounded", number, "", mono, chain, known)
+            name = f"{c.clip.name}#grounded{processing}{number}"
+            add(c, wave, "grounded", number, "", mono, chain, known, name)
 
 
 def degraded(c: Context) -> None:

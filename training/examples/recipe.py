@@ -20,6 +20,7 @@ class Recipe:
         n_networks: mixes of a studio clip separated by networks that were trained here, or by scripts.
         n_processed: hybrid and wet versions of a dry clip, each.
         n_grounded: windows of a studio clip over noise; of a dry one as many of each processing.
+        n_take_windows: windows over which each of these two goes, at most: they are judged together, as a file is.
         n_submixes: sums of a dry clip with other performances of its kind.
         n_bundles: sums of a produced stem with stems of other kinds: instrumentals, beside what a separator leaves of
             them when it takes a voice out, and whole mixes. Without them what is dense passes for extracted.
@@ -64,6 +65,7 @@ class Recipe:
     n_easy: int = 0
     n_processed: int = 2
     n_grounded: int = 0
+    n_take_windows: int = 1
     n_submixes: int = 1
     n_bundles: int = 0
     n_reworked: int = 0

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from provenance import audio, envelope, frontend
-from provenance.windows import MIN_WINDOW_S, WINDOW_S
+from provenance.windows import MIN_WINDOW_S, WINDOW_S, split
 from training import augment, effects
 from training.catalogue import Clip
 from training.examples.recipe import Recipe
@@ -26,7 +26,7 @@ STUDIO: dict[str, object] = {"origin": "studio", "family": "", "sdr_db": None}
 """What is known of a true stem among examples that were made here."""
 META = (
     "clip", "kind", "window", "pair", "origin", "family", "separator_kind", "sdr_db", "processing", "oracle", "fold",
-    "effects", "layers", "n_frames",
+    "effects", "layers", "take", "n_frames",
 )  # fmt: skip
 
 
@@ -73,6 +73,7 @@ class Rows:
             "oracle": clip.oracle,
             "effects": "",
             "layers": layers_of(clip),
+            "take": "",
         }
         row.update(known)
         spectra = frontend.analyse(wave)
@@ -161,8 +162,9 @@ def add(
     mono: bool,
     chain: augment.Chain | None,
     known: dict[str, object],
+    take: str = "",
 ) -> None:
-    """Add a row through the common chain.
+    """Add a row through the common chain, or all windows of a take.
 
     Args:
         c: where rows go.
@@ -171,10 +173,14 @@ def add(
         mono: fold it first.
         chain: drawn, the same for twins; None leaves it as it is.
         known: columns that differ from what is known of the clip.
+        take: name that windows of one file share, which are judged together; without one the first is all there is.
     """
     wave = wave.mean(1, keepdims=True) if mono else wave
     known = known | _heard(known, c.clip, wave, mono, chain)
-    c.rows.add(fit(augment.apply(wave, chain) if chain else wave), kind, number, pair, **known)
+    heard = augment.apply(wave, chain) if chain else wave
+    windows = [window.samples for window in split([heard])] if take else []
+    for window in windows or [fit(heard)]:
+        c.rows.add(window, kind, number, pair, take=take, **known)
 
 
 def _heard(

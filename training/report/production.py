@@ -16,16 +16,40 @@ from training import evaluate, labels
 from training.config import Config
 from training.heads import Outputs
 
+SAID = ("p_processing", "p_effects", "strengths")
+"""What is judged here of a take by the mean of its windows."""
 STRONG = 0.6
 """Strength, of 1, from which an effect counts as strong."""
 LEAST_GAIN = 0.1
 """The strength of an effect is told by a model whose error is so much below a constant's, as a share of it."""
 
 
-def processing(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, Any]:
-    """Return how well dry, hybrid and wet are told: on chains, after a separation, on recordings.
+def takes(meta: pd.DataFrame, held: Outputs) -> tuple[pd.DataFrame, Outputs]:
+    """Return one row for each take, and of what was said of its windows the mean, as a verdict has it.
 
-    Of what is stated at all, each fold's rows are judged by the line that the chains of the other folds gave.
+    Args:
+        meta: rows, described; windows of one file share a name in the column ``take``, what has none is one by itself.
+        held: what the folds' models said.
+
+    Returns:
+        The first row of each take, with the number of its windows as ``n_windows``, and the means of :data:`SAID`.
+    """
+    names = meta["take"].where(meta["take"] != "", [f"#{row}" for row in range(len(meta))])
+    number, _ = pd.factorize(names)
+    first = np.flatnonzero(~pd.Series(number).duplicated())
+    size = np.bincount(number, minlength=len(first))
+    means = {
+        name: np.stack([np.bincount(number, column, len(first)) / size for column in held[name].T], axis=1)
+        for name in SAID
+        if name in held
+    }
+    return meta.iloc[first].reset_index(drop=True).assign(n_windows=size), means
+
+
+def processing(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, Any]:
+    """Return how well dry, hybrid and wet are told, take by take: on chains, after a separation, on recordings.
+
+    Of what is stated at all, each fold's takes are judged by the line that the chains of the other folds gave.
 
     Args:
         meta: all rows, described.
@@ -34,6 +58,7 @@ def processing(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, A
     """
     if "p_processing" not in held:
         return {"classes": list(PROCESSINGS)}
+    meta, held = takes(meta, held)
     known = _of_known_processing(meta, held)
     studio = (meta["origin"] == "studio").to_numpy()
     clean = (meta["kind"] == "clean").to_numpy()
@@ -49,7 +74,7 @@ def processing(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, A
     fold = meta["fold"].to_numpy()
     line = np.ones(len(meta))
     for k in np.unique(fold):
-        line[fold == k] = processing_threshold(meta, held, config, fold != k)
+        line[fold == k] = _line(meta, held, config, fold != k)
     for name, here in groups.items():
         if not here.any():
             continue
@@ -60,6 +85,7 @@ def processing(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, A
         present = np.unique(truth)
         out[name] = {
             "n": int(here.sum()),
+            "n_windows": int(meta["n_windows"][here].sum()),
             "confusion": matrix.tolist(),
             "macro_f1": round(float(f1_score(truth, found, labels=present, average="macro")), 4),
             "dry_against_rest_auc": _auc(truth > 0, 1 - held["p_processing"][here][:, 0]),
@@ -71,21 +97,22 @@ def processing(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, A
     return out
 
 
-def processing_threshold(
-    meta: pd.DataFrame, held: Outputs, config: Config, among: npt.NDArray[np.bool_] | None = None
-) -> float:
+def processing_threshold(meta: pd.DataFrame, held: Outputs, config: Config) -> float:
     """Return the least probability from which enough of what is stated is right on held-out chains, class by class.
 
     Args:
         meta: all rows, described.
         held: what the folds' models said.
         config: what share is enough.
-        among: rows to look at; None for all.
     """
     if "p_processing" not in held:
         return 1.0
-    rows = _made(meta, held)
-    rows = rows if among is None else rows & among
+    meta, held = takes(meta, held)
+    return _line(meta, held, config, np.ones(len(meta), bool))
+
+
+def _line(meta: pd.DataFrame, held: Outputs, config: Config, among: npt.NDArray[np.bool_]) -> float:
+    rows = _made(meta, held) & among
     truth = meta["processing"][rows].map(PROCESSINGS.index).to_numpy()
     found, sure = held["p_processing"][rows].argmax(1), held["p_processing"][rows].max(1)
     for threshold in np.arange(0.5, 0.95, 0.01):
@@ -97,7 +124,7 @@ def processing_threshold(
 
 
 def effects(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
-    """Return how well each effect is told on dry recordings and chains made of them, and after a separation.
+    """Return how well each effect is told, take by take, on dry recordings and chains of them, and after a separation.
 
     Args:
         meta: all rows, described.
@@ -105,6 +132,7 @@ def effects(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
     """
     if "p_effects" not in held:
         return {}
+    meta, held = takes(meta, held)
     out: dict[str, Any] = {}
     truth, strength = labels.effects(meta), labels.strengths(meta)
     fold = meta["fold"].to_numpy()
@@ -134,18 +162,19 @@ def effects(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
 
 
 def strengths(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
-    """Return how well the strength of each effect is told where it was applied, on studio and on separated stems.
+    """Return how well the strength of each effect is told where it was applied, take by take, by origin.
 
     Args:
         meta: all rows, described.
         held: what the folds' models said.
 
     Returns:
-        By origin and effect the rows, the mean absolute error, that of a constant fixed on the other folds, and the
+        By origin and effect the takes, the mean absolute error, that of a constant fixed on the other folds, and the
         rank correlation; and ``told``, the effects whose strength a verdict may state.
     """
     if "strengths" not in held:
         return {}
+    meta, held = takes(meta, held)
     truth, fold = labels.strengths(meta), meta["fold"].to_numpy()
     out: dict[str, Any] = {}
     for group in ("studio", "separated"):
