@@ -32,7 +32,7 @@ class Detector:
 
 @dataclass(frozen=True)
 class WetTakes:
-    """How often takes (by an older evaluation single windows) are taken for wet; a processing is stated where it is sure.
+    """How often takes (by an older evaluation single windows) are taken for wet, by what is most probable.
 
     Args:
         sensitivity: share of wet ones whose most probable processing is wet.

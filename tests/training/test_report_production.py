@@ -60,7 +60,11 @@ def test_a_take_is_judged_by_the_mean_of_its_windows(root: Path) -> None:
     p = np.stack([dry.ravel(), np.zeros(6 * n), 1 - dry.ravel()], axis=1)
     said = np.zeros((6 * n, len(EFFECTS)))
     said[:, EFFECTS.index("reverb")] = p[:, 2]
-    held = {"p_processing": p, "p_effects": said, "strengths": np.where(said > 0, np.arange(6.0 * n)[:, None] / 200, np.nan)}
+    held = {
+        "p_processing": p,
+        "p_effects": said,
+        "strengths": np.where(said > 0, np.arange(6.0 * n)[:, None] / 200, np.nan),
+    }
     settings = config.load(evaluate.CONFIG_FILE)
     found = report.processing(meta, held, settings)["made"]
     assert (found["n"], found["n_windows"], found["macro_f1"]) == (2 * n, 6 * n, 1.0)
