@@ -53,7 +53,7 @@ def test_a_take_is_judged_by_the_mean_of_its_windows(root: Path) -> None:
     meta = pd.DataFrame({
         "processing": processing, "origin": "studio", "kind": "processed", "set": "dry", "wetness": "dry",
         "fold": np.arange(2 * n) % 3, "take": [f"take {k}" for k in range(2 * n)],
-        "effects": np.where(processing == "wet", '[["reverb", 0.5]]', ""),
+        "effects": [f'[["reverb", {k / 100}]]' if k % 2 else "" for k in range(2 * n)],
     }).loc[np.repeat(np.arange(2 * n), 3)]  # fmt: skip
     dry = np.where(meta["processing"] == "dry", 0.9, 0.1).reshape(-1, 3)
     dry[:, 1] = 1 - dry[:, 1]
