@@ -104,16 +104,16 @@ def test_the_report_tells_how_many_are_accused(clips: list[Clip], tmp_path: Path
 
 
 def test_degraded_clips_are_set_against_the_same_seconds(clips: list[Clip], tmp_path: Path) -> None:
-    """Beside a degradation stands the first sounding window of the same clips, without the cue of whole files."""
+    """Beside a degradation stand the same windows of the same clips as they are, without the cue of whole files."""
     clips = [clip for clip in clips if clip.stem == "vocals"]
     unit_fold, family_fold = splits.folds_in_turn(clips, 2)
     recipe = dataclasses.replace(RECIPE, n_windows=3, n_bundles=0, n_reworked=0, n_processed=0, degraded_share=1.0)
     table = dataset.build(clips, unit_fold, recipe, tmp_path, n_workers=1)
     meta = evaluate.describe_rows(table.meta, clips, [Path("a/manifest.csv")], family_fold)
-    kind, first = meta["kind"], meta["window"] == 0
-    assert ((kind == "clean") & ~first).any()
+    kind = meta["kind"]
+    assert (meta[kind == examples.AS_THEY_ARE].groupby("clip").size() == 2).all()
     held = {
-        "logit": np.select([(kind == "clean") & first, kind == "degraded:mono"], [-5.0, 0.0], 5.0),
+        "logit": np.select([kind == examples.AS_THEY_ARE, kind == "degraded:mono"], [-5.0, 0.0], 5.0),
         "distance": np.zeros(len(meta)),
         "raised": np.where(kind == "clean", 20.0, 0.0),
     }
@@ -122,6 +122,7 @@ def test_degraded_clips_are_set_against_the_same_seconds(clips: list[Clip], tmp_
     found = derived.degraded(meta, held, settings, limits)
     n_clips = meta[kind.str.startswith(examples.DEGRADED)]["clip"].nunique()
     assert found["as they are"]["n_studio"] == n_clips
+    assert found["as they are"]["n_windows"] == 2 * n_clips
     assert found["as they are"]["studio_called_studio"] == 1.0
     assert found["mono"]["studio_called_separated"] == found["mono"]["studio_called_studio"] == 0.0
     assert found["pitch_shift"]["studio_called_separated"] == 1.0

@@ -17,8 +17,10 @@ def show_degraded(degraded: dict[str, Any], reworked: dict[str, Any] | None) -> 
     """
     if not degraded:
         return ["Not measured for this model."]
+    of_files = "n_windows" in degraded.get("as they are", {})  # a model of before was judged by one window of each
     said = (
-        "Thresholds as above, the first sounding window of each clip; pitch shift by a semitone and time stretch go "
+        f"Thresholds as above, the first sounding {'windows' if of_files else 'window'} of each clip"
+        f"{', as many as of it as it is' if of_files else ''}; pitch shift by a semitone and time stretch go "
         "through a phase vocoder."
     )
     if reworked and "allowance" in reworked:

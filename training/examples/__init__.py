@@ -15,7 +15,7 @@ from provenance import audio
 from training.catalogue import Clip
 from training.catalogue.clips import lot
 from training.examples.mixing import SEPARABLE, read_rooms
-from training.examples.plain import DEGRADED, augmented, clean, degraded, grounded, processed
+from training.examples.plain import AS_THEY_ARE, DEGRADED, augmented, clean, degraded, grounded, processed
 from training.examples.recipe import Recipe
 from training.examples.rows import (
     MAP_SHAPE,
@@ -44,6 +44,7 @@ from training.examples.sums import bundles, submixes
 from training.examples.wholes import MOST_SDR_DB, OUT_OF_MIXES, WHOLE_S, drawn_mixes, masked_mixes, whole_mixes
 
 __all__ = [
+    "AS_THEY_ARE",
     "DEGRADED",
     "MAP_SHAPE",
     "META",
@@ -128,7 +129,7 @@ PARTS: dict[str, Part] = {
     "easy": Part(easy, ("n_easy", "demucs_models", "network_names", "script_names", *_COMMON)),
     "processed": Part(processed, ("n_processed", "n_take_windows")),
     "grounded": Part(grounded, ("n_grounded", "n_take_windows")),
-    "degraded": Part(degraded, ("degraded_share",)),
+    "degraded": Part(degraded, ("degraded_share", "n_windows")),
     "submix": Part(submixes, ("n_submixes",)),
     "bundle": Part(bundles, ("n_bundles", "script_names")),
     "reworked": Part(reworked, ("n_reworked", *_COMMON)),

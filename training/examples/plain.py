@@ -7,14 +7,17 @@ import json
 
 import numpy as np
 
+from provenance import audio
 from provenance.windows import split
 from training import augment, effects
 from training.degrade import DEGRADATIONS
 from training.examples.mixing import crop, cut, read_rooms, with_effects
-from training.examples.rows import Context, add, fit, is_silent, pair_of
+from training.examples.rows import N_WINDOW, Context, add, is_silent, pair_of
 
 DEGRADED = "degraded:"
 """Kinds of rows that are judged and never learnt from begin with it."""
+AS_THEY_ARE = f"{DEGRADED}none"
+"""The kind of the same seconds without any."""
 
 
 def clean(c: Context) -> None:
@@ -85,10 +88,15 @@ def grounded(c: Context) -> None:
 
 
 def degraded(c: Context) -> None:
-    """The first sounding window after each single degradation; judged, never learnt from."""
-    for window in split([c.samples]):
-        if is_silent(window.samples):
-            continue
-        for name, degrade in DEGRADATIONS.items():
-            c.rows.add(fit(degrade(window.samples)), DEGRADED + name)
+    """A passage as it is and after each single degradation, window by window; judged, never learnt from.
+
+    It begins with the first window that sounds and holds as many as are shown of a clip as it is.
+    """
+    begins = next((window.start_s for window in split([c.samples]) if not is_silent(window.samples)), None)
+    if begins is None:
         return
+    start = int(begins * audio.SAMPLE_RATE_HZ)
+    passage = c.samples[start : start + c.recipe.n_windows * N_WINDOW]
+    for name, degrade in {AS_THEY_ARE.removeprefix(DEGRADED): np.copy, **DEGRADATIONS}.items():
+        for number, window in enumerate(split([degrade(passage)])):
+            c.rows.add(window.samples, DEGRADED + name, number, take=f"{c.clip.name}#{name}")

@@ -28,7 +28,7 @@ class Recipe:
             extraction as it is, of a studio clip and its surrogate alike.
         n_gated: windows after a noise reduction that opens and closes each bin of the spectrum by itself, of an
             extraction as it is, of a studio clip and its surrogate alike.
-        degraded_share: share of the clips whose first window is judged after each of
+        degraded_share: share of the clips whose first windows are judged after each of
             :data:`training.degrade.DEGRADATIONS` too; nothing is learnt from these.
         p_effects: share of the examples of clips that are not dry which go through an effects chain, in both
             classes alike, so that distortion and space are no sign of either.

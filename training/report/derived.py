@@ -13,14 +13,14 @@ from training import evaluate, labels
 from training.config import Config
 from training.evaluate import Limits
 from training.evaluate.rows import Mask
-from training.examples import DEGRADED, OUT_OF_MIXES
+from training.examples import AS_THEY_ARE, DEGRADED, OUT_OF_MIXES
 from training.heads import Outputs
 
 
 def degraded(meta: pd.DataFrame, held: Outputs, config: Config, of_fold: dict[int, Limits]) -> dict[str, Any]:
-    """Return the figures after each degradation, beside the same clips as they are.
+    """Return the figures after each degradation, beside the same seconds as they are, file by file.
 
-    Of these the first sounding window too, and without the cue ``cycles``: no more is known of what was made here.
+    Without the cue ``cycles``: it is not known of what was made here.
 
     Args:
         meta: all rows, described.
@@ -30,16 +30,14 @@ def degraded(meta: pd.DataFrame, held: Outputs, config: Config, of_fold: dict[in
     """
     held = {name: values for name, values in held.items() if name != "raised"}
     unseen = evaluate.unseen_rows(meta, config.n_folds)
-    kinds = sorted(k for k in meta["kind"].unique() if str(k).startswith(DEGRADED))
+    kinds = sorted(k for k in meta["kind"].unique() if str(k).startswith(DEGRADED) and k != AS_THEY_ARE)
     if not kinds:
         return {}
-    clips = set(meta[meta["kind"].isin(kinds)]["clip"])
-    same = (meta["kind"] == "clean").to_numpy() & meta["clip"].isin(clips).to_numpy() & unseen
-    first = meta.index.isin(meta[same].groupby("clip")["window"].idxmin())
-    out = {"as they are": _figures(meta, held, first, of_fold)}
-    for kind in kinds:
+    out = {}
+    for kind in (AS_THEY_ARE, *kinds):
+        name = "as they are" if kind == AS_THEY_ARE else kind.removeprefix(DEGRADED)
         rows = (meta["kind"] == kind).to_numpy() & unseen
-        out[kind.removeprefix(DEGRADED)] = _figures(meta, held, rows, of_fold)
+        out[name] = _figures(meta, held, rows, of_fold) | {"n_windows": int(rows.sum())}
     return out
 
 
