@@ -7,8 +7,9 @@ through one is accused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import librosa
 import numpy as np
@@ -34,8 +35,9 @@ _NARROW_CODINGS = (
     ("vorbis", 96),
     ("opus", 64),
 )
-P_WMA, P_OWN_LEVEL = 0.15, 0.3
-"""Shares, among what is gated, of a coder that leaves islands and of gates that are told no noise."""
+GATES = {"codec": 0.12, "own_level": 0.22, "as_sox": 0.22, "as_audacity": 0.22, "gated": 0.22}
+"""Shares, among what is gated, of a coder that leaves islands, of gates told no noise, of two programs', of any."""
+_TOLD = {"as_sox": noise.gate_as_sox, "as_audacity": noise.gate_as_audacity}
 MOST_BEFORE = 4096
 WMA_KBPS = (48, 64, 96, 128, 160, 192)
 _CODINGS = (("mp3", 48), ("mp3", 64), ("mp3", 64), ("mp3", 80), ("opus", 48), ("aac", 64), ("vorbis", 64))
@@ -46,7 +48,7 @@ class Rework:
     """A drawn rework.
 
     Args:
-        kind: one of :data:`KINDS`, ``narrow``, ``gated``, ``own_level`` or ``cleaned``.
+        kind: one of :data:`KINDS`, one of :data:`GATES`, ``narrow`` or ``cleaned``.
         amount: semitones of a shift, rate of a stretch, strength of a room or of noise reduction, sampling rate in Hz
             of a narrow band; 0 for a codec.
         n_fft, hop: of the phase vocoder or of what takes noise out.
@@ -99,10 +101,12 @@ def draw_gated(rng: np.random.Generator) -> Rework:
     Args:
         rng: source of randomness.
     """
-    hand = rng.random()
-    if hand < P_WMA:
-        return Rework("codec", 0.0, 0, 0, "wma", int(rng.choice(WMA_KBPS)), int(rng.integers(2**31)))
-    return _denoising("own_level" if hand < P_WMA + P_OWN_LEVEL else "gated", rng)
+    kind = str(rng.choice([*GATES], p=[*GATES.values()]))
+    if kind == "codec":
+        return Rework(kind, 0.0, 0, 0, "wma", int(rng.choice(WMA_KBPS)), int(rng.integers(2**31)))
+    if kind in _TOLD:
+        return Rework(kind, float(rng.uniform(0.0, 1.0)), 0, 0, "", 0, int(rng.integers(2**31)))
+    return _denoising(kind, rng)
 
 
 def draw_cleaned(rng: np.random.Generator) -> Rework:
@@ -142,13 +146,17 @@ def apply(wave: Wave, rework: Rework, rooms: Sequence[Wave] = ()) -> Wave:
     if rework.kind == "own_level":
         rng = np.random.default_rng(rework.seed)
         return noise.gate_by_own_level(wave, rework.amount, rework.n_fft, rework.hop, rng)
+    if rework.kind in _TOLD:
+        gate, rng = _TOLD[rework.kind], np.random.default_rng(rework.seed)
+        return _within(wave, rework.seed, lambda longer: gate(longer, rework.amount, rng))
     if rework.kind == "narrow":
         wave = band_limited(wave, int(rework.amount))
         if not rework.codec:
             return wave
     if rework.kind in ("codec", "narrow"):
+        code = partial(augment.code, codec=rework.codec, bitrate_kbps=rework.bitrate_kbps)
         loud = augment.at_peak(wave)
-        return _within(loud, rework) if rework.codec == "wma" else augment.code(loud, rework.codec, rework.bitrate_kbps)
+        return _within(loud, rework.seed, code) if rework.codec == "wma" else code(loud)
     vocoder = {"n_fft": rework.n_fft, "hop_length": rework.hop}
     if rework.kind == "pitch_shift":
         out = librosa.effects.pitch_shift(wave.T, sr=RATE_HZ, n_steps=rework.amount, res_type="soxr_hq", **vocoder)
@@ -157,11 +165,11 @@ def apply(wave: Wave, rework: Rework, rooms: Sequence[Wave] = ()) -> Wave:
     return np.ascontiguousarray(out.T, np.float32)
 
 
-def _within(wave: Wave, rework: Rework) -> Wave:
-    """Code a passage as one from the middle of a file: where the coder's frames begin is drawn, and no edge shows."""
-    before = MOST_BEFORE + int(np.random.default_rng(rework.seed).integers(MOST_BEFORE))
+def _within(wave: Wave, seed: int, hand: Callable[[Wave], Wave]) -> Wave:
+    """Treat a passage as one from the middle of a file: where the hand's frames begin is drawn, and no edge shows."""
+    before = MOST_BEFORE + int(np.random.default_rng(seed).integers(MOST_BEFORE))
     longer = np.pad(wave, ((before, MOST_BEFORE), (0, 0)), "reflect")
-    return augment.code(longer, rework.codec, rework.bitrate_kbps)[before : before + len(wave)].copy()
+    return hand(longer)[before : before + len(wave)].copy()
 
 
 def band_limited(wave: Wave, rate_hz: int) -> Wave:

@@ -92,12 +92,13 @@ def test_a_gate_by_own_level_lets_what_stands_out_through(seed: int) -> None:
     assert np.mean(out[: burst.start - 9000] ** 2) < 0.1 * np.mean(wave[: burst.start - 9000] ** 2)
 
 
-def test_gates_coders_and_gates_by_own_level_are_all_drawn() -> None:
+def test_coders_and_gates_of_every_kind_are_all_drawn() -> None:
     """Each comes up as often as its share says, and a coder leaves sound of finite samples in as many channels."""
     rng = np.random.default_rng(0)
     drawn = [rework.draw_gated(rng) for _ in range(600)]
-    share = {kind: np.mean([hand.kind == kind for hand in drawn]) for kind in ("codec", "own_level", "gated")}
-    assert share == pytest.approx({"codec": rework.P_WMA, "own_level": rework.P_OWN_LEVEL, "gated": 0.55}, abs=0.07)
+    share = {kind: np.mean([hand.kind == kind for hand in drawn]) for kind in rework.GATES}
+    assert share == pytest.approx(rework.GATES, abs=0.05)
+    assert sum(share.values()) == pytest.approx(1)
     coded = next(hand for hand in drawn if hand.kind == "codec")
     assert coded.codec == "wma"
     wave = sounds.music(1.5)
@@ -105,6 +106,21 @@ def test_gates_coders_and_gates_by_own_level_are_all_drawn() -> None:
     assert out.shape == wave.shape, "a length of its own would tell it"
     gain = float(np.vdot(out, wave) / np.vdot(wave, wave))
     assert np.mean((out - gain * wave) ** 2) < 0.1 * np.mean(out**2), "nor is it moved"
+
+
+@pytest.mark.parametrize("kind", ["as_sox", "as_audacity"])
+def test_the_gate_of_a_program_is_the_same_twice_and_moves_nothing(kind: str) -> None:
+    """The same samples again, as many as before, of one channel as of two, and what is left lies where it lay."""
+    rng = np.random.default_rng(3)
+    hands = (rework.draw_gated(rng) for _ in range(200))
+    for hand in [hand for hand in hands if hand.kind == kind][:6]:
+        for wave in (sounds.music(1.5), sounds.music(1.3)[:, :1].copy()):
+            before = wave.copy()
+            out = rework.apply(wave, hand)
+            assert np.array_equal(out, rework.apply(wave, hand))
+            assert np.array_equal(wave, before)
+            assert (out.shape, out.dtype) == (wave.shape, np.float32)
+            assert np.vdot(out, wave) > 0.9 * np.linalg.norm(out) * np.linalg.norm(wave)
 
 
 @pytest.mark.parametrize("rule", [*noise.BY_BINS, noise.SMOOTHLY])

@@ -63,8 +63,8 @@ Made by `python -m training.research.after MIRRORS --out docs/external-check-aft
 [lists outside](external-together.md), {most} of each repository and at most {longest:.0f} s of each, after one
 degradation each. `pitch_shift` and `time_stretch` are librosa's phase vocoder, a
 semitone up and 5 % longer; what studios stretch with stands by its name. `hiss` lies {hiss:.0f} dB below a stem's
-level; what follows it in a name cleans it away again. `noisereduce` is told no noise, and gates a take by its own
-level.{absent}
+level; what follows it in a name cleans it away again; Audacity's noise reduction is not the program but code of this
+project after its algorithm, at its defaults. `noisereduce` is told no noise, and gates a take by its own level.{absent}
 
 | after | true stems | called `separated` | called `studio` | extractions | called `separated` | called `studio` | AUC |
 |---|---:|---:|---:|---:|---:|---:|---:|

@@ -1,7 +1,9 @@
 """What studios clean a noisy take with, for :mod:`training.research.after`: spectral gates mask as separators do.
 
 Each lays hiss under a stem, 50 dB below its level as of a microphone in a quiet room, and cleans it again: by filters
-of FFmpeg, and by SoX's ``noisered``, which is told what the noise is.
+of FFmpeg, and by SoX's ``noisered``, which is told what the noise is. So is what goes by the name of
+Audacity's noise reduction, which is not Audacity itself but this project's own code after its algorithm, at its
+defaults (:func:`training.processors.noise.noise_reduction`).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import soundfile
 
 from provenance.audio import SAMPLE_RATE_HZ
 from training import augment
+from training.processors.noise import noise_reduction
 
 Wave = npt.NDArray[np.float32]
 HISS_DB = -50.0
@@ -38,6 +41,7 @@ def cleaners() -> tuple[dict[str, Callable[[Wave], Wave]], list[str]]:
         "hiss, FFmpeg's afftdn at 30 dB": lambda wave: _denoised(wave, 30),
         "hiss, FFmpeg's anlmdn": lambda wave: filtered(with_hiss(wave)[0], "anlmdn", "s=0.0001"),
         "hiss, FFmpeg's agate": _gated,
+        "hiss, Audacity's noise reduction": lambda wave: noise_reduction(*with_hiss(wave)),
     }
     if shutil.which(SOX) is None:
         return found, [SOX]
