@@ -16,16 +16,18 @@ from training import config, evaluate, report
 def test_each_processing_is_stated_only_where_it_is_right_often_enough(root: Path) -> None:
     """Statements that are right over all but wrong for one class are not enough: the line goes up to where none is."""
     n = 100
-    truth = np.repeat(["dry", "wet", "wet", "hybrid"], [n, 4 * n, 40, n])
-    said = np.repeat(
-        [[0.605, 0.195, 0.2], [0.1, 0.1, 0.8], [0.605, 0.195, 0.2], [0.1, 0.8, 0.1]], [n, 4 * n, 40, n], axis=0
-    )
+    size = [n, n, 40, n]
+    truth = np.repeat(["dry", "wet", "wet", "hybrid"], size)
+    said = np.repeat([[0.605, 0.195, 0.2], [0.1, 0.1, 0.8], [0.605, 0.195, 0.2], [0.1, 0.8, 0.1]], size, axis=0)
     meta = pd.DataFrame(
         {"processing": truth, "wetness": "dry", "kind": "processed", "origin": "studio", "set": "", "take": ""}
     )
     settings = config.load(root / "training" / "stem-v1-production.toml")
-    assert (said.argmax(1) == pd.Series(truth).map({"dry": 0, "hybrid": 1, "wet": 2})).mean() > 0.9  # 40 called dry
+    assert (said.argmax(1) == pd.Series(truth).map({"dry": 0, "hybrid": 1, "wet": 2})).mean() > 0.85  # 40 called dry
     assert report.processing_threshold(meta, {"p_processing": said}, settings) == pytest.approx(0.61)
+    more = [*range(n)] * 9 + [*range(n, len(meta))]  # nine times as many dry ones
+    again = {"p_processing": said[more]}
+    assert report.processing_threshold(meta.iloc[more], again, settings) == pytest.approx(0.61), "classes count alike"
     without = meta["processing"].ne("wet") | (said[:, 2] > 0.5)
     assert report.processing_threshold(meta[without], {"p_processing": said[without]}, settings) == pytest.approx(0.5)
 

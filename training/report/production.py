@@ -100,6 +100,8 @@ def processing(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, A
 def processing_threshold(meta: pd.DataFrame, held: Outputs, config: Config) -> float:
     """Return the least probability from which enough of what is stated is right on held-out chains, class by class.
 
+    Dry, hybrid and wet takes count alike there, however many of each a recipe makes.
+
     Args:
         meta: all rows, described.
         held: what the folds' models said.
@@ -115,9 +117,11 @@ def _line(meta: pd.DataFrame, held: Outputs, config: Config, among: npt.NDArray[
     rows = _made(meta, held) & among
     truth = meta["processing"][rows].map(PROCESSINGS.index).to_numpy()
     found, sure = held["p_processing"][rows].argmax(1), held["p_processing"][rows].max(1)
+    weight = (1.0 / np.maximum(np.bincount(truth, minlength=len(PROCESSINGS)), 1))[truth]
     for threshold in np.arange(0.5, 0.95, 0.01):
         stated = sure >= threshold
-        right = [(truth[stated & (found == k)] == k).mean() for k in np.unique(found[stated])]
+        said = [(k, stated & (found == k)) for k in np.unique(found[stated])]
+        right = [np.average(truth[here] == k, weights=weight[here]) for k, here in said]
         if right and min(right) >= config.min_right_processing:
             return round(float(threshold), 4)
     return 0.95
