@@ -100,6 +100,7 @@ def _opened(out: Path, file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         raise AuditError(f"{file}: is what was audited; needed: another file to write to")
     store.check_findings(out)
     with store.connect(out) as db:
+        store.add_findings(db, out)
         db.execute("""
             create temp table against as select path, string_agg(distinct kind, ' ' order by kind) as kinds
             from findings where path is not null group by path""")

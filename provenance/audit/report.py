@@ -52,6 +52,7 @@ def write(out: Path, summary: dict[str, Any], n_gallery: int = 18) -> Path:
     }
     environment.globals["use_words"] = _USE_WORDS
     with store.connect(out) as db:
+        store.add_findings(db, out)
         shown = gallery.collect(db, n_gallery)
     page = environment.get_template("report.html.j2").render(
         s=summary, gallery=shown, written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")

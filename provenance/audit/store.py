@@ -24,7 +24,7 @@ _FOOTER_BYTES = 1 << 14
 
 
 def connect(out: Path) -> duckdb.DuckDBPyConnection:
-    """Open the rows of an audit as the view ``stems``, and its findings as ``findings`` where it has been summed up.
+    """Open the rows of an audit as the view ``stems``.
 
     Args:
         out: folder of the audit.
@@ -41,11 +41,19 @@ def connect(out: Path) -> duckdb.DuckDBPyConnection:
     try:
         db.register("no_rows", SCHEMA.empty_table())
         db.execute(f"create temp view stems as {rows_of(parts, amend.is_older(out))}")
-        if (out / FINDINGS).exists():
-            db.execute(f"create view findings as select * from read_parquet({quoted(literal(out / FINDINGS))})")
     except duckdb.Error as error:
         raise _damaged(error) from error
     return db
+
+
+def add_findings(db: duckdb.DuckDBPyConnection, out: Path) -> None:
+    """Add what :func:`write_findings` wrote as the view ``findings``; :func:`check_findings` says whether it holds.
+
+    Args:
+        db: of :func:`connect`.
+        out: folder of the audit, summed up.
+    """
+    db.execute(f"create view findings as select * from read_parquet({quoted(literal(out / FINDINGS))})")
 
 
 def stamp(out: Path) -> str:
@@ -88,9 +96,9 @@ def check_findings(out: Path) -> None:
     Raises:
         AuditError: the audit was not summed up, or not since.
     """
-    file = out / FINDINGS
+    file, needed = out / FINDINGS, f"run the audit to its end, or 'audit report {out}'"
     if not file.exists():
-        raise AuditError(f"{out}: not summed up yet; needed: run the audit to its end")
+        raise AuditError(f"{out}: not summed up yet; needed: {needed}")
     try:
         stamped = (parquet.read_metadata(file).metadata or {}).get(_STAMP.encode())
     except (OSError, pa.ArrowException):
@@ -101,8 +109,7 @@ def check_findings(out: Path) -> None:
     else:
         is_stale = stamped.decode() != stamp(out)
     if is_stale:
-        raise AuditError(f"{out}: not summed up since rows or plan changed; needed: run the audit to its end, or "
-                         f"'audit report {out}'")  # fmt: skip
+        raise AuditError(f"{out}: not summed up since rows or plan changed; needed: {needed}")
 
 
 def rows_of(parts: str, older: bool) -> str:
@@ -146,16 +153,30 @@ def query(out: Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         Names of the columns, and rows.
 
     Raises:
-        AuditError: DuckDB refuses it; the message is DuckDB's.
+        AuditError: DuckDB refuses it, and the message is DuckDB's; or it asks for findings that are not of the rows as
+            they are.
     """
     with connect(out) as db:
+        why = _why_no_findings(db, out) if "findings" in sql.lower() else None
         try:
             cursor = db.execute(sql)
             if cursor is None or cursor.description is None:  # as of nothing but a comment
                 raise AuditError(f"found no query in {sql!r}; needed: such as 'select * from stems'")
             return [column[0] for column in cursor.description], cursor.fetchall()
         except duckdb.Error as error:
+            if why is not None and "findings does not exist" in str(error).lower():
+                raise why from error
             raise AuditError(f"{error}") from error
+
+
+def _why_no_findings(db: duckdb.DuckDBPyConnection, out: Path) -> AuditError | None:
+    """Add the view ``findings``, or return why there is none: a query may name a table of its own so."""
+    try:
+        check_findings(out)
+    except AuditError as error:
+        return error
+    add_findings(db, out)
+    return None
 
 
 def _damaged(error: duckdb.Error) -> AuditError:

@@ -619,6 +619,33 @@ def test_nothing_is_exported_by_findings_of_other_rows(stamped: bool, tmp_path: 
     assert export.export_clean(tmp_path / "copy", tmp_path / "clean.csv") == 1
 
 
+def test_a_query_shows_no_findings_of_other_rows(tmp_path: Path) -> None:
+    """What asks for them ends with 2 and says how to sum up anew, as an export does; what asks for rows is answered."""
+    make.files(tmp_path / "in", ["a.wav"])
+    score_source(str(tmp_path / "in"), tmp_path / "out", workers=1, loader=LOADER)
+    asks = ("select * from findings", "describe Findings", "select 1 from stems where path in (from main.findings)")
+    needed = "needed: run the audit to its end, or 'audit report out'\n"
+
+    def ask(sql: str) -> tuple[int, str, str]:
+        done = cli("audit", "query", "out", sql, "--format", "csv", cwd=tmp_path)
+        return done.returncode, done.stdout, done.stderr
+
+    assert ask(asks[0]) == (2, "", f"out: not summed up yet; {needed}")
+    summary.summarise(tmp_path / "out")
+    assert ask("select count(*) as n from findings") == (0, "n\n0\n", "")
+    make.files(tmp_path / "in", ["b.wav"], loud={"b.wav"})
+    score_source(str(tmp_path / "in"), tmp_path / "out", workers=1, loader=LOADER)
+    for sql in asks:
+        assert ask(sql) == (2, "", f"out: not summed up since rows or plan changed; {needed}")
+    assert ask("select count(*) as n from stems") == (0, "n\n2\n", "")
+    assert ask("with findings as (from stems) select count(*) as n from findings") == (0, "n\n2\n", "")
+    assert "nope" in ask("select nope as findings from stems")[2]
+    (tmp_path / "out" / store.FINDINGS).write_bytes(b"PAR1, as after a loss of power")
+    assert ask(asks[0]) == (2, "", f"out: not summed up since rows or plan changed; {needed}")
+    summary.summarise(tmp_path / "out")
+    assert ask("select kind from findings") == (0, "kind\nseparated\n", "")
+
+
 def read_table(file: Path) -> list[dict[str, Any]]:
     """Return the rows of an export, what is empty as ''."""
     if file.suffix == ".csv":
