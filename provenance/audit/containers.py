@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from provenance.audit import stores, tars
 from provenance.audit.errors import AuditError, DamagedError
-from provenance.audit.items import Item, choose_columns, read_claims
+from provenance.audit.items import Item, choose_columns, find_repeated, read_claims
 from provenance.errors import UnreadableAudio
 
 INSIDE = r"(?is)^(.+?\.(?:tar|parquet|arrow))#(.+)$"
@@ -69,14 +69,17 @@ def find_audio_column(where: str) -> str | None:
     Raises:
         DamagedError: it is not such a file.
     """
-    try:
-        schema = parquet.read_schema(stores.open_file(where)) if _is_parquet(where) else _arrow(where).schema
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DamagedError(where, error, "a Parquet or Arrow file") from error
-    for field in schema:
+    for field in _schema(where):
         if pa.types.is_struct(field.type) and {"bytes", "path"} <= {inner.name for inner in field.type}:
             return str(field.name)
     return None
+
+
+def _schema(where: str) -> pa.Schema:
+    try:
+        return parquet.read_schema(stores.open_file(where)) if _is_parquet(where) else _arrow(where).schema
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DamagedError(where, error, "a Parquet or Arrow file") from error
 
 
 def list_cells(where: str, given: Mapping[str, str]) -> Iterator[Item]:
@@ -85,10 +88,17 @@ def list_cells(where: str, given: Mapping[str, str]) -> Iterator[Item]:
     Args:
         where: path or URI of a Parquet or Arrow file with a column of audio.
         given: fields to columns.
+
+    Raises:
+        AuditError: no column holds audio, or columns are not those that are given.
+        DamagedError: it is no such file, or has a column twice.
     """
     audio = find_audio_column(where)
     if audio is None:
         raise AuditError(f"{where}: found no column of audio; needed: a struct of bytes and path")
+    repeated = find_repeated(_schema(where).names)
+    if repeated is not None:
+        raise DamagedError(where, f"the column {repeated!r} twice", "each name once")
     columns: dict[str, str] | None = None
     changed = stores.changed(where)
     for n, (group, place, row) in enumerate(_scalars(where, audio)):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -186,6 +187,45 @@ def is_understood(field: str, word: str) -> bool:
     return word in _WORDS[field].values()
 
 
+def read_object(text: str | bytes) -> dict[str, Any]:
+    """Return an object of JSON in which each key stands once: of two the last would speak, unseen.
+
+    Args:
+        text: JSON.
+
+    Raises:
+        ValueError: it holds something else; the message says what.
+
+    >>> read_object('{"origin": "separated", "origin": "studio"}')
+    Traceback (most recent call last):
+    ValueError: the key 'origin' twice
+    """
+    repeated: list[str] = []
+
+    def see(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        repeated.extend(filter(None, [find_repeated(key for key, _ in pairs)]))
+        return dict(pairs)
+
+    try:
+        found = json.loads(text, object_pairs_hook=see)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"no JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise ValueError("no object")
+    if repeated:
+        raise ValueError(f"the key {repeated[0]!r} twice")
+    return found
+
+
+def find_repeated(names: Iterable[str]) -> str | None:
+    """Return the first name that is there twice, or None; empty names are none.
+
+    Args:
+        names: of columns, or of the keys of an object.
+    """
+    return next((name for name, n in Counter(names).items() if n > 1 and name.strip()), None)
+
+
 def choose_columns(names: list[str], given: Mapping[str, str]) -> dict[str, str]:
     """Return which column holds what.
 
@@ -194,7 +234,8 @@ def choose_columns(names: list[str], given: Mapping[str, str]) -> dict[str, str]
         given: fields to columns, as the user says; the rest is found by usual names.
 
     Raises:
-        KeyError: a given field is unknown, or a given column is not there; the message says which.
+        KeyError: a given field is unknown, a given column is not there, or two columns differ in nothing but case; the
+            message says which.
 
     >>> choose_columns(["clip", "wetness", "licence"], {})
     {'path': 'clip', 'processing': 'wetness'}
@@ -204,12 +245,17 @@ def choose_columns(names: list[str], given: Mapping[str, str]) -> dict[str, str]
             raise KeyError(f"found the field {field!r}; needed: one of {', '.join(FIELDS)}")
         if column not in names:
             raise KeyError(f"found no column {column!r}; there are: {', '.join(names)}")
-    by_lower = {name.strip().lower(): name for name in reversed(names)}
+    by_lower: dict[str, list[str]] = {}
+    for name in names:
+        by_lower.setdefault(name.strip().lower(), []).append(name)
     out = {}
     for field, usual in _COLUMNS.items():
-        found = given.get(field) or next((by_lower[name] for name in usual if name in by_lower), None)
-        if found is not None:
-            out[field] = found
+        found = [given[field]] if field in given else next((by_lower[name] for name in usual if name in by_lower), [])
+        if len(found) > 1:
+            both = f"{found[0]!r} and {found[1]!r}"
+            raise KeyError(f"found the columns {both}; needed: one of them, or --column {field}=NAME")
+        if found:
+            out[field] = found[0]
     return out
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any
 from provenance import flat
 from provenance.audit import containers, stores
 from provenance.audit.errors import AuditError
-from provenance.audit.items import Claims, Item, Kind, choose_columns, read_claims
+from provenance.audit.items import Claims, Item, Kind, choose_columns, find_repeated, read_claims, read_object
 
 
 def list_rows(where: str, given: Mapping[str, str]) -> Iterator[Item]:
@@ -103,10 +101,10 @@ def _delimiter(text: io.TextIOWrapper) -> str:
 
 
 def _check_names(where: str, names: Sequence[str]) -> None:
-    """Raise where a header has a name twice: of two columns the last would speak, unseen. Empty names are none."""
-    repeated = [name for name, n in Counter(names).items() if n > 1 and name.strip()]
-    if repeated:
-        raise AuditError(f"{where}: found the column {repeated[0]!r} twice; needed: each name once")
+    """Raise where a header has a name twice: of two columns the last would speak, unseen."""
+    repeated = find_repeated(names)
+    if repeated is not None:
+        raise AuditError(f"{where}: found the column {repeated!r} twice; needed: each name once")
 
 
 def _columns(where: str, names: list[str], given: Mapping[str, str]) -> dict[str, str]:
@@ -127,7 +125,9 @@ def _parquet(where: str, file: Any) -> Iterator[dict[str, Any]]:
     from pyarrow import parquet
 
     try:
-        for batch in parquet.ParquetFile(file).iter_batches(1024):
+        table = parquet.ParquetFile(file)
+        _check_names(where, table.schema_arrow.names)
+        for batch in table.iter_batches(1024):
             yield from batch.to_pylist()
     except pa.ArrowInvalid as error:
         raise AuditError(f"{where}: {error}; needed: a Parquet file") from error
@@ -138,9 +138,7 @@ def _json_lines(where: str, text: io.TextIOWrapper) -> Iterator[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = read_object(line)
         except ValueError as error:
-            raise AuditError(f"{where}: line {n} is not JSON ({error}); needed: one object a line") from error
-        if not isinstance(row, dict):
-            raise AuditError(f"{where}: line {n} holds no object; needed: one object a line")
+            raise AuditError(f"{where}: line {n} holds {error}; needed: an object a line, each key once") from error
         yield row

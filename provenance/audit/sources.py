@@ -12,7 +12,7 @@ from provenance import listing
 from provenance.audio import EXTENSIONS
 from provenance.audit import containers, manifests, plan, stores
 from provenance.audit.errors import AuditError, DamagedError, UnreadError
-from provenance.audit.items import Item
+from provenance.audit.items import Item, choose_columns
 
 _MANIFESTS = (".csv", ".tsv", ".jsonl", ".ndjson")
 _TABLES = (".parquet", ".arrow")
@@ -37,6 +37,10 @@ def list_items(
         AuditError: there is no such source, or it cannot be understood.
     """
     given = dict(columns or {})
+    try:
+        choose_columns(list(given.values()), given)
+    except KeyError as error:
+        raise AuditError(f"--column: {error.args[0]}") from error
     passed = Counter() if passed is None else passed
     if source.startswith("hf:"):
         for file in containers.find_hub_files(source[3:]):

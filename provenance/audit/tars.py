@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import posixpath
+import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from provenance import listing
 from provenance.audio import EXTENSIONS
 from provenance.audit import stores
 from provenance.audit.errors import DamagedError, UnreadError
-from provenance.audit.items import Claims, Item, choose_columns, read_claims
+from provenance.audit.items import Claims, Item, choose_columns, read_claims, read_object
 from provenance.errors import UnreadableAudio
 
 STRAY_CLAIMS = ".json that claims of no audio"
@@ -36,7 +36,7 @@ def list_members(where: str, given: Mapping[str, str], passed: Counter[str] | No
 
     Args:
         where: path or URI of an uncompressed tar.
-        given: fields to keys of the ``.json`` members; one that is no object is yielded like audio.
+        given: fields to keys of the ``.json`` members; one whose claims cannot be taken is yielded like audio.
         passed: counts the other members by ending, and the ``.json`` members that claim of no audio.
 
     Raises:
@@ -77,6 +77,28 @@ def check(item: Item) -> None:
             item.path, "sparse_member", "a sparse member, without its zeros", "a tar without --sparse"
         )
     raise UnreadableAudio(item.path, "dead_link", "a link to what is no file of the tar", "the file itself in the tar")
+
+
+def check_claims(item: Item, source: str | io.BytesIO) -> None:
+    """Raise why the claims of a ``.json`` member could not be taken, for which it has a row.
+
+    Args:
+        item: of any kind.
+        source: what :func:`provenance.audit.containers.fetch` returned of it, left at its beginning.
+
+    Raises:
+        UnreadableAudio: it is such a member.
+    """
+    if item.kind != "member" or isinstance(source, str) or not re.search(r"(?i)\.json( \(\d+\))?$", item.path):
+        return
+    found, needed = "claims that cannot be taken", "an object of JSON, each key once"
+    try:
+        choose_columns(list(read_object(source.getvalue())), {})
+    except ValueError as error:
+        found = str(error)
+    except KeyError as error:
+        found, _, needed = error.args[0].partition("; needed: ")
+    raise UnreadableAudio(item.path, "unusable_claims", found.removeprefix("found "), needed)
 
 
 @dataclass(frozen=True)
@@ -229,11 +251,11 @@ def _follow(where: str, links: list[_Link]) -> dict[int, tarfile.TarInfo]:
 
 
 def _sidecar(data: bytes, given: Mapping[str, str]) -> Claims | None:
-    """What a sample's ``.json`` claims of it; None where it is no JSON object of such claims."""
+    """What a sample's ``.json`` claims of it; None where it is no JSON object of such claims, each once."""
     try:
-        row = json.loads(data)
+        row = read_object(data)
         return read_claims(row, choose_columns(list(row), {k: v for k, v in given.items() if v in row}))
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError):
         return None
 
 

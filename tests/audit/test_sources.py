@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -180,6 +181,57 @@ def test_a_name_twice_in_a_header_is_refused(tmp_path: Path) -> None:
     assert next(iter(list_items(str(tmp_path / "m.csv")))).claims.origin == "studio"
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "parquet", "tar", "arrow"])
+def test_a_key_twice_is_refused_by_name(ending: str, folder: Path, tmp_path: Path) -> None:
+    """A claim of studio may hide one of separated behind it, in a line, a table, a dataset or a sidecar."""
+    file = folder / f"m.{ending}"
+    said = '{"path": "a/one.wav", "origin": "separated", "extra": {"origin": 1}, "origin": "studio"}'
+    columns = [pa.array([text]) for text in ("a/one.wav", "separated", "studio")]
+    if ending == "jsonl":
+        file.write_text('{"path": "b/two.wav"}\n\n' + said)
+        needed = "m.jsonl: line 3 holds the key 'origin' twice; needed: an object a line, each key once"
+    elif ending == "parquet":
+        parquet.write_table(pa.Table.from_arrays(columns, ["path", "origin", "origin"]), file)
+        needed = "m.parquet: found the column 'origin' twice; needed: each name once"
+    elif ending == "tar":
+        with tarfile.open(file, "w") as tar:
+            add(tar, "one.wav", (folder / "a/one.wav").read_bytes())
+            add(tar, "one.json", said.encode())
+        score_source(str(file), tmp_path / "out", workers=1, loader=LOADER)
+        told = [(r["error_code"], r["error_found"], r["error_needed"], r["sha256"]) for r in rows(tmp_path / "out")]
+        assert ("unusable_claims", "the key 'origin' twice", "an object of JSON, each key once",
+                hashlib.sha256(said.encode()).hexdigest()) in told  # fmt: skip
+        assert [item.claims.origin for item in list_items(str(file))] == [None, None]
+        return
+    else:
+        columns[0] = pa.array([{"bytes": (folder / "a/one.wav").read_bytes(), "path": "one.wav"}])
+        table = pa.Table.from_arrays(columns, ["audio", "origin", "origin"])
+        with pa.ipc.new_stream(str(file), table.schema) as writer:
+            writer.write_table(table)
+        needed = "m.arrow: the column 'origin' twice; needed: each name once"
+        assert next(i for i in list_items(str(folder)) if "arrow" in i.path).path == str(file), "a row, not the end"
+    with pytest.raises(AuditError, match=re.escape(needed)):
+        list(list_items(str(file)))
+
+
+def test_columns_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
+    """Case does not matter, so of these too one would speak unseen; ``--column`` says which, other columns may."""
+    (tmp_path / "m.csv").write_text("path,origin,Origin,note,Note\na.wav,studio,separated,x,y\n")
+    with pytest.raises(AuditError, match="found the columns 'origin' and 'Origin'; needed: one of them, or --column"):
+        list(list_items(str(tmp_path / "m.csv")))
+    (item,) = list_items(str(tmp_path / "m.csv"), {"origin": "Origin"})
+    assert item.claims.origin == "separated"
+    with pytest.raises(AuditError, match="--column: found the field 'orign'; needed: one of path, origin"):
+        list(list_items(str(tmp_path), {"orign": "Origin"}))
+
+
+def test_json_that_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    """As other text that is no JSON, in one line."""
+    (tmp_path / "m.jsonl").write_text('{"path": ' + "[" * 200_000)
+    with pytest.raises(AuditError, match=r"line 1 holds no JSON \(.*; needed: an object a line"):
+        list(list_items(str(tmp_path / "m.jsonl")))
+
+
 def test_a_manifest_that_contradicts_a_sidecar_is_refused(folder: Path, tmp_path: Path) -> None:
     """As two rows of one file are; what only one of them says is no contradiction, nor is another case."""
     with tarfile.open(tmp_path / "t.tar", "w") as tar:
@@ -322,7 +374,10 @@ def test_a_sidecar_that_is_no_object_costs_its_sample_the_claims_alone(folder: P
         ("a.wav", "b.wav", "c.wav", "d.wav"), "ok"
     )
     assert [found[f"{name}.wav"]["stem"] for name in "abcd"] == ["bass", None, None, "drums"]
-    assert {name for name, row in found.items() if row["status"] == "error"} == {"b.json", "c.json"}
+    assert {name: row["error_code"] for name, row in found.items() if row["status"] == "error"} == dict.fromkeys(
+        ("b.json", "c.json"), "unusable_claims"
+    )
+    assert found["b.json"]["error_found"] == "no object"
 
 
 def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
