@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,15 @@ def list_rows(where: str, given: Mapping[str, str]) -> Iterator[Item]:
     """
     base = where.rsplit("/", 1)[0] if stores.is_remote(where) else os.path.dirname(where)
     columns: dict[str, str] = {}
+    names: Collection[str] = ()
     by_cells = Path(where).suffix.lower() in (".csv", ".tsv")
     n = 0
     for n, row in enumerate(read_rows(where), start=1):
         if None in row:
             found = f"row {n} has more cells than the header"
             raise AuditError(f"{where}: {found}; needed: quotes around a cell that holds what parts the cells")
-        if not columns or any(name not in row for name in columns.values()):
-            columns = _columns(where, list(row), given)
+        if row.keys() != names:  # of JSON Lines each may say something else
+            columns, names = _columns(where, list(row), given), row.keys()
         if not any(value not in (None, "") for value in row.values()):  # as spreadsheets leave below a table
             continue
         path = row.get(columns["path"])

@@ -225,6 +225,17 @@ def test_columns_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
         list(list_items(str(tmp_path), {"orign": "Origin"}))
 
 
+def test_a_line_claims_what_it_says_whatever_the_lines_before_it_say(tmp_path: Path) -> None:
+    """Of JSON Lines the first may hold fewer keys than the others, or other ones."""
+    lines = [{"path": "a.wav"}, {"path": "b.wav", "origin": "separated"}, {"file": "c.wav", "song": "S"},
+             {"path": "d.wav", "origin": "studio", "claimed_origin": "separated"}]  # fmt: skip
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = list(list_items(str(tmp_path / "m.jsonl")))
+    assert [item.claims.origin for item in found] == [None, "separated", None, "separated"]
+    assert [item.claims.song for item in found] == [None, None, "S", None]
+    assert found[3].claims.extra == '{"origin": "studio"}'
+
+
 def test_json_that_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
     """As other text that is no JSON, in one line."""
     (tmp_path / "m.jsonl").write_text('{"path": ' + "[" * 200_000)
