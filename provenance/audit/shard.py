@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from provenance.audio import Source
-from provenance.audit import containers, journal, rows, tars
+from provenance.audit import containers, journal, rows, sidecars
 from provenance.audit.items import Item, Shard
 from provenance.audit.measure import Meter
 from provenance.errors import UnreadableAudio
@@ -186,7 +186,7 @@ def _score(scorer: Scores, item: Item, options: Options) -> dict[str, Any]:
         source = containers.fetch(item.seen_from(options.base))
         before = _state(source)
         sha256 = containers.digest(source)
-        tars.check_claims(item, source)
+        sidecars.check(item, source)
         verdict = scorer.score(source, options.coverage, options.max_s, meter.see)
         if _state(source) != before:  # then digest and verdict may be of other bytes
             sha256 = None

@@ -5,19 +5,19 @@ from __future__ import annotations
 import io
 import os
 import posixpath
-import re
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from provenance import listing
 from provenance.audio import EXTENSIONS
-from provenance.audit import stores
+from provenance.audit import sidecars, stores
 from provenance.audit.errors import DamagedError, UnreadError
-from provenance.audit.items import Claims, Item, choose_columns, read_claims, read_object
+from provenance.audit.items import Claims, Item
 from provenance.errors import UnreadableAudio
 
 STRAY_CLAIMS = ".json that claims of no audio"
@@ -26,13 +26,16 @@ _SPARSE, _DEAD = -1, -2
 """Stand for the first byte of a member whose bytes lie nowhere as they are, and of one that links to nothing."""
 _MOST_LINKS = 40
 """A chain of more links than this leads nowhere."""
+_AHEAD_BYTES = 2**14
+"""So much is read at once: of a store each reading is a request, and headers and sidecars lie side by side."""
 
 
 def list_members(where: str, given: Mapping[str, str], passed: Counter[str] | None = None) -> Iterator[Item]:
     """Yield the audio members of a tar; a ``.json`` member of the same sample holds its claims.
 
-    Of members of one name, the last of which is what unpacking leaves, each later one has its number behind the name:
-    ``a.wav (2)``. A link has the bytes of the member it leads to.
+    Where audio has none beside it, or one claims of nothing beside it, all headers are read once more: those that lie
+    elsewhere are found so. Of members of one name, the last of which is what unpacking leaves, each later one has its
+    number behind the name: ``a.wav (2)``. A link has the bytes of the member it leads to.
 
     Args:
         where: path or URI of an uncompressed tar.
@@ -43,19 +46,21 @@ def list_members(where: str, given: Mapping[str, str], passed: Counter[str] | No
         DamagedError: it is not such a tar, or ends early; what lay before that was yielded.
         UnreadError: it cannot be read.
     """
-    found = _Members(where, given, Counter() if passed is None else passed, stores.changed(where))
+    passed = Counter() if passed is None else passed
     try:
-        with stores.open_file(where) as held, tarfile.open(fileobj=(file := _Sought(held)), mode="r:") as tar:
-            for member in tar:
-                tar.members = []  # type: ignore[attr-defined]  # else a tar of a million members is held
-                yield from found.see(tar, member)
-            yield from found.end_sample()
-            yield from found.follow_links()
+        with _opened(where) as (file, tar):
+            found = _Members(where, given, passed, file)
+            try:
+                for run in _runs(tar, passed):
+                    yield from found.see(run)
+            except tarfile.TarError:
+                yield from found.finish()
+                raise
+            yield from found.finish()
             file.seek(tar.offset)
             if file.read(tarfile.BLOCKSIZE).strip(b"\0"):  # tarfile takes a header that it cannot read for the end
                 raise tarfile.ReadError(f"no header at byte {tar.offset}, where one is due")
     except tarfile.TarError as error:
-        yield from found.follow_links()
         raise DamagedError(where, error, "an uncompressed tar, whole") from error
     except OSError as error:
         raise UnreadError(f"{where}: {error}; needed: a tar that can be read") from error
@@ -68,8 +73,9 @@ def check(item: Item) -> None:
         item: of any kind.
 
     Raises:
-        UnreadableAudio: it is sparse, or a link to what is no file of the tar.
+        UnreadableAudio: it is sparse, a link to what is no file of the tar, or too large for claims.
     """
+    sidecars.check_size(item)
     if item.kind != "member" or item.start >= 0:
         return
     if item.start == _SPARSE:
@@ -77,28 +83,6 @@ def check(item: Item) -> None:
             item.path, "sparse_member", "a sparse member, without its zeros", "a tar without --sparse"
         )
     raise UnreadableAudio(item.path, "dead_link", "a link to what is no file of the tar", "the file itself in the tar")
-
-
-def check_claims(item: Item, source: str | io.BytesIO) -> None:
-    """Raise why the claims of a ``.json`` member could not be taken, for which it has a row.
-
-    Args:
-        item: of any kind.
-        source: what :func:`provenance.audit.containers.fetch` returned of it, left at its beginning.
-
-    Raises:
-        UnreadableAudio: it is such a member.
-    """
-    if item.kind != "member" or isinstance(source, str) or not re.search(r"(?i)\.json( \(\d+\))?$", item.path):
-        return
-    found, needed = "claims that cannot be taken", "an object of JSON, each key once"
-    try:
-        choose_columns(list(read_object(source.getvalue())), {})
-    except ValueError as error:
-        found = str(error)
-    except KeyError as error:
-        found, _, needed = error.args[0].partition("; needed: ")
-    raise UnreadableAudio(item.path, "unusable_claims", found.removeprefix("found "), needed)
 
 
 @dataclass(frozen=True)
@@ -123,62 +107,61 @@ class _Members:
 
     Args:
         where, given, passed: as for :func:`list_members`.
-        changed: when the tar was, in ns since 1970.
+        file: the tar, open.
     """
 
-    def __init__(self, where: str, given: Mapping[str, str], passed: Counter[str], changed: int) -> None:
-        self._where, self._given, self._passed, self._changed = where, given, passed, changed
-        self._sample = ""
-        self._audio: list[tarfile.TarInfo] = []
-        self._sidecars: dict[str, Claims | None] = {}
+    def __init__(self, where: str, given: Mapping[str, str], passed: Counter[str], file: io.BufferedIOBase) -> None:
+        self._where, self._given, self._passed, self._file = where, given, passed, file
+        self._changed = stores.changed(where)
         self._links: list[_Link] = []
         self._names: set[int] = set()
         self._repeated: Counter[str] = Counter()
+        self._elsewhere: sidecars.Scattered | None = None
 
-    def see(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Item]:
-        """Take in a member; yield those of the sample before, if it begins another."""
-        is_link = member.issym() or member.islnk()
-        name = PurePosixPath(member.name)
-        if not (member.isfile() or is_link) or name.name.startswith("."):  # macOS puts a ._a.wav beside each a.wav
-            return
-        sample = str(name.parent / name.name.split(".")[0])
-        if sample != self._sample:
-            yield from self.end_sample()
-            self._sample = sample
-        ending = name.suffix.lower()
-        if ending in EXTENSIONS:
-            self._audio.append(member)
-        elif ending != ".json":
-            listing.note(self._passed, member.name)
-        elif is_link:
-            self._passed[STRAY_CLAIMS] += 1
-        else:
-            handle = tar.extractfile(member)
-            claims = _sidecar(b"" if handle is None else handle.read(), self._given)
-            self._sidecars[name.stem] = claims
-            if claims is None:  # its row, as of audio that is none, names it
+    def see(self, run: Sequence[tarfile.TarInfo]) -> Iterator[Item]:
+        """Yield the audio of a sample with its claims, but for links, and sidecars whose claims cannot be taken."""
+        audio, beside = sidecars.pair(run)
+        claimed: dict[str, Claims | None] = {}
+        for stem in {stem: None for _, stem in audio if stem is not None}:
+            members = beside.pop(stem)
+            claimed[stem], taken = sidecars.agree(self._read(m.offset_data, m.size) for m in members)
+            refused = [member for member, is_taken in zip(members, taken, strict=True) if not is_taken]
+            yield from (self._item(member, Claims()) for member in refused)
+        for member in (member for members in beside.values() for member in members):
+            if self._find_elsewhere().is_refused(member):
                 yield self._item(member, Claims())
+        for member, chosen in audio:
+            claims = self._find_elsewhere().take(member.name) if chosen is None else claimed[chosen]
+            yield from self._see_audio(member, claims or Claims())
 
-    def end_sample(self) -> Iterator[Item]:
-        """Yield the audio of the sample with its claims, but for links, and count claims that are of none of it."""
-        used = set()
-        for member in self._audio:
-            chosen = self._sidecar_of(PurePosixPath(member.name))
-            claims = (self._sidecars[chosen] if chosen is not None else None) or Claims()
-            used.add(chosen)
-            if member.isfile():
-                yield self._item(member, claims)
-                continue
-            item = replace(self._item(member, claims), start=_DEAD, length=0, n_bytes=-1)
-            folder = "" if member.islnk() else posixpath.dirname(member.name)
-            target = posixpath.normpath(posixpath.join(folder, member.linkname))
-            self._links.append(_Link(item, member.offset, target, member.islnk()))
-        stray = sum(claims is not None for stem, claims in self._sidecars.items() if stem not in used)
-        if stray:
-            self._passed[STRAY_CLAIMS] += stray
-        self._audio, self._sidecars = [], {}
+    def _see_audio(self, member: tarfile.TarInfo, claims: Claims) -> Iterator[Item]:
+        if member.isfile():
+            yield self._item(member, claims)
+            return
+        item = replace(self._item(member, claims), start=_DEAD, length=0, n_bytes=-1)
+        folder = "" if member.islnk() else posixpath.dirname(member.name)
+        target = posixpath.normpath(posixpath.join(folder, member.linkname))
+        self._links.append(_Link(item, member.offset, target, member.islnk()))
 
-    def follow_links(self) -> Iterator[Item]:
+    def finish(self) -> Iterator[Item]:
+        """Yield the links, and count the sidecars that claim of no audio."""
+        unused = 0 if self._elsewhere is None else self._elsewhere.count_unused()
+        if unused:
+            self._passed[STRAY_CLAIMS] += unused
+        yield from self._follow_links()
+
+    def _read(self, start: int, size: int) -> Claims | None:
+        if size > sidecars.MAX_BYTES:
+            return None
+        self._file.seek(start)
+        return sidecars.read(self._file.read(size), self._given)
+
+    def _find_elsewhere(self) -> sidecars.Scattered:
+        if self._elsewhere is None:
+            self._elsewhere = sidecars.Scattered(_list_scattered(self._where), self._read)
+        return self._elsewhere
+
+    def _follow_links(self) -> Iterator[Item]:
         """Yield the links, each once, with the place of what they lead to: the tar is read again for them."""
         links, self._links = self._links, []
         if links:
@@ -197,22 +180,53 @@ class _Members:
         item = Item(f"{self._where}#{name}", "member", self._where, claims=claims, changed=self._changed)
         return _placed(item, member)
 
-    def _sidecar_of(self, name: PurePosixPath) -> str | None:
-        """Return the sidecar of a file of the sample: of its name, of the sample's, or the only one if of no other's.
 
-        Names may have dots: ``take.1.wav`` and ``take.2.json`` are of one sample by the rule of WebDataset.
-        """
-        stems = (name.stem, name.name, name.name.split(".")[0])
-        named = next((stem for stem in stems if stem in self._sidecars), None)
-        if named is not None or len(self._sidecars) != 1:
-            return named
-        (only,) = self._sidecars
-        others = {other for member in self._audio for other in _names(PurePosixPath(member.name))}
-        return None if only in others else only
+@contextmanager
+def _opened(where: str) -> Iterator[tuple[io.BufferedIOBase, tarfile.TarFile]]:
+    with (
+        stores.open_file(where) as held,
+        io.BufferedReader(_Sought(held), _AHEAD_BYTES) as file,
+        tarfile.open(fileobj=file, mode="r:") as tar,
+    ):
+        yield file, tar
 
 
-def _names(name: PurePosixPath) -> tuple[str, str]:
-    return name.stem, name.name
+def _runs(tar: tarfile.TarFile, passed: Counter[str]) -> Iterator[list[tarfile.TarInfo]]:
+    """Yield the audio and sidecars of a tar, those together that lie side by side with one name up to the first dot.
+
+    Others are counted, and sidecars that are links. Sparse ones are too: they hold zeros, and are no JSON.
+    """
+    sample, run = "", list[tarfile.TarInfo]()
+    for member in tar:
+        tar.members = []  # type: ignore[attr-defined]  # else a tar of a million members is held
+        name, is_link = PurePosixPath(member.name), member.issym() or member.islnk()
+        if not (member.isfile() or is_link) or name.name.startswith("."):  # macOS puts a ._a.wav beside each a.wav
+            continue
+        own = str(name.parent / name.name.split(".")[0])
+        if own != sample and run:
+            yield run
+            run = []
+        sample = own
+        if name.suffix.lower() in EXTENSIONS:
+            run.append(member)
+        elif not sidecars.is_sidecar(member.name):
+            listing.note(passed, member.name)
+        elif is_link or member.issparse():
+            passed[STRAY_CLAIMS] += 1
+        else:
+            run.append(member)
+    if run:
+        yield run
+
+
+def _list_scattered(where: str) -> Iterator[tarfile.TarInfo]:
+    """Yield the sidecars that claim of no audio beside them: by headers alone."""
+    with suppress(tarfile.TarError), _opened(where) as (_, tar):  # it ends early; what lies before that is found
+        for run in _runs(tar, Counter()):
+            audio, beside = sidecars.pair(run)
+            chosen = {stem for _, stem in audio}
+            for stem, members in beside.items():
+                yield from members if stem not in chosen else ()
 
 
 def _placed(item: Item, member: tarfile.TarInfo) -> Item:
@@ -230,7 +244,7 @@ def _follow(where: str, links: list[_Link]) -> dict[int, tarfile.TarInfo]:
     found: dict[str, tarfile.TarInfo] = {}
     out: dict[int, tarfile.TarInfo] = {}
     try:
-        with stores.open_file(where) as held, tarfile.open(fileobj=_Sought(held), mode="r:") as tar:
+        with _opened(where) as (_, tar):
             for member in tar:
                 tar.members = []  # type: ignore[attr-defined]
                 name = posixpath.normpath(member.name)
@@ -248,15 +262,6 @@ def _follow(where: str, links: list[_Link]) -> dict[int, tarfile.TarInfo]:
         if not link.hard and name in found:
             out[link.at] = found[name]
     return out
-
-
-def _sidecar(data: bytes, given: Mapping[str, str]) -> Claims | None:
-    """What a sample's ``.json`` claims of it; None where it is no JSON object of such claims, each once."""
-    try:
-        row = read_object(data)
-        return read_claims(row, choose_columns(list(row), {k: v for k, v in given.items() if v in row}))
-    except (ValueError, KeyError):
-        return None
 
 
 class _Sought(io.RawIOBase):
@@ -282,10 +287,11 @@ class _Sought(io.RawIOBase):
         self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         return self._at
 
-    def read(self, size: int = -1) -> bytes:
+    def readinto(self, buffer: Any) -> int:
         if self._at >= self._size:
-            return b""
+            return 0
         self._file.seek(self._at)
-        data: bytes = self._file.read() if size < 0 else self._file.read(size)
+        data: bytes = self._file.read(len(buffer))
+        buffer[: len(data)] = data
         self._at += len(data)
-        return data
+        return len(data)

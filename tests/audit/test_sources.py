@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import tracemalloc
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ import soundfile
 from pyarrow import fs, parquet
 
 from provenance import audio
-from provenance.audit import containers, export, stores, summary, tars
+from provenance.audit import containers, export, sidecars, stores, summary, tars
 from provenance.audit.errors import AuditError
 from provenance.audit.items import Item, Shard
 from provenance.audit.run import score_source
@@ -428,7 +429,13 @@ def test_every_member_of_one_name_is_judged(folder: Path, tmp_path: Path) -> Non
         ("a.wav a.wav.json", {"a.wav": "a.wav"}, 0),
         ("a.wav a.meta.json", {"a.wav": "a.meta"}, 0),
         ("a.wav a.x.json a.y.json", {"a.wav": None}, 2),
-        ("a.wav b.wav a.json b.json", {"a.wav": None, "b.wav": None}, 2),
+        ("a.wav b.wav a.json b.json", {"a.wav": "a", "b.wav": "b"}, 0),
+        ("a.json b.json c.json a.wav b.wav", {"a.wav": "a", "b.wav": "b"}, 1),
+        ("./a.wav b.wav ./b.json a.json", {"./a.wav": "a", "b.wav": "b"}, 0),
+        ("t.1.wav t.2.wav x.wav t.2.json t.json", {"t.1.wav": "t", "t.2.wav": "t.2", "x.wav": None}, 0),
+        ("a.wav b.wav a.meta.json x/b.json", {"a.wav": None, "b.wav": None}, 2),
+        ("a.wav a.json b.wav a.json", {"a.wav": "a", "b.wav": None}, 1),
+        ("a.wav b.wav a.json b.json a.json", {"a.wav": "a", "b.wav": "b"}, 0),
     ],
 )
 def test_a_sidecar_claims_of_the_audio_whose_name_it_has(
@@ -438,12 +445,88 @@ def test_a_sidecar_claims_of_the_audio_whose_name_it_has(
     file = tmp_path / "dots.tar"
     with tarfile.open(file, "w") as tar:
         for name in names.split():
-            said = json.dumps({"song": name.removesuffix(".json")}).encode()
+            said = json.dumps({"song": name.removesuffix(".json").removeprefix("./")}).encode()
             add(tar, name, said if name.endswith(".json") else (folder / "a/one.wav").read_bytes())
     passed: Counter[str] = Counter()
     found = {item.path.split("#")[1]: item.claims.song for item in list_items(str(file), passed=passed)}
     assert found == claimed
     assert passed == ({tars.STRAY_CLAIMS: n_stray} if n_stray else {})
+
+
+@pytest.mark.parametrize("order", ["*.wav *.json", "*.json *.wav", "$(ls -X)", "$(ls -Xr)", "$(ls)"])
+def test_claims_are_joined_whatever_order_a_tar_was_written_in(order: str, folder: Path, tmp_path: Path) -> None:
+    """As the shell gives it, or a listing by name or by ending."""
+    file = write_tar(folder, tmp_path, order)
+    passed: Counter[str] = Counter()
+    found = sorted(list_items(str(file), passed=passed), key=lambda item: item.path)
+    assert [item.path.split("#")[1] for item in found] == ["one.wav", "two.wav"]
+    check_claims(found)
+    assert not passed
+
+
+def write_tar(folder: Path, tmp_path: Path, order: str) -> Path:
+    """Return a tar of two files and their sidecars that GNU tar wrote, in an order that the shell spells out."""
+    (tmp_path / "in").mkdir()
+    for name, row in zip(("one", "two"), CLAIMS, strict=True):
+        (tmp_path / "in" / f"{name}.wav").write_bytes((folder / row["file"]).read_bytes())
+        (tmp_path / "in" / f"{name}.json").write_text(json.dumps(row | {"file": None}))
+    subprocess.run(["bash", "-c", f"tar --format=ustar -cf ../set.tar {order}"], cwd=tmp_path / "in", check=True)
+    return tmp_path / "set.tar"
+
+
+@pytest.mark.parametrize("further", [100, 520])
+def test_of_a_tar_that_was_cut_the_claims_before_the_cut_are_joined(further: int, folder: Path, tmp_path: Path) -> None:
+    """Within a header or within a sidecar: all audio is listed, and the tar is damaged all the same."""
+    file = write_tar(folder, tmp_path, "*.wav *.json")
+    with tarfile.open(file) as tar:
+        end = tar.getmember("two.json").offset
+    file.write_bytes(file.read_bytes()[: end + further])
+    listed = list_items(str(file))
+    assert [next(listed).claims.origin for _ in CLAIMS] == ["studio", None]
+    with pytest.raises(AuditError, match="needed: an uncompressed tar, whole"):
+        next(listed)
+
+
+@pytest.mark.parametrize("between", ["", "b.wav"])
+def test_sidecars_of_one_name_that_differ_claim_nothing(between: str, folder: Path, tmp_path: Path) -> None:
+    """Beside the audio or not, each of them has a row that says so: one of studio may hide one of separated."""
+    wave, file = (folder / "a/one.wav").read_bytes(), tmp_path / "set.tar"
+    for origins, refused in ((("studio", "separated"), True), (("studio", "studio"), False)):
+        with tarfile.open(file, "w") as tar:
+            for name in ("a.wav", *filter(None, [between])):
+                add(tar, name, wave)
+            for n, origin in enumerate(origins):
+                add(tar, "a.json", json.dumps({"origin": origin, "take": n}).encode())
+        (item, *others) = [item for item in list_items(str(file)) if not item.path.endswith("b.wav")][::-1]
+        names = [item.path.split("#")[1] for item in (item, *others)]
+        assert sorted(names) == (["a.json", "a.json (2)", "a.wav"] if refused else ["a.wav"])
+        assert {item.claims.origin for item in (item, *others)} == {None if refused else "studio"}
+        out = tmp_path / f"out-{refused}"
+        score_source(str(file), out, workers=1, loader=LOADER)
+        told = [row["error_found"] for row in rows(out) if row["error_code"] == "unusable_claims"]
+        assert told == ["claims that differ from those of another of its name"] * (2 * refused)
+
+
+def test_claims_of_a_tar_are_not_held(tmp_path: Path) -> None:
+    """Of thousands behind all audio a few bytes are, and one that is large is not read at all: its row says so."""
+    file, n, filler = tmp_path / "set.tar", 2000, "x" * 8000
+    with tarfile.open(file, "w") as tar:
+        for i in range(n):
+            add(tar, f"{i}.wav", b"")
+        for i in range(n):
+            add(tar, f"{i}.json", json.dumps({"song": str(i), "note": filler}).encode())
+        add(tar, "large.json", json.dumps({"note": "x" * sidecars.MAX_BYTES}).encode())
+    tracemalloc.start()
+    try:
+        for i, item in enumerate(list_items(str(file))):
+            assert item.claims.song == (str(i) if i < n else None)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert i == n
+    assert peak < n * len(filler) / 8
+    with pytest.raises(UnreadableAudio, match=f"bytes of claims; needed: at most {sidecars.MAX_BYTES}, in an object"):
+        containers.fetch(item)
 
 
 def test_a_sparse_member_is_not_taken_for_its_neighbour(folder: Path, tmp_path: Path) -> None:
