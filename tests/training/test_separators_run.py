@@ -24,6 +24,7 @@ torch = pytest.importorskip("torch")
 from tests.training import songs  # noqa: E402
 from training import catalogue  # noqa: E402
 from training.catalogue import __main__ as catalogue_command  # noqa: E402
+from training.catalogue.clips import song_key  # noqa: E402
 from training.families import family_of  # noqa: E402
 from training.separators import build, cache, command, demucs, networks, run, separator  # noqa: E402
 from training.separators.errors import DiskFull, SeparatorError  # noqa: E402
@@ -395,6 +396,30 @@ def test_finished_outputs_that_were_replaced_are_taken_anew(manifest: Path, tmp_
             )
 
 
+@pytest.mark.parametrize("layout", ["{model}/{song}/{stem}.wav", "{model}/{song}_{stem}.wav"])
+def test_what_is_wrong_with_many_songs_of_a_folder_is_one_line(
+    layout: str, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a vendor's few songs not each other song of the catalogue is told, nor each that two models gave."""
+    vendor, out = tmp_path / "vendor", tmp_path / "out"
+    words = [str(manifest), "--seconds", "1", "--out", str(out), "--separator", f"folder[umx]:{vendor}"]
+
+    def told(*models: str) -> list[str]:
+        for model in models:
+            for number, name in enumerate(NAMES[: 2 * len(models) - 1]):
+                file = vendor / layout.format(model=model, song=name, stem="vocals")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                soundfile.write(file, mix_of(number), RATE_HZ, "FLOAT")
+        run.main(words)
+        return [line for line in capsys.readouterr().err.splitlines() if str(vendor) in line]
+
+    none = f"{vendor}: found no outputs of the song; needed: a folder or files of its name"
+    assert told("htdemucs") == [f"{none} (2 songs, such as {song_key(NAMES[1])})"]
+    a, b = (layout.format(model=model, song="SONG", stem="vocals") for model in ("htdemucs", "mdx_extra"))
+    twice = f"{vendor}: found {a} and {b}, both of them vocals; needed: one file for each stem"
+    assert told("htdemucs", "mdx_extra") == [f"{twice} (3 songs, such as {song_key(NAMES[0])})"]
+
+
 def _excerpt_of(row: dict[str, str], folder: Path) -> Wave:
     """The mix that a row's clip was separated from."""
     beside = [r["clip"] for r in rows_of(folder) if r["song_id"] == row["song_id"] and r["origin"] == "studio"]
@@ -415,7 +440,7 @@ def test_finished_outputs_are_found_by_song(layout: str, tmp_path: Path) -> None
     stems = folder.run(Piece(mix[20_000:40_000], "alphasong", 20_000))
     assert set(stems) == {"vocals"}
     np.testing.assert_allclose(stems["vocals"], mix[20_000:40_000] * 0.5, atol=1e-6)
-    with pytest.raises(SeparatorError, match="found no outputs of 'omega'"):
+    with pytest.raises(SeparatorError, match="found no outputs of the song; needed: a folder or files of its name"):
         folder.run(Piece(mix, "omega"))
     with pytest.raises(SeparatorError, match="ends before the mix"):
         folder.run(Piece(np.concatenate([mix, mix]), "alphasong"))

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -126,12 +126,15 @@ def audio_in(folder: Path) -> list[Path]:
     return [p for p in found if not p.name.startswith(".") and p.is_file()]
 
 
-def by_stem(named: Iterable[tuple[str, Path]], folder: Path) -> dict[str, Path]:
+def by_stem(
+    named: Iterable[tuple[str, Path]], folder: Path, spell: Callable[[Path], str] | None = None
+) -> dict[str, Path]:
     """Return the file of each stem, mixes left out.
 
     Args:
         named: what tells the stem of each file, and the file.
         folder: they lie in, for the error.
+        spell: gives a file's name in the error; None is as seen from the folder.
 
     Raises:
         SeparatorError: two of one stem, of which one would silently replace the other.
@@ -140,7 +143,8 @@ def by_stem(named: Iterable[tuple[str, Path]], folder: Path) -> dict[str, Path]:
     for name, path in named:
         stem = stem_of(name)
         if stem != "mix" and found.setdefault(stem, path) != path:
-            names = " and ".join(str(p.relative_to(folder)) for p in (found[stem], path))
+            both = (found[stem], path)
+            names = " and ".join(spell(p) if spell else str(p.relative_to(folder)) for p in both)
             raise SeparatorError(f"{folder}: found {names}, both of them {stem}; needed: one file for each stem")
     return found
 

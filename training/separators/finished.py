@@ -18,7 +18,8 @@ def open_folder(folder: Path, label: str = "") -> Separator:
         label: name in manifests; the folder's by default.
 
     Raises:
-        SeparatorError: no such folder, or no audio in it.
+        SeparatorError: no such folder, or no audio in it. What the separator raises of a song names none, as
+            :func:`training.separators.errors.tell` does: one line is told of all that have the problem.
     """
     if not folder.is_dir():
         raise SeparatorError(f"{folder}: found no such folder; needed: a folder of separated stems")
@@ -36,18 +37,24 @@ def open_folder(folder: Path, label: str = "") -> Separator:
         named = [(p.stem, p) for p in by_folder.get(key, [])]
         named = named or _nearest([(p.stem[n:], p) for p in files if (n := _name_length(p.stem, key))])
         if not named:
-            raise SeparatorError(f"{folder}: found no outputs of {piece.song!r}; needed: a folder or files of its name")
+            raise SeparatorError(f"{folder}: found no outputs of the song; needed: a folder or files of its name")
         stop = piece.start + len(piece.mix)
-        stems = {stem: read(path) for stem, path in by_stem(named, folder).items()}
+        paths = by_stem(named, folder, lambda path: _spell(path.relative_to(folder), key))
+        stems = {stem: read(path) for stem, path in paths.items()}
         short = [stem for stem, wave in stems.items() if len(wave) < stop - 4410]
         if short:
-            raise SeparatorError(
-                f"{folder}: {piece.song!r}: {', '.join(short)} ends before the mix; needed: whole songs"
-            )
+            raise SeparatorError(f"{folder}: {', '.join(short)} ends before the mix; needed: whole songs")
         lag = lag_of((cut(wave, piece.start, len(piece.mix)) for wave in stems.values()), piece.mix)
         return {stem: cut(wave, piece.start + lag, len(piece.mix)) for stem, wave in stems.items()}
 
     return Separator(label or folder.name, f"folder|{folder.resolve()}|{content}", run, keeps=False)
+
+
+def _spell(path: Path, key: str) -> str:
+    """Spell a file by its layout, so that what is wrong with all songs is one problem: ``htdemucs/SONG/vocals.wav``."""
+    n = _name_length(path.stem, key)
+    folders = ("SONG" if song_key(part) == key else part for part in path.parts[:-1])
+    return "/".join((*folders, f"SONG_{path.name[n:]}" if n else path.name))
 
 
 def _nearest(named: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
