@@ -17,12 +17,16 @@ import numpy.typing as npt
 import soxr
 
 from training import augment
-from training.processors import noise, space
+from training.processors import edit, noise, space
 
 Wave = npt.NDArray[np.float32]
 RATE_HZ = 44_100
-KINDS = ("pitch_shift", "time_stretch", "reverb", "codec")
-_CHANCE = (0.3, 0.3, 0.2, 0.2)
+KINDS = ("pitch_shift", "time_stretch", "reverb", "codec", "reversed", "images", "steps", "chopped")
+_CHANCE = (0.24, 0.24, 0.13, 0.13, 0.08, 0.08, 0.04, 0.06)
+IMAGES_HZ = (11_025, 16_000, 22_050, 22_050, 32_000)
+"""Rates from which poor converters play: of samplers, speech recordings and games."""
+STEPS = (256, 512, 1024, 1024, 2048)
+"""Samples of a block that has one gain."""
 NARROW_HZ = (8_000, 8_000, 11_025, 16_000, 22_050)
 """Rates of old samplers, telephones and speech recordings."""
 _NARROW_CODINGS = (
@@ -41,6 +45,12 @@ GATES = {"codec": 0.12, "own_level": 0.22, "as_sox": 0.3, "as_audacity": 0.08, "
 At its defaults the second program's is next to nothing: more of its rows would teach that any quiet ground is gated.
 """
 _TOLD = {"as_sox": noise.gate_as_sox, "as_audacity": noise.gate_as_audacity}
+_EDITS: dict[str, Callable[[Wave, float, np.random.Generator], Wave]] = {
+    "reversed": lambda wave, amount, rng: wave[::-1],
+    "images": lambda wave, rate_hz, rng: edit.with_images(wave, int(rate_hz), int(rng.integers(2))),
+    "steps": lambda wave, depth_db, rng: edit.in_steps(wave, depth_db, int(rng.choice(STEPS)), rng),
+    "chopped": lambda wave, least_db, rng: edit.chopped(wave, least_db),
+}
 MOST_BEFORE = 4096
 WMA_KBPS = (48, 64, 96, 128, 160, 192)
 _CODINGS = (("mp3", 48), ("mp3", 64), ("mp3", 64), ("mp3", 80), ("opus", 48), ("aac", 64), ("vorbis", 64))
@@ -53,7 +63,7 @@ class Rework:
     Args:
         kind: one of :data:`KINDS`, one of :data:`GATES`, ``narrow`` or ``cleaned``.
         amount: semitones of a shift, rate of a stretch, strength of a room or of noise reduction, sampling rate in Hz
-            of a narrow band; 0 for a codec.
+            of a narrow band and of images, depth in dB of steps, level in dB of what is cut out; 0 for a codec.
         n_fft, hop: of the phase vocoder or of what takes noise out.
         codec, bitrate_kbps: of the codec; empty for none after a narrow band.
         seed: of the room, the noise, or where frames of WMA begin.
@@ -81,6 +91,10 @@ def draw(rng: np.random.Generator) -> Rework:
         "time_stretch": 1.0 + sign * float(rng.uniform(0.02, 0.2)),
         "reverb": float(rng.uniform(0.15, 1.0)),
         "codec": 0.0,
+        "reversed": 0.0,
+        "images": float(rng.choice(IMAGES_HZ)),
+        "steps": float(rng.uniform(1.0, 9.0)),
+        "chopped": -float(rng.uniform(18.0, 50.0)),
     }
     n_fft = int(rng.choice([1024, 2048, 2048, 4096]))
     codec, bitrate_kbps = _CODINGS[int(rng.integers(len(_CODINGS)))]
@@ -143,6 +157,8 @@ def apply(wave: Wave, rework: Rework, rooms: Sequence[Wave] = ()) -> Wave:
             np.repeat(wave, 2 // wave.shape[1], 1), rework.amount, np.random.default_rng(rework.seed), rooms
         )
         return made if wave.shape[1] == 2 else made[:, :1].copy()
+    if rework.kind in _EDITS:
+        return np.ascontiguousarray(_EDITS[rework.kind](wave, rework.amount, np.random.default_rng(rework.seed)))
     if rework.kind in ("gated", "cleaned"):
         rng = np.random.default_rng(rework.seed)
         return noise.clean(wave, rework.amount, rework.kind == "gated", rework.n_fft, rework.hop, rng)
