@@ -1,7 +1,8 @@
 """Make the example clips: ``python -m examples.make``.
 
 A voice-like stem from a glottal pulse train through moving formants, the same stem produced, a mix of it with drums,
-bass and chords, and the voice pulled out of that mix again. Nothing is recorded and nobody's audio is used.
+bass and chords, and the voice pulled out of such a mix by a mask that errs as separators' do, 4.5 dB good. Nothing is
+recorded and nobody's audio is used.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import soundfile
 from scipy.signal import lfilter
 
 from training import effects
-from training.separators import classical
+from training.separators import surrogate
 
 RATE_HZ = 44_100
 SECONDS = 10.0
@@ -113,8 +114,9 @@ def main() -> None:
     dry = voice(rng)
     stereo = np.repeat(dry, 2, axis=1)
     wet = effects.produce(stereo, "wet", np.random.default_rng(11)).wave[: len(dry)]
-    mix = wet / np.abs(wet).max() * 0.35 + 0.6 * backing(len(wet), rng)
-    pulled = classical.separate(mix.astype(np.float32), "vocals", power=2.0)
+    sung, others = wet / np.abs(wet).max() * np.float32(0.35), np.float32(0.6) * backing(len(wet), rng)
+    mix = sung + others
+    pulled, _ = surrogate.separate(sung, others, np.random.default_rng(0))
     for name, wave in {"dry_voice": dry, "wet_voice": wet, "mix": mix, "separated_voice": pulled}.items():
         quiet = wave / max(1.0, np.abs(wave).max() / 0.9)
         soundfile.write(HERE / f"{name}.flac", quiet, RATE_HZ, subtype="PCM_16")

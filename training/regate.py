@@ -152,8 +152,10 @@ def write(
         export.replace_gate(model / "model.onnx", trees, file)
         features = table.features[np.sort(np.random.default_rng(0).permutation(len(table.meta))[:N_COMPARED])]
         difference = compare(model / "model.onnx", file, features, trees.predict_proba(features)[:, 1])
+        before = refit.reference(evaluation)
         evaluation["regated"] = {
-            "from": refit.reference(evaluation),
+            "from": evaluation.get("regated", {}).get("from", before),  # which figures of files are of
+            "before": before,
             "figures": figures,
             **refit.put_down(described, evaluation, table, settings, clips, (HEAD,), difference),
         }

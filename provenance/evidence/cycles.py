@@ -4,7 +4,7 @@ A network that upsamples by strides of two or four, and a mask that changes from
 samples of a block: their output is cyclostationary (W. A. Gardner, A. Napolitano and L. Paura, Cyclostationarity: half
 a century of research, Signal Processing 86(4), 2006), its power wavers at multiples of the block rate, inaudibly and
 exactly in time. All strides of 2 to the power of k up to 1024 share the multiples of 44100 / 1024 Hz. Nothing that is
-played or sung keeps that clock.
+played or sung keeps that clock; a level that is ridden in steps of 1024 samples does.
 
 In each of three bands the power, divided by its own mean over 93 ms, is read at 64 multiples of 43.07 Hz beside the 20
 nearest frequencies; 1 says no more than chance. Codecs keep clocks of their own: MP3 at multiples of 1378 Hz, which are

@@ -372,6 +372,7 @@ def test_the_head_of_gates_is_fitted_anew(
     assert record["rows"]["gated/studio"] == evaluation["rows"]["gated/studio"]
     assert record["figures"]["held"]["as they are"]["studio"]["n"] > 0
     assert record["training"]["gated"]["rounds"] == 9
+    assert record["from"] == record["before"] == provenance.load(out).bundle.reference
     card_text = (tmp_path / "small" / "README.md").read_text(encoding="utf-8")
     assert "fitted anew by `python -m training.regate`" in card_text
     assert provenance.load(out).bundle.reference in card_text

@@ -60,6 +60,7 @@ def _regated(record: dict[str, Any] | None) -> list[str]:
     if not record:
         return []
     figures = record["figures"]
+    before = f" of `{record['before']}`" if record.get("before", record["from"]) != record["from"] else " before"
     told = _told({f"auc_{origin}": value for origin, value in figures["auc"].items()})
     columns = [(origin, when) for origin in ("studio", "separated") for when in ("before", "now")]
     lines = [
@@ -69,9 +70,9 @@ def _regated(record: dict[str, Any] | None) -> list[str]:
     return [
         f"These figures, and those of files above, are of `{record['from']}`. The head of gates was then fitted anew "
         f"by `python -m training.regate`, on {record['n_clips']} clips of {record['n_repositories']} repositories, "
-        "gates that go by a recording's own level and WMA among its rows; nothing else was changed. Held-out AUC "
-        f"{told}. Windows it holds at the line (of songs, repositories and families it did not know), beside those "
-        "that the head before holds, which had learnt from some of them:",
+        "gates of programs that are told the noise, gates that go by a recording's own level, and WMA among its rows; "
+        f"nothing else was changed. Held-out AUC {told}. Windows it holds at the line (of songs, repositories and "
+        f"families it did not know), beside those that the head{before} holds, which had learnt from some of them:",
         "",
         "| windows | studio, before | studio, now | separated, before | separated, now |",
         "|---|---:|---:|---:|---:|",
