@@ -101,7 +101,7 @@ def strengths(meta: pd.DataFrame) -> npt.NDArray[np.float32]:
 
 
 def reworked(meta: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """Return 1 for what was pitched, stretched, put into a room or coded low, 0 for what was not.
+    """Return 1 for what went through one of :data:`training.rework.KINDS`, 0 for what did not.
 
     NaN in a narrow band, for what noise was taken out of, and for single degradations.
 

@@ -24,8 +24,8 @@ class Recipe:
         n_submixes: sums of a dry clip with other performances of its kind.
         n_bundles: sums of a produced stem with stems of other kinds: instrumentals, beside what a separator leaves of
             them when it takes a voice out, and whole mixes. Without them what is dense passes for extracted.
-        n_reworked: windows that were pitched, stretched, put into a room or coded at a low rate afterwards: of an
-            extraction as it is, of a studio clip and its surrogate alike.
+        n_reworked: windows that went through one of :data:`training.rework.KINDS` afterwards: of an extraction as it
+            is, of a studio clip and its surrogate alike.
         n_gated: windows after a noise reduction that opens and closes each bin of the spectrum by itself, of an
             extraction as it is, of a studio clip and its surrogate alike.
         degraded_share: share of the clips whose first windows are judged after each of
