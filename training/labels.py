@@ -12,7 +12,7 @@ from provenance.model import EFFECTS, KINDS, PROCESSINGS
 from training.examples import DEGRADED
 
 MIN_SDR_DB, MAX_SDR_DB = -5.0, 25.0
-WORKED_AS = ("reworked", "narrow", "gated", "cleaned")
+WORKED_AS = ("reworked", "edited", "narrow", "gated", "cleaned")
 """Kinds of rows after a heavy hand, which speak for neither class."""
 
 
@@ -103,11 +103,11 @@ def strengths(meta: pd.DataFrame) -> npt.NDArray[np.float32]:
 def reworked(meta: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Return 1 for what went through one of :data:`training.rework.KINDS`, 0 for what did not.
 
-    NaN in a narrow band, for what noise was taken out of, and for single degradations.
+    NaN for what was edited, in a narrow band, for what noise was taken out of, and for single degradations.
 
     Every other extraction is among the zeros: without them a large separator's smear would pass for a vocoder's.
     """
-    known = ~meta["kind"].str.startswith(("narrow", "gated", "cleaned", DEGRADED)).to_numpy()
+    known = ~meta["kind"].str.startswith(("edited", "narrow", "gated", "cleaned", DEGRADED)).to_numpy()
     return np.where(known, (meta["kind"] == "reworked").to_numpy(float), np.nan)
 
 

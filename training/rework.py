@@ -21,8 +21,10 @@ from training.processors import edit, noise, space
 
 Wave = npt.NDArray[np.float32]
 RATE_HZ = 44_100
-KINDS = ("pitch_shift", "time_stretch", "reverb", "codec", "reversed", "images", "steps", "chopped")
-_CHANCE = (0.24, 0.24, 0.13, 0.13, 0.08, 0.08, 0.04, 0.06)
+KINDS = ("pitch_shift", "time_stretch", "reverb", "codec")
+_CHANCE = (0.3, 0.3, 0.2, 0.2)
+EDITS = {"reversed": 0.3, "images": 0.3, "steps": 0.15, "chopped": 0.25}
+"""Shares, among what is edited, of what an editor or a poor converter does; a separator leaves no such trace."""
 IMAGES_HZ = (11_025, 16_000, 22_050, 22_050, 32_000)
 """Rates from which poor converters play: of samplers, speech recordings and games."""
 STEPS = (256, 512, 1024, 1024, 2048)
@@ -39,13 +41,13 @@ _NARROW_CODINGS = (
     ("vorbis", 96),
     ("opus", 64),
 )
-GATES = {"codec": 0.12, "own_level": 0.22, "as_sox": 0.3, "as_audacity": 0.08, "gated": 0.28}
+GATES = {"codec": 0.1, "own_level": 0.3, "as_sox": 0.28, "as_audacity": 0.07, "gated": 0.25}
 """Shares, among what is gated, of a coder that leaves islands, of gates told no noise, of two programs', of any.
 
 At its defaults the second program's is next to nothing: more of its rows would teach that any quiet ground is gated.
 """
 _TOLD = {"as_sox": noise.gate_as_sox, "as_audacity": noise.gate_as_audacity}
-_EDITS: dict[str, Callable[[Wave, float, np.random.Generator], Wave]] = {
+_EDIT: dict[str, Callable[[Wave, float, np.random.Generator], Wave]] = {
     "reversed": lambda wave, amount, rng: wave[::-1],
     "images": lambda wave, rate_hz, rng: edit.with_images(wave, int(rate_hz), int(rng.integers(2))),
     "steps": lambda wave, depth_db, rng: edit.in_steps(wave, depth_db, int(rng.choice(STEPS)), rng),
@@ -61,7 +63,7 @@ class Rework:
     """A drawn rework.
 
     Args:
-        kind: one of :data:`KINDS`, one of :data:`GATES`, ``narrow`` or ``cleaned``.
+        kind: one of :data:`KINDS`, of :data:`EDITS`, of :data:`GATES`, ``narrow`` or ``cleaned``.
         amount: semitones of a shift, rate of a stretch, strength of a room or of noise reduction, sampling rate in Hz
             of a narrow band and of images, depth in dB of steps, level in dB of what is cut out; 0 for a codec.
         n_fft, hop: of the phase vocoder or of what takes noise out.
@@ -91,15 +93,27 @@ def draw(rng: np.random.Generator) -> Rework:
         "time_stretch": 1.0 + sign * float(rng.uniform(0.02, 0.2)),
         "reverb": float(rng.uniform(0.15, 1.0)),
         "codec": 0.0,
-        "reversed": 0.0,
-        "images": float(rng.choice(IMAGES_HZ)),
-        "steps": float(rng.uniform(1.0, 9.0)),
-        "chopped": -float(rng.uniform(18.0, 50.0)),
     }
     n_fft = int(rng.choice([1024, 2048, 2048, 4096]))
     codec, bitrate_kbps = _CODINGS[int(rng.integers(len(_CODINGS)))]
     hop = n_fft // int(rng.choice([4, 4, 8]))
     return Rework(kind, amounts[kind], n_fft, hop, codec, bitrate_kbps, int(rng.integers(2**31)))
+
+
+def draw_edited(rng: np.random.Generator) -> Rework:
+    """Draw what an editor or a poor converter does.
+
+    Args:
+        rng: source of randomness.
+    """
+    kind = str(rng.choice([*EDITS], p=[*EDITS.values()]))
+    amounts = {
+        "reversed": 0.0,
+        "images": float(rng.choice(IMAGES_HZ)),
+        "steps": float(rng.uniform(1.0, 9.0)),
+        "chopped": -float(rng.uniform(18.0, 50.0)),
+    }
+    return Rework(kind, amounts[kind], 0, 0, "", 0, int(rng.integers(2**31)))
 
 
 def draw_narrow(rng: np.random.Generator) -> Rework:
@@ -157,8 +171,8 @@ def apply(wave: Wave, rework: Rework, rooms: Sequence[Wave] = ()) -> Wave:
             np.repeat(wave, 2 // wave.shape[1], 1), rework.amount, np.random.default_rng(rework.seed), rooms
         )
         return made if wave.shape[1] == 2 else made[:, :1].copy()
-    if rework.kind in _EDITS:
-        return np.ascontiguousarray(_EDITS[rework.kind](wave, rework.amount, np.random.default_rng(rework.seed)))
+    if rework.kind in _EDIT:
+        return np.ascontiguousarray(_EDIT[rework.kind](wave, rework.amount, np.random.default_rng(rework.seed)))
     if rework.kind in ("gated", "cleaned"):
         rng = np.random.default_rng(rework.seed)
         return noise.clean(wave, rework.amount, rework.kind == "gated", rework.n_fft, rework.hop, rng)

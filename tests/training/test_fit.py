@@ -67,6 +67,7 @@ n_submixes = 1
 n_bundles = 1
 n_reworked = 1
 n_gated = 1
+edited_share = 0.5
 cleaned_share = 0.5
 degraded_share = 0.0
 keep_maps = {maps}
@@ -424,10 +425,10 @@ def test_figures_count_what_was_held_out(trained: tuple[Path, dict[str, int], st
 
 @pytest.mark.slow
 def test_both_classes_are_reworked(trained: tuple[Path, dict[str, int], str]) -> None:
-    """What was pitched, stretched, reverberated or coded low is in both classes: a true stem beside each surrogate."""
+    """What was pitched, stretched, reverberated or coded low, edited or cleaned is in both classes: a true stem beside each surrogate."""
     out, _, _ = trained
     rows = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))["rows"]
-    for hand in ("reworked", "gated", "cleaned"):
+    for hand in ("reworked", "edited", "gated", "cleaned"):
         assert rows[f"{hand}/studio"] > 0
         assert rows[f"{hand}/separated"] >= rows[f"{hand}/studio"]
 

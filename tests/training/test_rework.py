@@ -138,8 +138,8 @@ def test_every_drawn_rework_is_the_same_twice_and_leaves_its_input() -> None:
     wave = sounds.music(1.5)
     before = wave.copy()
     rng = np.random.default_rng(7)
-    drawn = {hand.kind: hand for hand in (rework.draw(rng) for _ in range(200))}
-    assert set(drawn) == set(rework.KINDS)
+    drawn = {hand.kind: hand for draw in (rework.draw, rework.draw_edited) for hand in (draw(rng) for _ in range(100))}
+    assert set(drawn) == {*rework.KINDS, *rework.EDITS}
     for hand in drawn.values():
         first, second = rework.apply(wave, hand), rework.apply(wave, hand)
         assert np.array_equal(first, second)

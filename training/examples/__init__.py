@@ -35,6 +35,7 @@ from training.examples.separated import (
     by_networks,
     cleaned,
     easy,
+    edited,
     gated,
     narrow,
     reworked,
@@ -95,7 +96,7 @@ def make(clip: Clip, samples: Wave, part: str, pool: list[Clip], recipe: Recipe,
 
 
 def gives(clip: Clip, part: str, recipe: Recipe) -> bool:
-    """Whether a clip gives rows of a part at all: of whole mixes, narrow, cleaned and degraded ones a share does.
+    """Whether a clip gives rows of a part at all: of some parts only a share does.
 
     Args:
         clip, part, recipe: whose, of which part, by which recipe.
@@ -107,9 +108,9 @@ def gives(clip: Clip, part: str, recipe: Recipe) -> bool:
         return bool(recipe.remask_name) and lot(f"{clip.name}/{part}") < recipe.remask_share * more
     if part == "drawn":
         return bool(recipe.drawn_names) and lot(f"{clip.name}/{part}") < recipe.drawn_share * more
-    if part in ("narrow", "cleaned"):
-        share = recipe.narrow_share if part == "narrow" else recipe.cleaned_share
-        return not clip.oracle and lot(f"{pair_of(clip) or clip.name}/{part}") < share
+    shares = {"edited": recipe.edited_share, "narrow": recipe.narrow_share, "cleaned": recipe.cleaned_share}
+    if part in shares:
+        return not clip.oracle and lot(f"{pair_of(clip) or clip.name}/{part}") < shares[part]
     if part == "degraded":
         return not clip.oracle and lot(pair_of(clip) or clip.name) < recipe.degraded_share
     return True
@@ -133,6 +134,7 @@ PARTS: dict[str, Part] = {
     "submix": Part(submixes, ("n_submixes",)),
     "bundle": Part(bundles, ("n_bundles", "script_names")),
     "reworked": Part(reworked, ("n_reworked", *_COMMON)),
+    "edited": Part(edited, _COMMON),
     "narrow": Part(narrow, _COMMON),
     "gated": Part(gated, ("n_gated", *_COMMON)),
     "cleaned": Part(cleaned, _COMMON),

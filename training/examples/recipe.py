@@ -46,6 +46,8 @@ class Recipe:
         drawn_names: names among those scripts, of which one, drawn, parts a further mix; one that parts two voices
             hears two of them.
         drawn_share: as ``whole_share``, of dry voices too where a script parts two of them.
+        edited_share: share of the clips of which a window is also shown after one of :data:`training.rework.EDITS`, an
+            extraction as it is, a studio clip and its surrogate alike.
         narrow_share: share of the clips of which a passage is also cut to a narrow band and coded, an extraction as it
             is, a studio clip and its surrogate alike: old samples and telephone recordings are no extractions.
         cleaned_share: share of the clips of which a window is shown after a smooth noise reduction too, likewise.
@@ -84,6 +86,7 @@ class Recipe:
     remask_share: float = 0.0
     drawn_names: tuple[str, ...] = ()
     drawn_share: float = 0.0
+    edited_share: float = 0.0
     narrow_share: float = 0.0
     cleaned_share: float = 0.0
     further_parts: tuple[str, ...] = ()

@@ -226,6 +226,11 @@ def reworked(c: Context) -> None:
         _after(c, "reworked", number, rework.draw)
 
 
+def edited(c: Context) -> None:
+    """An extraction, or a true stem and its surrogate, after what an editor or a poor converter does."""
+    _after(c, "edited", 0, rework.draw_edited)
+
+
 def narrow(c: Context) -> None:
     """An extraction, or a true stem and its surrogate, in a narrow band and coded."""
     _after(c, "narrow", 0, rework.draw_narrow)
