@@ -189,14 +189,8 @@ def judge_folds(table: dataset.Table, settings: config.Config, cache: Path) -> t
         if trained.trees.complete and not settings.network.share_of_rest:  # then the networks speak of origin alone
             kind = table.meta["kind"]
             also = kind.str.startswith(DEGRADED) | table.meta["pair"].str.contains(OUT_OF_MIXES)
-            own = [
-                "clean",
-                "bundle",
-                "edited",
-                "gated",
-                "cleaned",
-                *(["reworked"] if trained.trees.reworked is not None else []),
-            ]
+            own = ["clean", "bundle", "edited", "gated", "cleaned"]
+            own += ["reworked"] if trained.trees.reworked is not None else []
             asked = inside & (kind.isin(own) | also).to_numpy()
         said = [(np.flatnonzero(inside), trained.trees.run(table.features[inside]))]
         rows = np.flatnonzero(asked)

@@ -425,7 +425,7 @@ def test_figures_count_what_was_held_out(trained: tuple[Path, dict[str, int], st
 
 @pytest.mark.slow
 def test_both_classes_are_reworked(trained: tuple[Path, dict[str, int], str]) -> None:
-    """What was pitched, stretched, reverberated or coded low, edited or cleaned is in both classes: a true stem beside each surrogate."""
+    """What a heavy hand worked on is in both classes: a true stem beside each surrogate."""
     out, _, _ = trained
     rows = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))["rows"]
     for hand in ("reworked", "edited", "gated", "cleaned"):
