@@ -447,6 +447,17 @@ def test_what_was_denoised_is_judged_with_and_without_the_head(trained: tuple[Pa
 
 
 @pytest.mark.slow
+def test_what_was_edited_is_judged_beside_windows_as_they_are(trained: tuple[Path, dict[str, int], str]) -> None:
+    """Both classes are judged after edits; the card says which."""
+    out, _, _ = trained
+    found = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))["figures"]["edited"]
+    assert set(found) == {"as they are", "edited"}
+    assert all(each["n_studio"] > 0 and each["n_separated"] > 0 for each in found.values())
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert all(words in card for words in ("### After edits", "played backwards", "cut to digital silence"))
+
+
+@pytest.mark.slow
 def test_settings_are_compared_on_several_deals(
     trained: tuple[Path, dict[str, int], str], manifest: Path, root: Path
 ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from training.card.derived import show_degraded, show_denoised, show_sums, show_wholes
+from training.card.derived import show_degraded, show_denoised, show_edited, show_sums, show_wholes
 from training.card.learnt import separators, show_learnt, show_taken_over, sources
 from training.card.origin import show_by_sdr, show_cycles, show_families, show_table, show_warnings
 from training.card.production import counted, show_effects, show_layers, show_processing, show_strengths
@@ -74,6 +74,7 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "",
         *show_degraded(figures["degraded"], figures.get("reworked")),
         "",
+        *show_edited(figures.get("edited", {})),
         *show_denoised(figures.get("denoised", {}), evaluation.get("regated")),
         "### Instrumentals and mixes",
         "",

@@ -6,6 +6,14 @@ from typing import Any
 
 from provenance.model import GATED_FROM
 from training.card.origin import show_table
+from training.rework import EDITS
+
+_EDITED = {
+    "reversed": "played backwards",
+    "images": "played from a low rate with its images",
+    "steps": "its level ridden in steps",
+    "chopped": "quiet passages cut to digital silence",
+}
 
 
 def show_degraded(degraded: dict[str, Any], reworked: dict[str, Any] | None) -> list[str]:
@@ -32,6 +40,19 @@ def show_degraded(degraded: dict[str, Any], reworked: dict[str, Any] | None) -> 
             "is fitted to held-out clips so reworked, none of the table's."
         )
     return [said, "", *show_table(degraded)]
+
+
+def show_edited(edited: dict[str, Any]) -> list[str]:
+    """Return a section on what an editor or a poor converter does to a stem; nothing where it was not measured.
+
+    Args:
+        edited: figures of :func:`training.report.derived.edited`.
+    """
+    if not edited:
+        return []
+    shares = ", ".join(f"{_EDITED[name]} ({100 * share:.0f} %)" for name, share in EDITS.items())
+    return ["### After edits", "", f"Windows of 4 s, each after one of these, drawn: {shares}; alike for true stems and "
+            "extractions, most after the common chain too.", "", *show_table(edited), ""]  # fmt: skip
 
 
 def show_denoised(denoised: dict[str, Any], regated: dict[str, Any] | None = None) -> list[str]:

@@ -67,6 +67,7 @@ def report(table: Table, held: Outputs, config: Config) -> dict[str, Any]:
         "pairs_unseen_song_auc": evaluate.auc(known[known["set"] == "pairs"]),
         "near_oracle": origin.near_oracle(meta, held),
         "reworked": derived.reworked(meta, held, config),
+        "edited": derived.edited(meta, held, config, of_fold),
         "denoised": derived.denoised(meta, found, config, of_fold),
         "processing": production.processing(meta, held, config),
         "effects": production.effects(meta, held),

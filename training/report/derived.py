@@ -50,6 +50,26 @@ def reworked(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, Any
     return _told(meta, labels.reworked(meta), held["p_reworked"], config) if "p_reworked" in held else {}
 
 
+def edited(meta: pd.DataFrame, held: Outputs, config: Config, of_fold: dict[int, Limits]) -> dict[str, Any]:
+    """Return the figures after :data:`training.rework.EDITS`, window by window; empty where nothing was edited.
+
+    Without the cue ``cycles``: it is not known of what was made here.
+
+    Args:
+        meta, held, config, of_fold: as for :func:`degraded`.
+
+    Returns:
+        Figures of windows as they are and of edited ones.
+    """
+    unseen = evaluate.unseen_rows(meta, config.n_folds)
+    own = {"as they are": unseen & (meta["kind"] == "clean"), "edited": unseen & (meta["kind"] == "edited")}
+    if not own["edited"].any():
+        return {}
+    each = meta.assign(clip=meta["clip"] + "#" + meta["pair"] + "#" + meta["window"].astype(str))
+    held = {name: values for name, values in held.items() if name != "raised"}
+    return {name: _figures(each, held, rows.to_numpy(), of_fold) for name, rows in own.items() if rows.any()}
+
+
 def denoised(meta: pd.DataFrame, found: Outputs, config: Config, of_fold: dict[int, Limits]) -> dict[str, Any]:
     """Return the figures after noise reduction, window by window; empty where no window went through one.
 
