@@ -51,8 +51,8 @@ def show_edited(edited: dict[str, Any]) -> list[str]:
     if not edited:
         return []
     shares = ", ".join(f"{_EDITED[name]} ({100 * share:.0f} %)" for name, share in EDITS.items())
-    return ["### After edits", "", f"Windows of 4 s, each after one of these, drawn: {shares}; alike for true stems and "
-            "extractions, most after the common chain too.", "", *show_table(edited), ""]  # fmt: skip
+    return ["### After edits", "", f"Windows of 4 s, each after one of these, drawn: {shares}; alike for true stems "
+            "and extractions, most after the common chain too.", "", *show_table(edited), ""]  # fmt: skip
 
 
 def show_denoised(denoised: dict[str, Any], regated: dict[str, Any] | None = None) -> list[str]:
