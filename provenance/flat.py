@@ -48,7 +48,7 @@ WORDS: dict[str, str] = {
     "n_channels": "of the file",
     "codec": "container and coding",
     "n_windows": "windows scored",
-    "n_silent": "windows set aside because they are silent",
+    "n_silent": "windows set aside: silent, or 40 dB and more below the loudest",
     "model": "name and checksum",
 }
 """The columns of a row, in their order, and what they hold; those of :data:`NESTED` are several."""

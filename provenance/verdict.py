@@ -134,7 +134,7 @@ class AudioRead:
         n_channels: of the source.
         codec: container and coding.
         n_windows: windows scored.
-        n_silent: windows set aside because they are silent.
+        n_silent: windows set aside: silent, or 40 dB and more below the loudest.
     """
 
     duration_s: float

@@ -112,6 +112,14 @@ def test_pauses_are_set_aside() -> None:
     assert [s.p_separated is None for s in found.segments] == [False, True, True]
 
 
+def test_hiss_between_takes_speaks_for_nothing() -> None:
+    """A window 45 dB below the loudest is one of noise; at 35 dB below a quiet passage counts."""
+    found = verdict([0.95, 0.01, 0.01], rms=[0.1, 0.1 * 10 ** (-45 / 20), 0.1 * 10 ** (-45 / 20)])
+    assert found.p_separated == pytest.approx(0.95, abs=1e-3)
+    assert found.audio.n_silent == 2
+    assert verdict([0.95, 0.01], rms=[0.1, 0.1 * 10 ** (-35 / 20)]).audio.n_silent == 0
+
+
 def test_segments_are_the_windows() -> None:
     """The timeline has each window's times and its own probability."""
     found = verdict([0.9, 0.2])
