@@ -31,7 +31,7 @@ MIN_RATE_HZ = 16_000
 """A source below this rate holds nothing of the range where the traces lie: it is not judged."""
 FULL_RATE_HZ = 44_100
 SILENT_BELOW_LOUDEST_DB = -40.0
-"""A window this far below the file's loudest is a pause: set aside, not scored. Its hiss would speak for a recording."""
+"""A window this far below the file's loudest is a pause, and set aside: its hiss would speak for a recording."""
 SILENT_RMS = 1e-5
 """-100 dBFS: below it there is only rounding."""
 SILENT_PEAK = 4 / 2**15
