@@ -129,7 +129,8 @@ def decide(scores: WindowScores, spans: Spans, info: AudioInfo, bundle: Bundle, 
         origin = "studio"
     else:
         reasons.append("low_confidence")
-    if origin == "undecided" and scores.p_gated is not None and float(np.median(scores.p_gated[rows])) > GATED_FROM:
+    if origin != "studio" and scores.p_gated is not None and float(np.median(scores.p_gated[rows])) > GATED_FROM:
+        origin = "undecided"  # a window that the graph did not hold, or a cue, had lifted the mean over the line
         reasons.append("noise_gated")
     if _parts_disagree(scores.logit[rows], bundle):
         origin = "undecided" if origin == "studio" else origin

@@ -89,10 +89,12 @@ def test_a_stem_with_an_extraction_spliced_in_is_no_studio_stem() -> None:
 
 
 @pytest.mark.parametrize(("p", "gated", "told"), [(0.5, [0.9, 0.9, 0.1], True), (0.5, [0.9, 0.1, 0.1], False),
-                                                (0.95, [0.9] * 3, False), (0.05, [0.9] * 3, False)])  # fmt: skip
+                                                (0.95, [0.9] * 3, True), (0.05, [0.9] * 3, False)])  # fmt: skip
 def test_noise_taken_out_bin_by_bin_is_why_a_stem_is_undecided(p: float, gated: list[float], told: bool) -> None:
-    """It is said where half of the windows and more likely are, of an undecided stem alone, by no older model."""
-    assert ("noise_gated" in verdict([p] * 3, p_gated=np.float32(gated)).reasons) == told
+    """It is said where half of the windows and more likely are, of what is no studio stem, by no older model."""
+    found = verdict([p] * 3, p_gated=np.float32(gated))
+    assert ("noise_gated" in found.reasons) == told
+    assert found.origin == ("undecided" if told else verdict([p] * 3).origin)
     assert "noise_gated" not in verdict([p] * 3).reasons
 
 

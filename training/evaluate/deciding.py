@@ -9,6 +9,7 @@ import pandas as pd
 
 from provenance.bundle import Calibration
 from provenance.decide import calibrate
+from provenance.model import GATED_FROM
 from training import calibrate as fitting
 from training.config import Config
 from training.evaluate.rows import Mask, unseen_rows
@@ -28,11 +29,13 @@ def files(meta: pd.DataFrame, held: Outputs, rows: Mask) -> pd.DataFrame:
 
     Returns:
         A table with ``logit``, ``raised`` (what the cue ``cycles`` adds to the calibrated log odds, where it was
-        measured), ``sdr_found_db``, ``distance`` and what is known of the clip.
+        measured), ``sdr_found_db``, ``distance``, ``gated`` (the head's median, where it counts) and what is known of
+        the clip.
     """
     data = meta[rows].copy()
     for column, name in (("logit", "logit"), ("sdr_found_db", "sdr_db"), ("distance", "distance")):
         data[column] = held[name][rows] if name in held else np.nan
+    data["gated"] = held["p_gated"][rows] if "barred" in held else 0.0
     data["raised"] = held["raised"][rows] if "raised" in held else 0.0
     firsts = ("origin", "stem", "set", "repo", "song", "family", "family_fold", "fold", "manifest", "sdr_db", "codec",
               "separator", "wetness", "n_frames", *(["unit"] if "unit" in data else []))  # fmt: skip
@@ -41,6 +44,7 @@ def files(meta: pd.DataFrame, held: Outputs, rows: Mask) -> pd.DataFrame:
         raised=("raised", "mean"),
         sdr_found_db=("sdr_found_db", "mean"),
         distance=("distance", "median"),
+        gated=("gated", "median"),
         **{name: (name, "first") for name in firsts},
     )
     pooled["separated"] = pooled["origin"] == "separated"
@@ -99,7 +103,7 @@ def decisions(scored: pd.DataFrame, of_fold: dict[int, Limits]) -> pd.DataFrame:
         out.loc[here, "p_separated"] = p[here]
         out.loc[here, "logit"] += scored["raised"][here] / found.platt.slope
         inside = here & (out["distance"] <= found.distance)
-        out.loc[inside & (p >= found.separated), "called"] = "separated"
+        out.loc[inside & (p >= found.separated) & (out["gated"] <= GATED_FROM), "called"] = "separated"
         out.loc[inside & (p <= found.studio), "called"] = "studio"
     return out
 
