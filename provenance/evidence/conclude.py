@@ -20,6 +20,8 @@ MORE = 1.25
 """How much denser one class lies at a value, before it is called more usual there than the other."""
 CLEARLY = 2.5
 """How many times as much of one class lies beyond an end of the other's range, before that is called usual of it."""
+TELLS_FROM = {"cycles": 1.0}
+"""Below it a cue says nothing, wherever the ranges end: no clock that is no more than chance is an artefact."""
 _Quantiles: TypeAlias = tuple[float, float, float, float]
 _SHARES = (0.05, 0.25, 0.75, 0.95)
 """Of a class, up to each of its quantiles."""
@@ -69,7 +71,8 @@ def conclude(name: str, unit: str, clip: Clip, note: Callable[[float], str]) -> 
         why = reasons.most_common(1)[0][0] if reasons else "no window of the file sounds"
         return Cue(name, None, unit, f"not measured: {why}", studio, separated)
     value = float(f"{float(np.median(values)):.4g}")
-    return Cue(name, value, unit, f"{_place(value, known)}; {note(value)}", studio, separated)
+    place = "usual in both" if value < TELLS_FROM.get(name, -np.inf) else _place(value, known)
+    return Cue(name, value, unit, f"{place}; {note(value)}", studio, separated)
 
 
 def _place(value: float, known: Ranges | None) -> str:

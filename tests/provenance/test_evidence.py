@@ -51,6 +51,15 @@ def _placed(monkeypatch: pytest.MonkeyPatch, value: float, studio: list[float], 
     return evidence.crest.measure(Clip({"crest": [value]})).suggests.partition(";")[0]
 
 
+def test_a_clock_that_is_no_more_than_chance_speaks_for_neither() -> None:
+    """Between the high ends of both ranges, and above chance: only the second is rare."""
+    known = ranges()["cycles"]
+    assert known.studio[1] < 0.86 < known.separated[1] < 1.0
+    below, above = (evidence.cycles.measure(Clip({"cycles": [value]})).suggests for value in (0.86, 1.2))
+    assert below.startswith("usual in both; no clock of blocks")
+    assert above.startswith("rare in both; ")
+
+
 def test_a_class_is_called_more_usual_only_where_there_is_more_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A value in the wide middle of one class and beside the narrow one of the other favours neither."""
     wide, narrow = [0.0, 10.0, 90.0, 100.0], [20.0, 48.0, 52.0, 56.0]
