@@ -95,7 +95,7 @@ class Scorer:
 
             judged = info.sample_rate_hz >= MIN_RATE_HZ
             stride = SPARSE_STRIDE if coverage == "sparse" else 1
-            for window in windows.split(counted(), stride, lambda samples: audio.level(samples) >= SILENT_RMS):
+            for window in windows.split(counted(), stride, _sounds, SILENT_PEAK):
                 starts.append(window.start_s)
                 ends.append(window.end_s)
                 level = audio.level(window.samples)
@@ -110,8 +110,8 @@ class Scorer:
         if not judged:
             return refuse("band_limited", info, spans, self.bundle)
         if not starts:
-            return refuse("too_short" if peak > SILENT_RMS else "silent", info, spans, self.bundle)
-        if not batch.n or peak <= SILENT_PEAK:
+            return refuse("too_short" if peak > SILENT_PEAK else "silent", info, spans, self.bundle)
+        if not batch.n:
             return refuse("silent", info, spans, self.bundle)
         verdict = decide(batch.scores(), spans, info, self.bundle, gallery.cycles)
         return dataclasses.replace(verdict, evidence=gallery.cues())
@@ -126,6 +126,10 @@ class Scorer:
         for window in samples:
             batch.add(frontend.analyse(window))
         return batch.scores().logit
+
+
+def _sounds(samples: audio.Samples) -> bool:
+    return audio.level(samples) >= SILENT_RMS
 
 
 def _too_long(info: audio.AudioInfo, max_s: float) -> UnreadableAudio:

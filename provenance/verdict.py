@@ -43,7 +43,7 @@ Reason = Literal[
 ]
 REASONS: dict[Reason, str] = {
     "silent": "it holds no sound",
-    "too_short": "it is under one second",
+    "too_short": "what sounds of it is under one second",
     "low_confidence": "the probability of extraction lies between the two thresholds",
     "noise_gated": "bins of its spectrum were closed one by one, as by a noise reduction: what a separator leaves, too",
     "parts_disagree": "some of it looks extracted and some recorded, as where files were spliced",

@@ -12,6 +12,8 @@ from provenance.audio import SAMPLE_RATE_HZ, Samples
 WINDOW_S = 4.0
 MIN_WINDOW_S = 1.0
 """A file shorter than this is too short to judge."""
+HELD_S = 60.0
+"""Quiet that is held until it is known whether anything comes after it; digital silence itself takes no memory."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,10 @@ class Window:
 
 
 def split(
-    blocks: Iterable[Samples], stride: int = 1, sounds: Callable[[Samples], bool] = lambda samples: True
+    blocks: Iterable[Samples],
+    stride: int = 1,
+    sounds: Callable[[Samples], bool] = lambda samples: True,
+    silence: float | None = None,
 ) -> Iterator[Window]:
     """Cut a stream into windows of 4 s; the last is moved back so that it ends with the stream.
 
@@ -41,6 +46,8 @@ def split(
         blocks: float32 blocks of shape (n, channels) at 44.1 kHz.
         stride: keep one window of so many (1 is full coverage); a short stream is always covered.
         sounds: whether a window holds sound; after one that does not the next is kept, however many were to be passed.
+        silence: both ends of the stream that never get beyond it are left out first, full scale 1.0; half a window of
+            padding says nothing of what was padded. None leaves nothing out.
 
     Yields:
         Windows in order. A stream under 4 s gives one shorter window, one under 1 s gives none. An end of under a
@@ -55,7 +62,9 @@ def split(
     n_held = start = index = due = 0
     heard = False
     last: Samples | None = None
-    for block in blocks:
+    for at, block in _placed(blocks) if silence is None else _sounding(blocks, silence):
+        if not held and last is None:
+            start = at
         held.append(block)
         n_held += len(block)
         while n_held >= size:
@@ -71,8 +80,41 @@ def split(
     tail = np.concatenate(held) if held else np.zeros((0, 1), np.float32)
     if last is None:
         if len(tail) >= minimum:
-            yield Window(0.0, tail)
+            yield Window(start / SAMPLE_RATE_HZ, tail)
     elif len(tail) and index >= due:
         moved = np.concatenate([last[len(tail) :], tail])
         if len(tail) >= minimum or (not heard and sounds(moved)):
             yield Window((start + len(tail) - size) / SAMPLE_RATE_HZ, moved)
+
+
+def _placed(blocks: Iterable[Samples]) -> Iterator[tuple[int, Samples]]:
+    """Yield each block with where it begins, in samples."""
+    at = 0
+    for block in blocks:
+        yield at, block
+        at += len(block)
+
+
+def _sounding(blocks: Iterable[Samples], silence: float) -> Iterator[tuple[int, Samples]]:
+    """Yield what lies between the first and the last sample beyond ``silence``, and where each block of it begins."""
+    quiet: list[tuple[int, Samples]] = []
+    n_quiet = 0
+    begun = False
+    for at, block in _placed(blocks):
+        loud = np.flatnonzero(np.abs(block).max(axis=1) > silence)
+        first, end = (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, 0)
+        if end:
+            yield from quiet
+            quiet, n_quiet = [], 0
+            yield at + first * (not begun), block[first * (not begun) : end]
+            begun = True
+        if begun and end < len(block):
+            rest = block[end:]
+            if rest.any():
+                n_quiet += len(rest)
+            else:
+                rest = np.broadcast_to(np.float32(0), rest.shape)
+            quiet.append((at + end, rest))
+        if n_quiet > HELD_S * SAMPLE_RATE_HZ:
+            yield from quiet
+            quiet, n_quiet = [], 0

@@ -33,7 +33,7 @@ KINDS: dict[str, tuple[float, str]] = {
     "unreadable": (1.0, "cannot be read"),
     "crashed": (1.0, "ended every process that opened it"),
     "silent": (1.0, "holds no sound"),
-    "too_short": (1.0, "under one second"),
+    "too_short": (1.0, "under one second of sound"),
     "band_limited": (0.5, "sampled below 16 kHz: not judged"),
     "clipped": (0.25, f"one sample in {1 / CLIPPED_SHARE:,.0f} or more lies flat at full scale"),
 }

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from provenance import audio, frontend, windows
 from provenance.audio import SAMPLE_RATE_HZ, Samples
-from provenance.decide import SILENT_RMS
+from provenance.decide import SILENT_PEAK, SILENT_RMS
 from provenance.explain.tiles import Marks, mark
 from provenance.scorer import Scorer
 from provenance.verdict import Verdict
@@ -111,7 +111,7 @@ def _choose(verdict: Verdict, n: int) -> list[float]:
 
 def _windows(source: Source) -> Iterator[windows.Window]:
     with audio.open_audio(source) as (_, blocks):
-        yield from windows.split(blocks)
+        yield from windows.split(blocks, silence=SILENT_PEAK)
 
 
 def _pooled(samples: Samples) -> npt.NDArray[np.float32]:

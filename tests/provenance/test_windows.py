@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provenance.audio import SAMPLE_RATE_HZ
-from provenance.windows import MIN_WINDOW_S, WINDOW_S, split
+from provenance.windows import HELD_S, MIN_WINDOW_S, WINDOW_S, split
 
 SIZE = int(WINDOW_S * SAMPLE_RATE_HZ)
 
@@ -84,3 +84,41 @@ def test_windows_come_while_blocks_are_read() -> None:
     stream = split(blocks())
     next(stream)
     assert read == [0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    before=st.integers(0, 2 * SIZE),
+    n=st.integers(1, 2 * SIZE),
+    after=st.integers(0, 2 * SIZE),
+    cuts=st.lists(st.integers(0, 6 * SIZE), max_size=5),
+)
+def test_silent_ends_move_no_window(before: int, n: int, after: int, cuts: list[int]) -> None:
+    """What is padded is cut as what was padded, only later; a pause inside is no end."""
+    sound = 1 + ramp(n)
+    sound[n // 3 : n // 2] = 0
+    padded = np.concatenate([np.zeros((before, 1), np.float32), sound, np.zeros((after, 1), np.float32)])
+    pieces = np.split(padded, sorted(min(c, len(padded)) for c in cuts))
+    expected = list(split([sound]))
+    found = list(split(pieces, silence=0.5))
+    assert len(found) == len(expected)
+    for a, b in zip(expected, found, strict=True):
+        assert np.array_equal(a.samples, b.samples)
+        assert b.start_s == pytest.approx(a.start_s + before / SAMPLE_RATE_HZ, abs=1e-9)
+
+
+def test_a_long_end_of_hiss_takes_no_more_memory_than_a_minute() -> None:
+    """Quiet that is no digital silence is held for a minute, then taken for a pause."""
+    hiss = np.full((SIZE, 1), 0.1, np.float32)
+    given = 0
+
+    def blocks():  # type: ignore[no-untyped-def]
+        nonlocal given
+        yield np.ones((SIZE, 1), np.float32)
+        for _ in range(20):
+            given += 1
+            yield hiss
+
+    stream = split(blocks(), silence=0.5)
+    assert [next(stream).start_s for _ in range(2)] == [0.0, WINDOW_S]
+    assert given == HELD_S // WINDOW_S + 1

@@ -38,7 +38,8 @@ def listed(tmp_path: Path) -> Path:
 def test_every_degradation_has_its_line(listed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a model that calls everything separated, each line counts one accused and one caught."""
     monkeypatch.setattr(after, "STRETCHERS", {"nobody's": ("no-such-program", "{before}", "{after}")})
-    model = tiny.write(tmp_path / "tiny", thresholds={
+    heads = [head for head in tiny.HEADS if head != "gated"]  # that a file is gated would leave it undecided
+    model = tiny.write(tmp_path / "tiny", heads=heads, outputs=("p_gated",), thresholds={
         "separated": 0.0, "studio": 0.0, "processing": 0.5, "distance": 100.0, "family": 0.3, "layers": 0.6
     })  # fmt: skip
     arguments = [str(tmp_path / "mirrors"), "--list", str(listed), "--model", str(model), "--workers", "1"]
