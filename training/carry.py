@@ -65,6 +65,7 @@ def carry(old: Path, new: Path, out: Path) -> None:
         evaluation["figures"] |= {name: from_evaluation["figures"][name] for name in HEADS}
         before = reference(from_evaluation)
         evaluation["carried"] = {"heads": list(HEADS), "from": before}
+        evaluation.pop("refitted", None)  # NEW's own heads, had they been, are no longer there
         if "refitted" in from_evaluation:
             evaluation["refitted"] = from_evaluation["refitted"] | {"heads": list(HEADS)}
         described["licence"] = publish.narrower(from_config["licence"], described["licence"])

@@ -78,6 +78,25 @@ def test_a_take_is_judged_by_the_mean_of_its_windows(root: Path) -> None:
     assert (apart["n"], apart["macro_f1"]) == (6 * n, pytest.approx(2 / 3, abs=1e-4))
 
 
+def test_no_figure_is_of_a_clip_whose_label_was_wrong_or_of_an_unlabelled_effect(root: Path) -> None:
+    """Struck clips count nowhere; a degradation of a dry extraction may be the very effect it is said to lack."""
+    n = 90
+    kind = np.repeat(["processed", "separated", "degraded:reverb"], n)
+    meta = pd.DataFrame({
+        "processing": ["dry", "wet"] * (3 * n // 2), "set": "dry", "wetness": "dry", "kind": kind, "take": "",
+        "origin": np.where(kind == "processed", "studio", "separated"), "fold": np.arange(3 * n) % 3,
+        "effects": ["", '[["reverb", 0.7]]'] * (3 * n // 2), "struck": np.arange(3 * n) % 9 < 2,
+    })  # fmt: skip
+    right = ~meta["struck"].to_numpy() & (kind != "degraded:reverb")
+    wet = np.where((meta["processing"] == "wet") == right, 0.9, 0.1)
+    p = np.stack([1 - wet, np.zeros(3 * n), wet], axis=1)
+    held = {"p_processing": p, "p_effects": np.tile(wet[:, None], len(EFFECTS))}
+    found = report.processing(meta, held, config.load(evaluate.CONFIG_FILE))
+    assert [(found[g]["n"], found[g]["macro_f1"]) for g in ("made", "made_and_separated")] == [(7 * n // 9, 1.0)] * 2
+    told = report.effects(meta, held)
+    assert [(told[g]["reverb"]["n"], told[g]["reverb"]["f1"]) for g in ("studio", "separated")] == [(7 * n // 9, 1.0)] * 2
+
+
 def test_what_lies_over_noise_is_counted_by_itself() -> None:
     """Rows over noise are no part of the chains that draw the line; produced recordings are no part of them."""
     n = 60

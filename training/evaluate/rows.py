@@ -93,6 +93,15 @@ def strike(meta: pd.DataFrame, files: Sequence[Path], besides: Collection[str] =
     return meta.assign(struck=meta["clip"].isin(struck))
 
 
+def may_be_judged(meta: pd.DataFrame) -> Mask:
+    """Return the rows that no list of :func:`strike` names.
+
+    Args:
+        meta: rows, with a column ``struck`` once there was such a list.
+    """
+    return ~meta["struck"].to_numpy(bool) if "struck" in meta else np.ones(len(meta), bool)
+
+
 def without_struck(clips: pd.DataFrame, meta: pd.DataFrame) -> pd.DataFrame:
     """Return a table of clips without those that stay unjudged.
 
@@ -136,9 +145,7 @@ def unseen_rows(meta: pd.DataFrame, n_folds: int) -> Mask:
     unseen = np.zeros(len(meta), bool)
     for fold in range(n_folds):
         unseen |= held_out_rows(meta, fold)
-    if "struck" in meta:
-        unseen &= ~meta["struck"].to_numpy(bool)
-    return unseen & ~meta["oracle"].to_numpy(bool)
+    return unseen & may_be_judged(meta) & ~meta["oracle"].to_numpy(bool)
 
 
 def clean_rows(meta: pd.DataFrame) -> Mask:

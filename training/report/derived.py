@@ -140,6 +140,7 @@ def wholes(meta: pd.DataFrame, held: Outputs, of_fold: dict[int, Limits]) -> dic
         meta, held, of_fold: as for :func:`degraded`.
     """
     there = meta["pair"].str.contains(OUT_OF_MIXES).to_numpy() & np.isfinite(held["logit"])
+    there &= evaluate.may_be_judged(meta)
     estimate = there & (meta["origin"] == "separated").to_numpy()
     held_out = (meta["family_fold"] == meta["fold"]).to_numpy()
     maker = meta["family"] + np.where(meta["kind"] == "remask", ", masked over", "")

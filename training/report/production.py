@@ -14,6 +14,7 @@ from provenance.model import EFFECTS, PROCESSINGS
 from training import calibrate as fitting
 from training import evaluate, labels
 from training.config import Config
+from training.examples import DEGRADED
 from training.heads import Outputs
 
 SAID = ("p_processing", "p_effects", "strengths")
@@ -27,6 +28,8 @@ LEAST_GAIN = 0.1
 def takes(meta: pd.DataFrame, held: Outputs) -> tuple[pd.DataFrame, Outputs]:
     """Return one row for each take, and of what was said of its windows the mean, as a verdict has it.
 
+    Clips that stay unjudged, since their label was found wrong, are left out.
+
     Args:
         meta: rows, described; windows of one file share a name in the column ``take``, what has none is one by itself.
         held: what the folds' models said.
@@ -34,14 +37,15 @@ def takes(meta: pd.DataFrame, held: Outputs) -> tuple[pd.DataFrame, Outputs]:
     Returns:
         The first row of each take, with the number of its windows as ``n_windows``, and the means of :data:`SAID`.
     """
+    rows = evaluate.may_be_judged(meta)
+    meta, held = meta[rows].reset_index(drop=True), {name: held[name][rows] for name in SAID if name in held}
     names = meta["take"].where(meta["take"] != "", [f"#{row}" for row in range(len(meta))])
     number, _ = pd.factorize(names)
     first = np.flatnonzero(~pd.Series(number).duplicated())
     size = np.bincount(number, minlength=len(first))
     means = {
-        name: np.stack([np.bincount(number, column, len(first)) / size for column in held[name].T], axis=1)
-        for name in SAID
-        if name in held
+        name: np.stack([np.bincount(number, column, len(first)) / size for column in said.T], axis=1)
+        for name, said in held.items()
     }
     return meta.iloc[first].reset_index(drop=True).assign(n_windows=size), means
 
@@ -62,11 +66,12 @@ def processing(meta: pd.DataFrame, held: Outputs, config: Config) -> dict[str, A
     known = _of_known_processing(meta, held)
     studio = (meta["origin"] == "studio").to_numpy()
     clean = (meta["kind"] == "clean").to_numpy()
+    degraded = meta["kind"].str.startswith(DEGRADED).to_numpy()  # by what is an effect, too: reverb, equalising
     out: dict[str, Any] = {"classes": list(PROCESSINGS)}
     groups = {
         "made": _made(meta, held),
         "over_noise": known & studio & (meta["kind"] == "grounded").to_numpy() & labels.from_dry(meta),
-        "made_and_separated": known & ~studio & labels.from_dry(meta),
+        "made_and_separated": known & ~studio & labels.from_dry(meta) & ~degraded,
         "fx_pairs": known & clean & meta["set"].eq("fx_pairs").to_numpy(),
         "dry_against_wet_recordings": known & clean & studio & meta["set"].isin(["dry", "true"]).to_numpy(),
         "recordings": known & clean & studio & ~meta["set"].eq("fx_pairs").to_numpy(),
@@ -142,7 +147,7 @@ def effects(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
     fold = meta["fold"].to_numpy()
     for group, here in (
         ("studio", meta["kind"].isin(["clean", "processed"]) & (meta["origin"] == "studio")),
-        ("separated", meta["origin"] == "separated"),
+        ("separated", (meta["origin"] == "separated") & ~meta["kind"].str.startswith(DEGRADED)),
     ):
         rows = here.to_numpy() & np.isfinite(held["p_effects"][:, 0]) & labels.from_dry(meta)
         found: dict[str, Any] = {}
@@ -213,6 +218,7 @@ def layers(meta: pd.DataFrame, held: Outputs) -> dict[str, Any]:
         return {}
     truth = labels.layers(meta)
     rows = np.isfinite(truth) & np.isfinite(held["p_submix"]) & meta["kind"].isin(["clean", "submix"]).to_numpy()
+    rows &= evaluate.may_be_judged(meta)
     if not rows.any():
         return {}
     out = {"n": int(rows.sum()), "auc": _auc(truth[rows], held["p_submix"][rows])}
