@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +49,12 @@ CLIPPED_SHARE = 5e-4
 """Of the samples flat at full scale; a peak that is hit now and then leaves fewer."""
 
 
+RAISED_BY = 0.01
+"""What the cue ``cycles`` must add to a probability before it is said that it did."""
+_LEAST_P = 5e-5
+"""Half a step of the timeline's probabilities, which are rounded."""
+
+
 @dataclass(frozen=True)
 class Spans:
     """Where the windows of a file lie, and how loud each is.
@@ -92,6 +98,19 @@ def scored(spans: Spans) -> npt.NDArray[np.bool_]:
     least = max(SILENT_RMS, float(rms.max()) * 10 ** (SILENT_BELOW_LOUDEST_DB / 20))
     out: npt.NDArray[np.bool_] = (rms >= least) & (np.asarray(spans.features_of) >= 0)
     return out
+
+
+def of_windows(p: Iterable[float | None]) -> float | None:
+    """Return what the windows of a verdict come to by themselves, before the cue ``cycles`` raises it; None of none.
+
+    Args:
+        p: probabilities of the timeline, None where a window was set aside.
+    """
+    known = np.array([value for value in p if value is not None])
+    if not len(known):
+        return None
+    known = known.clip(_LEAST_P, 1 - _LEAST_P)
+    return float(1 / (1 + np.exp(-np.log(known / (1 - known)).mean())))
 
 
 def refuse(status: Refusal, info: AudioInfo, spans: Spans, bundle: Bundle) -> Verdict:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from provenance import listing
+from provenance.audit.risk import UNBOUNDED
 
 
 def answer(summary: dict[str, Any]) -> str:
@@ -24,15 +25,31 @@ def answer(summary: dict[str, Any]) -> str:
         return f"Of {listing.count_files(files['n_rows'])}, none could be judged{rest}."
     words = "an estimated" if share["corrected"] else "by the detector's calls alone"
     listed = f" (of {files['n_listed']:,} listed)" if files["n_judged"] < files["n_listed"] else ""
-    text = (
-        f"Of {listing.count_files(files['n_judged'])} scored{listed}, {words} {_percent(share['value'])} were "
-        f"extracted from mixes, not recorded ({_interval(share, '95 %: ')}"
-        f"{_floor(summary)})"
-    )
+    text = f"Of {listing.count_files(files['n_judged'])} scored{listed}, "
+    if is_open(share):
+        text += (
+            f"{share['called']:,} {'was' if share['called'] == 1 else 'were'} called separated: too few to say what "
+            f"share was extracted from mixes, not recorded ({_interval(share, '95 %: ')}{_floor(summary)})"
+        )
+    else:
+        text += (
+            f"{words} {_percent(share['value'])} were extracted from mixes, not recorded "
+            f"({_interval(share, '95 %: ')}{_floor(summary)})"
+        )
     studio = (summary["claims"]["studio"] or {}).get("separated")
     if studio and studio["value"] is not None:
-        text += f"; of the {studio['n']:,} sold as studio recordings, {_percent(studio['value'])} ({_interval(studio)})"
+        found = f"{studio['called']:,} called so" if is_open(studio) else _percent(studio["value"])
+        text += f"; of the {studio['n']:,} sold as studio recordings, {found} ({_interval(studio)})"
     return f"{text}{rest}."
+
+
+def is_open(share: dict[str, Any]) -> bool:
+    """Return whether what was called contradicts no share at all, so that an estimate would say nothing.
+
+    Args:
+        share: of ``prevalence``, with a value.
+    """
+    return bool(share["fits"] and share["low"] < 1 - UNBOUNDED and share["high"] >= UNBOUNDED)
 
 
 def _floor(summary: dict[str, Any]) -> str:

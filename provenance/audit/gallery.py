@@ -16,6 +16,8 @@ from provenance.audio import SAMPLE_RATE_HZ, Samples
 from provenance.audit import store
 from provenance.audit.findings import KINDS
 from provenance.audit.likeness import read_row
+from provenance.decide import RAISED_BY, of_windows
+from provenance.evidence.conclude import leaning
 from provenance.frontend import stft
 from provenance.pairs.align import fold
 
@@ -23,8 +25,13 @@ SHOWN_S = 12.0
 _WIDTH, _HEIGHT = 480, 160
 _RANGE_DB = 90.0
 _A_KIND = 3
-_TELLING = ("usual in separated stems, rare in studio", "rare in both", "more usual in separated")
-_MOST_CUES = 4
+_TELLING = (
+    ("usual in separated stems, rare in studio", "more usual in separated"),
+    ("usual in studio stems, rare in separated", "more usual in studio"),
+    ("rare in both",),
+)
+"""What is shown of cues: those that lean either way, the clearest first, then what is rare in both."""
+_MOST_OF_EACH = 2
 _STOPS = np.array([[6, 6, 20], [50, 18, 92], [140, 41, 99], [222, 90, 72], [251, 180, 80], [252, 253, 191]], float)
 
 
@@ -64,6 +71,8 @@ def collect(db: duckdb.DuckDBPyConnection, most: int) -> list[dict[str, Any]]:
                 "stem": stem,
                 "findings": found,
                 "cues": _telling(stem["evidence"] or []),
+                "leans": Counter(leaning(cue["suggests"]) for cue in stem["evidence"] or []),
+                "alone": _alone(stem),
                 "image": png_uri(spectrogram(samples)) if usable and samples is not None else None,
                 "shown_s": min(SHOWN_S, len(samples) / SAMPLE_RATE_HZ) if samples is not None else 0.0,
             }
@@ -72,14 +81,19 @@ def collect(db: duckdb.DuckDBPyConnection, most: int) -> list[dict[str, Any]]:
 
 
 def _telling(cues: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return at most four cues that lie outside what is usual, those that speak for extraction first."""
-    ranked = [
-        (rank, i)
-        for i, cue in enumerate(cues)
-        for rank, words in enumerate(_TELLING)
-        if cue["value"] is not None and cue["suggests"].startswith(words)
-    ]
-    return [cues[i] for _, i in sorted(ranked)[:_MOST_CUES]]
+    """Return at most two cues that lean to extraction, two that lean to a recording, and two that are rare in both."""
+    known = [cue for cue in cues if cue["value"] is not None]
+    out = []
+    for kind in _TELLING:
+        out += [cue for words in kind for cue in known if cue["suggests"].startswith(words)][:_MOST_OF_EACH]
+    return out
+
+
+def _alone(stem: dict[str, Any]) -> float | None:
+    """Probability of the windows alone, where the cue of cycles raised it; else None."""
+    found = of_windows(segment["p_separated"] for segment in stem["segments"] or [])
+    p = stem["p_separated"]
+    return None if found is None or p is None or p < found + RAISED_BY else found
 
 
 def spectrogram(samples: Samples) -> npt.NDArray[np.uint8]:

@@ -13,6 +13,8 @@ from provenance.audit.rates import Detector
 
 UNBOUNDED = 0.995
 """From here a share is printed as 100 %, and a bound on it says nothing."""
+LEAST_CHANCE = 0.05
+"""Chance of as many calls by false alarms alone, from which these explain them: the one-sided level of all bounds."""
 LIMITS = (0.01, 0.02, 0.05, 0.10, 0.20)
 _N_DRAWS = 20_000
 _MANY = 10**8
@@ -47,6 +49,7 @@ def acceptance(sample: Sample, detector: Detector, n_set: int) -> dict[str, Any]
         drawn[p] = rng.binomial(held, se) + rng.binomial(n - held, fa)
     at_most = round(upper_limit(sample, detector.sensitivity, detector.false_alarms), 4)
     at_least = math.floor(1e4 * estimate(sample, Rate(1.0, _MANY), detector.false_alarms, 0.9).low) / 1e4
+    by_chance = round(_chance_of_as_many(seen, n, detector.false_alarms), 4)
     return {
         "n_scored": sample.n,
         "n_set": n_set,
@@ -55,10 +58,10 @@ def acceptance(sample: Sample, detector: Detector, n_set: int) -> dict[str, Any]
         "at_most": at_most,
         "bound": _bound(at_most, sample, detector, n_set),
         "at_least": at_least,
-        "floor": _floor(at_least, sample, n_set),
+        "floor": _floor(at_least, by_chance, sample, n_set),
         "level": 0.95,
         "buyers_risk": {f"{p:g}": round(_chance_of_as_few(seen, drawn[p]), 4) for p in LIMITS},
-        "sellers_risk": round(_chance_of_as_many(seen, n, detector.false_alarms), 4),
+        "sellers_risk": by_chance,
         "alarms": expected_alarms(sample.n, sample, detector),
     }
 
@@ -88,8 +91,10 @@ def _bound(at_most: float, sample: Sample, detector: Detector, n_set: int) -> st
     )
 
 
-def _floor(at_least: float, sample: Sample, n_set: int) -> str:
+def _floor(at_least: float, by_chance: float, sample: Sample, n_set: int) -> str:
     rounded_down = math.floor(round(1000 * at_least, 6)) / 10
+    if rounded_down <= 0 and by_chance < LEAST_CHANCE:
+        return "False alarms alone would seldom give as many calls, and how many are separated at least is not shown."
     if rounded_down <= 0:
         return "That any of them is separated is not shown: false alarms explain as many calls."
     which = "" if n_set == sample.n else " or not yet opened"

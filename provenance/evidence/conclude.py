@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -73,6 +73,18 @@ def conclude(name: str, unit: str, clip: Clip, note: Callable[[float], str]) -> 
     value = float(f"{float(np.median(values)):.4g}")
     place = "usual in both" if value < TELLS_FROM.get(name, -np.inf) else _place(value, known)
     return Cue(name, value, unit, f"{place}; {note(value)}", studio, separated)
+
+
+def leaning(suggests: str) -> Literal["separated", "studio", ""]:
+    """Return what a cue leans to: where its value is at home, and less so or not at all in the other kind of stem.
+
+    Args:
+        suggests: of a cue.
+    """
+    for origin in ("separated", "studio"):
+        if suggests.startswith((f"usual in {origin} stems", f"more usual in {origin} stems")):
+            return origin
+    return ""
 
 
 def _place(value: float, known: Ranges | None) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 
 from provenance import flat
 from provenance.audio import SAMPLE_RATE_HZ
+from provenance.decide import RAISED_BY, of_windows
+from provenance.evidence.conclude import leaning
 from provenance.explain import Explained, Explanation
 from provenance.explain.picture import Image, outline, paint, to_png
 from provenance.explain.tiles import N_BANDS
@@ -94,6 +96,7 @@ def _verdict(verdict: Verdict, name: str) -> str:
             "calibrated probability of extraction",
             f"{_number(verdict.p_separated)}<small>, for a set half of which is extracted</small>",
         ),
+        *_raised(verdict),
         ("confidence", _number(verdict.confidence)),
         ("nearest family", escape(verdict.family or "not stated by this model for this stem")),
         ("processing", verdict.processing),
@@ -102,9 +105,17 @@ def _verdict(verdict: Verdict, name: str) -> str:
     ]
     if verdict.sdr_ceiling_db:
         sdr = verdict.sdr_ceiling_db
-        rows.insert(3, ("SDR ceiling", f"{sdr.estimate:.1f} dB ({sdr.low:.1f} to {sdr.high:.1f})"))
+        rows.insert(-4, ("SDR ceiling", f"{sdr.estimate:.1f} dB ({sdr.low:.1f} to {sdr.high:.1f})"))
     body = "".join(f"<tr><th scope=row>{key}</th><td>{value}</td></tr>" for key, value in rows)
     return f"<h1>{escape(name)}</h1>\n<table class=facts>{body}</table>"
+
+
+def _raised(verdict: Verdict) -> list[tuple[str, str]]:
+    """Tell what the timeline comes to where a cue of the whole file had a part in the probability."""
+    alone = of_windows(s.p_separated for s in verdict.segments)
+    if alone is None or verdict.p_separated is None or verdict.p_separated < alone + RAISED_BY:
+        return []
+    return [("of the windows alone", f"{_number(alone)}<small>, raised by the cue cycles: see Evidence</small>")]
 
 
 def _overview(explanation: Explanation) -> str:
@@ -179,7 +190,7 @@ def _cues(verdict: Verdict) -> str:
     rows = "".join(_cue(cue) for cue in verdict.evidence or ())
     if not rows:
         return "<h2>Evidence</h2><p>No evidence was measured.</p>"
-    leans = [_lean(cue) for cue in verdict.evidence or ()]
+    leans = [leaning(cue.suggests) for cue in verdict.evidence or ()]
     return (
         f"<h2>Evidence</h2>\n<p>{leans.count('separated')} cues lean to separated, {leans.count('studio')} to studio, "
         f"{leans.count('')} to neither. Of any stem about one cue in ten lies outside the range of its own kind.</p>\n"
@@ -193,17 +204,9 @@ def _cues(verdict: Verdict) -> str:
 def _cue(cue: Cue) -> str:
     value = "not measured" if cue.value is None else f"{cue.value:g} {escape(cue.unit)}"
     return (
-        f"<tr class='{_lean(cue)}'><td>{escape(cue.cue.replace('_', ' '))}</td><td class=value>{value}</td>"
+        f"<tr class='{leaning(cue.suggests)}'><td>{escape(cue.cue.replace('_', ' '))}</td><td class=value>{value}</td>"
         f"<td>{_bars(cue)}</td><td>{escape(cue.suggests)}</td></tr>"
     )
-
-
-def _lean(cue: Cue) -> str:
-    """``separated`` or ``studio`` where the value is at home among those and not among the others."""
-    for origin in ("separated", "studio"):
-        if cue.suggests.startswith((f"usual in {origin} stems", f"more usual in {origin} stems")):
-            return origin
-    return ""
 
 
 def _bars(cue: Cue) -> str:

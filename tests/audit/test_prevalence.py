@@ -209,6 +209,19 @@ def test_a_bound_that_bounds_nothing_is_said_to_be_none() -> None:
     )
 
 
+def test_what_the_report_says_of_false_alarms_agrees_with_their_chance() -> None:
+    """That they explain the calls is said only where as many are no rare chance."""
+    detector = Detector(Rate(0.6, 700), Rate(0.0066, 2888), "")
+    seen = set()
+    for k in range(12):
+        found = risk.acceptance(Sample(k / 400, 400, 400, 400.0, 399.0, 1.0), detector, 400)
+        explained = "false alarms explain as many calls" in found["floor"]
+        assert not (explained and found["sellers_risk"] < 0.05), k
+        seen.add(explained)
+    assert seen == {True, False}
+    assert "seldom" in risk._floor(0.0, 0.007, Sample(0.02, 400, 400, 400.0, 399.0, 1.0), 400)
+
+
 def test_fewer_calls_than_false_alarms_are_said_to_be_that(tmp_path: Path) -> None:
     """A clean delivery of thousands is no puzzle: no call at all is named beside what false alarms would give."""
     rowsets.write(tmp_path, 4000, bundle.load().reference, separated=0.0)

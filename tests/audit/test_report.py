@@ -30,6 +30,7 @@ from provenance.audit import (
     checks,
     export,
     findings,
+    gallery,
     gate,
     items,
     likeness,
@@ -44,8 +45,10 @@ from provenance.audit import (
 from provenance.audit import cli as audit_cli
 from provenance.audit.driver import Progress
 from provenance.audit.errors import AuditError
+from provenance.audit.prevalence import Estimate
 from provenance.audit.run import score_source
 from provenance.audit.sources import list_items
+from provenance.evidence import conclude
 from tests.audit import make, rowsets
 from tests.audit.drive import LOADER
 
@@ -1051,6 +1054,66 @@ def test_a_claim_of_dry_is_refuted_no_surer_than_the_model_knows(tmp_path: Path)
     assert row["expected"] / row["n"] == pytest.approx(min(0.9, surest), abs=1e-5)
     seen = [row["what"] for row in found["findings"]["first"] if row["kind"] == "separated_sold_as_studio"]
     assert not any("p_separated 1.0" in what for what in seen)
+
+
+@pytest.mark.parametrize(("share", "sure"), [(None, 0.95), (0.9, 0.95), (0.5, 0.95), (0.1, 0.6786)])
+def test_no_file_is_surer_for_the_company_it_keeps(share: float | None, sure: float) -> None:
+    """A share estimated from the same calls lowers a finding where few are separated, and never raises one."""
+    db = duckdb.connect()
+    db.execute("""create table judged as select 'a.wav' as path, 'studio' as claimed_origin, 'separated' as origin,
+        0.95 as p_separated, 5.0 as duration_s, null as sdr_db, []::varchar[] as reasons, null as claimed_processing,
+        'undecided' as processing, null::double as p_wet, null::double as p_hybrid, null::double as p_dry,
+        0 as clipped, 'ok' as status, 'ok' as verdict_status, null as error_found""")
+    db.execute("create view stems as select * from judged")
+    findings.begin(db, None if share is None else Estimate(share, 0.0, 1.0))
+    assert db.execute("select sure from found").fetchall() == [(pytest.approx(sure, abs=1e-4),)]
+
+
+def test_what_contradicts_no_share_is_no_estimate(tmp_path: Path) -> None:
+    """Of too few files the first sentence says how many were called, not a share with an interval of everything."""
+    rowsets.write(tmp_path, 256, provenance.load().bundle.reference)
+    found = summary.summarise(tmp_path, effort=checks.Effort(seconds=0))
+    share = found["prevalence"]["separated"]
+    assert "an estimated" in answer.answer(found)
+    few = {"value": 0.8, "low": 0.0, "high": 1.0, "called": 1, "n": 2}
+    found["prevalence"]["separated"] = share | few
+    found["claims"]["studio"]["separated"] |= few | {"called": 2}
+    said = answer.answer(found)
+    assert "80 %" not in said
+    assert ", 1 was called separated: too few to say what share was extracted from mixes, not recorded (95 %: " in said
+    assert "; of the 2 sold as studio recordings, 2 called so (0.0 % to 100 %)" in said
+    found["prevalence"]["separated"] |= {"low": 0.02}
+    assert "an estimated 80 %" in answer.answer(found)
+
+
+def test_what_is_looked_at_shows_cues_of_both_sides(tmp_path: Path) -> None:
+    """Those that lean to a recording stand beside those that lean to extraction, and all are counted."""
+    words = [
+        "usual in separated stems, rare in studio ones", "more usual in separated stems than in studio ones",
+        "usual in separated stems, rare in studio ones", "usual in studio stems, rare in separated ones",
+        "rare in both", "usual in both",
+    ]  # fmt: skip
+    cues = [{"cue": f"c{k}", "value": 1.0, "suggests": f"{w}; so"} for k, w in enumerate(words)]
+    assert [cue["cue"] for cue in gallery._telling(cues)] == ["c0", "c2", "c3", "c4"]
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / "a.wav", np.clip(9 * make.take(1, 6.0), -1, 1), 44_100)
+    out = tmp_path / "out"
+    score_source(str(tmp_path / "in"), out, workers=1)
+    found = summary.summarise(out)
+    with store.connect(out) as db:
+        db.execute("create table findings as select path, 'separated' as kind, 0.9 as sure, 5.0 as cost_s, "
+                   "null as other, 'made for the test' as what, 4.5 as weight_s from stems")  # fmt: skip
+        (shown,) = gallery.collect(db, 3)
+        evidence = shown["stem"]["evidence"]
+    leans = [conclude.leaning(cue["suggests"]) for cue in evidence]
+    assert shown["leans"] == {kind: leans.count(kind) for kind in set(leans)}
+    assert sum(shown["leans"].values()) == len(evidence) > 10
+    p = shown["stem"]["p_separated"]
+    assert shown["alone"] is None, "the windows alone gave it"
+    assert gallery._alone(shown["stem"] | {"p_separated": p + 0.02}) == pytest.approx(p, abs=2e-3)
+    assert found["findings"]["total"], "it clips"
+    said = f"{shown['leans']['separated']} cues lean to separated, {shown['leans']['studio']} to studio"
+    assert said in report.write(out, found).read_text()
 
 
 def test_what_is_nearly_certain_is_not_said_to_be_certain(tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ from scipy import signal
 
 from provenance import bundle, evidence, frontend
 from provenance.bundle import CyclesWeight
-from provenance.decide import decide
+from provenance.decide import decide, of_windows
 from provenance.errors import ModelError
 from provenance.evidence import cycles
 from provenance.evidence.cycles import Pool
+from provenance.explain import page
 from provenance.model import WindowScores
 from tests import sounds, tiny
 from tests.provenance import test_decide as decisions
@@ -219,6 +220,9 @@ def test_cycles_raise_the_probability_of_a_file(p: float, cycles_value: float | 
     assert plain.p_separated == pytest.approx(p, abs=1e-4)
     assert found.p_separated is not None
     assert found.p_separated >= p - 1e-4
+    assert of_windows(s.p_separated for s in found.segments) == pytest.approx(p, abs=1e-4)
+    raised = [value for name, value in page._raised(found) if name == "of the windows alone"]
+    assert [value.split("<")[0] for value in raised] == ([f"{p:.3f}"] if cycles_value == 2.0 else [])
 
 
 def test_a_model_folder_carries_the_weight(tmp_path: Path) -> None:

@@ -94,7 +94,9 @@ def test_no_figure_is_of_a_clip_whose_label_was_wrong_or_of_an_unlabelled_effect
     found = report.processing(meta, held, config.load(evaluate.CONFIG_FILE))
     assert [(found[g]["n"], found[g]["macro_f1"]) for g in ("made", "made_and_separated")] == [(7 * n // 9, 1.0)] * 2
     told = report.effects(meta, held)
-    assert [(told[g]["reverb"]["n"], told[g]["reverb"]["f1"]) for g in ("studio", "separated")] == [(7 * n // 9, 1.0)] * 2
+    assert [(told[g]["reverb"]["n"], told[g]["reverb"]["f1"]) for g in ("studio", "separated")] == [
+        (7 * n // 9, 1.0)
+    ] * 2
 
 
 def test_what_lies_over_noise_is_counted_by_itself() -> None:
