@@ -17,6 +17,7 @@ from service.problems import Problem
 from service.settings import Settings
 from service.uploads import check_query
 
+_CLOCK_STEP_S = 1.0
 _bearer = HTTPBearer(auto_error=False, description="an API key; asked for only where the service has keys")
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="the same, for clients that cannot send Bearer")
 
@@ -38,6 +39,7 @@ class Access:
         except ValueError as error:
             raise StartError(f"found rate limit {settings.rate_limit!r}; needed: such as '600/minute'") from error
         self._origins = settings.cors_origins
+        self._latest = 0.0
         self._limiter = limits.strategies.MovingWindowRateLimiter(limits.storage.MemoryStorage())
 
     @property
@@ -73,7 +75,13 @@ class Access:
         Raises:
             Problem: 429 over the rate.
         """
-        if self._rate is None or self._limiter.hit(self._rate, caller):
+        if self._rate is None:
+            return
+        now = time.time()
+        if now < self._latest - _CLOCK_STEP_S:  # the clock was set back: what was counted lies in a time to come
+            self._limiter.storage.reset()
+        self._latest = now
+        if self._limiter.hit(self._rate, caller):
             return
         wait_s = max(1, math.ceil(self._limiter.get_window_stats(self._rate, caller).reset_time - time.time()))
         detail = f"found more than {self._rate} by {caller}; needed: a wait of {wait_s} s"

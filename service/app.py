@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,7 +32,7 @@ from service.worker import Limits
 _log = logging.getLogger("service")
 
 
-def create_app(settings: Settings, host: str = "127.0.0.1", stopping: Stopping | None = None) -> ASGIApp:
+def create_app(settings: Settings, host: str = "127.0.0.1", stopping: Stopping | None = None) -> Observed:
     """Build the service; nothing starts before its lifespan does.
 
     Args:
@@ -91,7 +92,7 @@ def create_app(settings: Settings, host: str = "127.0.0.1", stopping: Stopping |
         },
     )
     app.state.settings, app.state.pool, app.state.metrics = settings, pool, metrics
-    app.state.access = Access(settings)
+    app.state.access, app.state.following = Access(settings), Counter()
     words = {
         413: f"found a body that is too large; needed: at most {settings.max_body_mb:g} MB for a file and "
         f"{settings.max_job_body_mb:g} MB for a job"

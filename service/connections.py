@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -12,7 +13,7 @@ HEAD_BYTES = 64_000
 """Address and headers of one request; uvicorn's own parser takes any number."""
 
 
-def impatient(stall_s: float) -> type[HttpToolsProtocol]:
+def impatient(stall_s: float, note: Callable[[int, str], None]) -> type[HttpToolsProtocol]:
     """Return a protocol for uvicorn that closes what stands still; uvicorn's own waits without end.
 
     A connection is closed whose next request's head is not there within the time, counted from its beginning or its
@@ -21,12 +22,14 @@ def impatient(stall_s: float) -> type[HttpToolsProtocol]:
 
     Args:
         stall_s: the time.
+        note: told of the status of each such problem, and the client's address.
     """
 
     class Impatient(HttpToolsProtocol):
         _head: asyncio.TimerHandle | None = None
         _taking: asyncio.TimerHandle | None = None
         _n_head = 0  # bytes of address and headers, trailers too
+        _n_hosts = 0
         _n_bare = 0  # bytes since the last that began a request or was of a body
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -45,7 +48,7 @@ def impatient(stall_s: float) -> type[HttpToolsProtocol]:
                 self.send_400_response("")
 
         def on_message_begin(self) -> None:
-            self._n_head = self._n_bare = 0
+            self._n_head = self._n_bare = self._n_hosts = 0
             super().on_message_begin()
 
         def on_url(self, url: bytes) -> None:
@@ -53,6 +56,9 @@ def impatient(stall_s: float) -> type[HttpToolsProtocol]:
             super().on_url(url)
 
         def on_header(self, name: bytes, value: bytes) -> None:
+            self._n_hosts += name.lower() == b"host"
+            if self._n_hosts > 1:
+                raise ValueError("two Host headers")  # one of which another server before this one may have gone by
             self._count(len(name) + len(value) + 4)
             super().on_header(name, value)
 
@@ -87,6 +93,7 @@ def impatient(stall_s: float) -> type[HttpToolsProtocol]:
             body = bytes(problem_response(problem, "").body)
             head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
             self.transport.write(STATUS_LINE[problem.status] + head.encode() + body)
+            note(problem.status, self.client[0] if self.client else "")
             self.transport.close()
 
         def _count(self, n_bytes: int) -> None:

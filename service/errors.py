@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import errno
 
-_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT})
+_EXHAUSTED = frozenset({
+    errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS
+})  # fmt: skip
 
 
 class StartError(Exception):
     """The service cannot start as it is set up: what was found, and what is needed."""
+
+
+class DeletedError(Exception):
+    """A job was deleted while it was read."""
 
 
 def lacking(error: BaseException | None) -> str:

@@ -14,6 +14,7 @@ from service.access import known
 from service.jobs import Jobs
 from service.pool import Pool
 from service.problems import Problem, responses
+from service.uploads import Spool
 
 router = APIRouter(tags=["operation"])
 
@@ -36,13 +37,19 @@ async def is_alive(request: Request) -> Health:
 @router.get("/readyz", summary="Whether verdicts can be given", responses=responses(503))
 @router.head("/readyz", include_in_schema=False)
 async def is_ready(request: Request) -> Health:
-    """Return whether the model is loaded, workers live and the job queue answers."""
+    """Return whether the model is loaded, workers live, the job queue answers and uploads can be written."""
     pool: Pool = request.app.state.pool
     if not pool.ready:
         raise Problem(503, "not_ready", "found no worker with the model loaded", {"Retry-After": "2"})
     jobs: Jobs = request.app.state.jobs
     if not jobs.ready or not await asyncio.to_thread(jobs.reachable):
         raise Problem(503, "not_ready", "found no job queue that answers", {"Retry-After": "2"})
+    spool: Spool = request.app.state.spool
+    try:
+        await asyncio.to_thread(spool.probe)
+    except OSError as error:
+        detail = f"found no place for uploads ({error.strerror}); needed: a folder that can be written to"
+        raise Problem(503, "out_of_resources", detail, {"Retry-After": "10"}) from error
     return _health(pool)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import re
 import shutil
 import uuid
-from collections.abc import AsyncIterable
+from collections import Counter
+from collections.abc import AsyncIterable, AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,9 +24,10 @@ from starlette.responses import Response, StreamingResponse
 
 from service import manifests, results, webhook
 from service.access import Access, Caller, asks_only
+from service.errors import DeletedError
 from service.job_records import Job, NewJob
 from service.job_schemas import BODY, BodyOfJob, BodyOfJobs, JobRequest, body_of
-from service.jobs import Jobs
+from service.jobs import LOOK_S, Jobs
 from service.problems import Problem, responses
 from service.settings import Settings
 from service.uploads import FORM, check_coding, check_fields, check_query, form_of, media_type, save
@@ -35,7 +38,8 @@ _CURSOR = "^[0-9]{1,12}[.][0-9]{1,9}-[0-9a-f]{32}$"
 _JSON_BYTES = 16_000_000
 _MOST_FAULTS = 20
 """Of a JSON, told one by one: those of a long one would take gigabytes, and hold up everyone else."""
-_LOOK_S = 0.3
+MOST_FOLLOWED = 64
+"""Jobs that one caller may follow at a time."""
 _BLOCK_BYTES = 1 << 16
 _VARIES = {"Vary": "Accept"}
 _FIELDS = ("file", "coverage", "webhook")
@@ -51,8 +55,12 @@ async def find(request: Request, job_id: str, caller: Caller) -> Job:
     jobs: Jobs = request.app.state.jobs
     job = await asyncio.to_thread(jobs.store.job, job_id) if _ID.match(job_id) else None
     if job is None or job.owner != _owner(request, caller):
-        raise Problem(404, "no_such_job", "found no job of that id; needed: one that was made here and is kept")
+        raise _no_such_job()
     return job
+
+
+def _no_such_job() -> Problem:
+    return Problem(404, "no_such_job", "found no job of that id; needed: one that was made here and is kept")
 
 
 Found = Annotated[Job, Depends(find)]
@@ -87,7 +95,7 @@ def router(settings: Settings) -> APIRouter:
         summary="Progress as server-sent events, until the job ends",
         response_class=EventSourceResponse,
         responses=seen,
-        dependencies=bare,
+        dependencies=[*bare, Depends(follows)],
     )(follow_job)
     routes.get(
         "/{job_id}/results",
@@ -172,6 +180,24 @@ async def get_job(job: Found) -> BodyOfJob:
     return body_of(job)
 
 
+async def follows(request: Request, caller: Caller) -> AsyncIterator[None]:
+    """Hold one of the places that a caller has for following jobs; a dependency.
+
+    Raises:
+        Problem: 429 where all are taken.
+    """
+    following: Counter[str] = request.app.state.following
+    if following[caller] >= MOST_FOLLOWED:
+        found = f"found {MOST_FOLLOWED} jobs that are followed by {caller}"
+        raise Problem(429, "too_many_followed", f"{found}; needed: one of them ended first", {"Retry-After": "5"})
+    following[caller] += 1
+    try:
+        yield
+    finally:
+        following[caller] -= 1
+        following += Counter()  # without those at nothing
+
+
 async def follow_job(request: Request, job: Found) -> AsyncIterable[ServerSentEvent]:
     """Tell each change of a job: events ``progress``, then one ``ended``, each with the job."""
     jobs: Jobs = request.app.state.jobs
@@ -183,8 +209,8 @@ async def follow_job(request: Request, job: Found) -> AsyncIterable[ServerSentEv
         if now.ended or not jobs.ready:  # a service that stops lets go of those who follow
             return
         seen = now
-        await asyncio.sleep(_LOOK_S)
-        now = await asyncio.to_thread(jobs.store.job, job.id)
+        await asyncio.sleep(LOOK_S)
+        now = await jobs.look(job.id)
 
 
 async def get_results(
@@ -197,9 +223,12 @@ async def get_results(
     """Return a row for each finished file, as JSON Lines or Parquet."""
     jobs: Jobs = request.app.state.jobs
     rows = jobs.store.results(job.id)
-    if form == "jsonl" or (form is None and results.PARQUET_TYPE not in request.headers.get("accept", "")):
+    if form == "jsonl" or (form is None and not _accepts(request, results.PARQUET_TYPE)):
         return StreamingResponse(results.jsonl(rows), media_type=results.JSONL_TYPE, headers=_VARIES)
-    file = await asyncio.to_thread(results.write_parquet, rows, request.app.state.spool.folder)
+    try:
+        file = await asyncio.to_thread(results.write_parquet, rows, request.app.state.spool.folder)
+    except DeletedError as error:
+        raise _no_such_job() from error
     headers = {
         **_VARIES,
         "Content-Length": str(os.fstat(file.fileno()).st_size),
@@ -214,7 +243,7 @@ async def get_results(
 async def cancel_job(request: Request, job: Found) -> BodyOfJob:
     """Cancel a job: files that wait are not scored, those in flight are finished, rows that are there stay."""
     jobs: Jobs = request.app.state.jobs
-    if not await asyncio.to_thread(jobs.store.cancel, job.id):
+    if not await asyncio.to_thread(jobs.cancel, job.id):
         raise Problem(409, "ended", f"found a job that is {job.state}; needed: one that has not ended")
     kept = await asyncio.to_thread(jobs.store.job, job.id)
     return body_of(kept or job)
@@ -294,7 +323,7 @@ async def _keep_uploads(form: FormData, folder: Path, settings: Settings, submit
         raise Problem(422, "no_file", "found a form without a file; needed: one or more in the field 'file'")
     for upload in uploads:
         if (upload.size or 0) > settings.max_body_mb * 1e6:
-            found = f"{upload.filename}: found {(upload.size or 0) / 1e6:.0f} MB"
+            found = f"{upload.filename}: found {math.ceil((upload.size or 0) / 1e4) / 100:g} MB"
             raise Problem(413, "content_too_large", f"{found}; needed: at most {settings.max_body_mb:g} MB a file")
     folder.mkdir(parents=True, mode=0o700)
     try:
@@ -307,6 +336,15 @@ async def _keep_uploads(form: FormData, folder: Path, settings: Settings, submit
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _accepts(request: Request, kind: str) -> bool:
+    """Whether a type is asked for by its name, with a weight that is not 0."""
+    for asked in request.headers.get("accept", "").split(","):
+        name, *parameters = (part.strip().lower() for part in asked.split(";"))
+        if name == kind:
+            return not any(re.fullmatch(r"q=0(\.0{0,3})?", parameter) for parameter in parameters)
+    return False
 
 
 def _clean(name: str) -> str:

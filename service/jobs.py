@@ -28,7 +28,7 @@ from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID
 from service import webhook
 from service.durable import Running, Stopped
 from service.errors import StartError
-from service.job_records import NewJob, Row
+from service.job_records import Job, NewJob, Row, RowState
 from service.pool import Pool
 from service.settings import Settings
 from service.stopping import Stopping
@@ -45,6 +45,8 @@ _TELLING = "stem-webhooks"
 _POLL_S = 0.5
 _SWEEP_S = 600.0
 _PATIENCE_S = 2.0
+LOOK_S = 0.3
+"""How old a look at a job may be that is shared by all who follow it."""
 _LAST_S = 10.0
 """Far more than files take that a closed pool has given up to be put back."""
 _CRASHED = "a service that ended without warning (killed, or the machine with it) each time it scored this file"
@@ -70,6 +72,7 @@ class Jobs(DBOSConfiguredInstance):
         self._running = Running(stopping)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sweeper: asyncio.Task[None] | None = None
+        self._looks: dict[str, tuple[float, asyncio.Task[Job | None]]] = {}
         self._open = self._launched = False
 
     @property
@@ -115,6 +118,19 @@ class Jobs(DBOSConfiguredInstance):
             await asyncio.to_thread(DBOS.destroy)
             self.store.close()
 
+    async def look(self, job_id: str) -> Job | None:
+        """Return a job as it was at most LOOK_S ago: those who follow one share what is read of it.
+
+        Args:
+            job_id: its id.
+        """
+        now = time.monotonic()
+        for old in [key for key, (at, _) in self._looks.items() if now - at >= LOOK_S]:
+            del self._looks[old]
+        if job_id not in self._looks:
+            self._looks[job_id] = now, asyncio.create_task(asyncio.to_thread(self.store.job, job_id))
+        return await asyncio.shield(self._looks[job_id][1])
+
     def folder_of(self, job_id: str) -> Path:
         """Return where the uploads of a job lie.
 
@@ -136,6 +152,22 @@ class Jobs(DBOSConfiguredInstance):
         if not self.store.create(job, files, self._settings.max_jobs):
             return False
         self._enqueue(job.id)
+        return True
+
+    def cancel(self, job_id: str) -> bool:
+        """Cancel a job; where none of its files is in flight its uploads go and its webhook is told at once.
+
+        Args:
+            job_id: its id.
+
+        Returns:
+            False where it has ended.
+        """
+        if not self.store.cancel(job_id):
+            return False
+        job = self.store.job(job_id)
+        if job is not None and job.ended:
+            self._clear(job)
         return True
 
     def delete(self, job_id: str) -> None:
@@ -178,10 +210,14 @@ class Jobs(DBOSConfiguredInstance):
         if self._stopping.is_set():
             raise Stopped
         self.store.end(job_id)
-        shutil.rmtree(self.folder_of(job_id), ignore_errors=True)
+        self._clear(job)
+
+    def _clear(self, job: Job) -> None:
+        """Do what is left to be done of a job that has ended."""
+        shutil.rmtree(self.folder_of(job.id), ignore_errors=True)
         if job.webhook_url and job.webhook_state == "waiting":
-            with SetWorkflowID(_telling(job_id)):  # once, however often this runs
-                DBOS.enqueue_workflow(_TELLING, self.tell, job_id)
+            with SetWorkflowID(_telling(job.id)):  # once, however often this runs
+                DBOS.enqueue_workflow(_TELLING, self.tell, job.id)
 
     def _lane(self, job_id: str, coverage: str, rows: _Shared) -> None:
         uploads = self.folder_of(job_id)
@@ -194,15 +230,29 @@ class Jobs(DBOSConfiguredInstance):
             task = Task(row.path, "sparse" if coverage == "sparse" else "full", None if upload else self._roots)
             outcome = self._score(task)
             if outcome is None:
-                self.store.finish(job_id, row.n, "waiting", None)
+                self._keep(job_id, row.n, "waiting", None)
                 return
             self._note(outcome)
             if isinstance(outcome, Refused):
-                self.store.finish(job_id, row.n, "error", _error(outcome.code, outcome.found, outcome.needed, row.name))
+                kept = self._keep(job_id, row.n, "error", _error(outcome.code, outcome.found, outcome.needed, row.name))
             else:
-                self.store.finish(job_id, row.n, "done", outcome.body.decode())
+                kept = self._keep(job_id, row.n, "done", outcome.body.decode())
+            if not kept:
+                return
             if upload:
                 Path(row.path).unlink(missing_ok=True)
+
+    def _keep(self, job_id: str, n: int, state: RowState, body: str | None) -> bool:
+        """Keep what came of a file, however long the database is away; False where the service stops before."""
+        while True:
+            try:
+                self.store.finish(job_id, n, state, body)
+            except sqlalchemy.exc.SQLAlchemyError as error:  # the file is not to blame, and is not scored again for it
+                _log.warning("job database, tried again: %s", _first_line(error))
+                if self._stopping.wait(_PATIENCE_S):
+                    return False
+            else:
+                return True
 
     def _score(self, task: Task) -> Outcome | None:
         assert self._loop is not None  # started before the queue; for the type checker
@@ -225,14 +275,18 @@ class Jobs(DBOSConfiguredInstance):
     def _launch(self) -> None:
         folder, url = self._settings.state_folder, self._settings.database_url
         instance = _instance(folder / "instance")
-        queue_url = url or f"sqlite:///{folder / 'queue.sqlite'}"
+        files = {name: folder / f"{name}.sqlite" for name in ("jobs", "queue")}
+        where = "STEM_DATABASE_URL" if url else str(files["jobs"])
         try:
-            engine = engine_for(url or f"sqlite:///{folder / 'jobs.sqlite'}")
+            for file in () if url else files.values():
+                file.touch(mode=0o600)
+            engine = engine_for(url or f"sqlite:///{files['jobs']}")
             self.store = Store(engine, instance)
+            where = "STEM_DATABASE_URL" if url else str(files["queue"])
             DBOS(
                 config={
                     "name": "stem-provenance",
-                    "system_database_url": queue_url,
+                    "system_database_url": url or f"sqlite:///{files['queue']}",
                     "application_version": instance,  # a queue entry is taken only by a process of its version
                     "executor_id": instance,
                     "use_listen_notify": False,
@@ -245,10 +299,14 @@ class Jobs(DBOSConfiguredInstance):
             DBOS.register_queue(_QUEUE, worker_concurrency=AT_ONCE, polling_interval_sec=_POLL_S)
             DBOS.register_queue(_TELLING, worker_concurrency=TOLD_AT_ONCE, polling_interval_sec=_POLL_S)
         except Exception as error:  # SQLAlchemy's, the driver's or the queue's: there is no common base
-            where = "STEM_DATABASE_URL" if url else str(folder)
             raise StartError(
                 f"{where}: found no usable job database ({_first_line(error)}); needed: SQLite or PostgreSQL"
             ) from error
+        if n_others := self.store.count_others():
+            _log.warning(
+                "%d jobs in the database are of other state folders; their files lie there, and they end only there",
+                n_others,
+            )
         for job_id in self.store.unfinished():
             self._enqueue(job_id)  # nothing happens to those the queue knows
         self._drop_orphans()

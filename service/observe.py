@@ -143,6 +143,16 @@ class Observed:
 
         return sent
 
+    def note_unread(self, status: int, address: str) -> None:
+        """Log and count what was answered before it was read as a request.
+
+        Args:
+            status: of the answer.
+            address: of the client.
+        """
+        self._metrics.requests.labels("other", "other", str(status)).inc()
+        _log.info("request", extra={"method": "", "path": "", "status": status, "ms": 0.0, "caller": address})
+
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "other")
         self._metrics.requests.labels(scope["method"], route, str(status)).inc()
@@ -154,7 +164,7 @@ class Observed:
                 "path": scope["path"],
                 "status": status,
                 "ms": round(seconds * 1e3, 1),
-                "caller": scope["state"].get("caller", ""),
+                "caller": scope["state"].get("caller") or (scope.get("client") or ("",))[0],
             },
         )
 

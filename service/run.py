@@ -67,7 +67,7 @@ def main(host: str = "127.0.0.1", port: int | str = 8000) -> None:
         app,
         host=host,
         port=int(port),
-        http=impatient(settings.stall_s),
+        http=impatient(settings.stall_s, app.note_unread),
         log_config=log_config(settings.log_level),
         access_log=False,
         server_header=False,

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
+from service.errors import DeletedError
 from service.job_records import ENDED, Job, NewJob, Row, RowState
 from service.tables import FILES, JOBS, TABLES
 
@@ -127,6 +128,12 @@ class Store:
             query = sa.select(JOBS.c.id).where(JOBS.c.instance == self._instance)
             return {str(i) for i in connection.execute(query).scalars()}
 
+    def count_others(self) -> int:
+        """Return how many jobs in the database have not ended and are of services with other state folders."""
+        query = sa.select(sa.func.count()).where(JOBS.c.instance != self._instance, JOBS.c.state.not_in(ENDED))
+        with self._engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
     def count_unfinished(self) -> dict[str, int]:
         """Return how many jobs of this service have not ended, by state."""
         with self._engine.connect() as connection:
@@ -167,11 +174,16 @@ class Store:
 
         Args:
             job_id: its id.
+
+        Raises:
+            DeletedError: at the end, where the job was deleted meanwhile: what came is not all there was.
         """
         last = -1
         while chunk := self._rows_after(job_id, last, ("done", "error", "cancelled")):
             yield from chunk
             last = chunk[-1].n
+        if self.job(job_id) is None:
+            raise DeletedError(f"found job {job_id} deleted while its results were read; needed: one that is kept")
 
     def begin(self, job_id: str, n: int) -> bool:
         """Mark a file as in flight; False where it no longer waits.

@@ -21,6 +21,7 @@ RAW_TYPES = ("application/octet-stream", "application/ogg", "video/mp4")
 """Content types of a raw body besides ``audio/*``."""
 BINARY = {"type": "string", "format": "binary"}
 _FLUSH_BYTES = 1 << 20
+_PROBE_BYTES = 1 << 16
 _ONE_FILE = "one file in the field 'file'; a job takes several: POST /v1/jobs"
 _FILE_PART = "a file with its name (with curl: -F file=@NAME)"
 MOST_FIELDS = 16
@@ -55,7 +56,21 @@ class Spool:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for left in folder.iterdir():
-            left.unlink()
+            if not left.is_dir():  # as lost+found of a file system of its own
+                left.unlink()
+
+    def probe(self) -> None:
+        """Write and delete a small file; a folder that is gone is made again.
+
+        Raises:
+            OSError: nothing can be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self.folder / uuid.uuid4().hex
+        try:
+            path.write_bytes(bytes(_PROBE_BYTES))
+        finally:
+            path.unlink(missing_ok=True)
 
     @asynccontextmanager
     async def received(self, request: Request) -> AsyncIterator[Path]:

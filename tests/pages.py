@@ -103,6 +103,7 @@ def limits() -> str:
             ("JSON of a job", f"{job_routes._JSON_BYTES} bytes"),
             ("a manifest on the server", f"{manifests.MAX_BYTES} bytes"),
             ("text fields of a form", str(uploads.MOST_FIELDS)),
+            ("jobs that one caller follows at a time", str(job_routes.MOST_FOLLOWED)),
         ],
     )
 

@@ -54,3 +54,7 @@ def test_the_action_runs_its_last_step(tmp_path: Path, root: Path, shell: dict[s
     assert run.returncode == 1, run.stderr
     assert f"report={tmp_path}/o/report.html" in Path(files["GITHUB_OUTPUT"]).read_text()
     assert "Of 1 file, none could be judged" in Path(files["GITHUB_STEP_SUMMARY"]).read_text()
+    lines = {"ARGUMENTS": "--seed 3\n--no-such-option\n"}
+    run = subprocess.run(["bash", "-eo", "pipefail", "-c", script], env=shell | files | inputs | lines,
+                         capture_output=True, text=True)  # fmt: skip
+    assert (run.returncode, "--no-such-option" in run.stderr) == (2, True), "every line of the arguments is passed"

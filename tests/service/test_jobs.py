@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import csv
 import io
 import json
@@ -19,6 +21,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from service.errors import DeletedError
+from service.job_records import NewJob
+from service.job_routes import MOST_FOLLOWED
+from service.jobs import Jobs
+from service.store import Store
+from service.tables import engine_for
 from tests.service import sounds
 from tests.service.server import Server, wait_until, workers
 from tests.service.test_problems import is_problem
@@ -193,6 +201,63 @@ def follow(
             elif line.startswith("data: "):
                 found.append((name, json.loads(line[6:])))
     return found
+
+
+def test_results_of_a_job_that_is_deleted_meanwhile_do_not_end_as_if_whole(tmp_path: Path) -> None:
+    """Who reads them sees a broken answer, and not fewer rows."""
+    store = Store(engine_for(f"sqlite:///{tmp_path / 'jobs.sqlite'}"), "here")
+    job = NewJob("0" * 32, "", "full", None)
+    assert store.create(job, [(f"{k}.wav", f"/{k}.wav") for k in range(1200)], 9)
+    assert store.cancel(job.id)
+    assert len(list(store.results(job.id))) == 1200
+    read = store.results(job.id)
+    assert [next(read).n for _ in range(600)] == [*range(600)]
+    store.delete(job.id)
+    with pytest.raises(DeletedError, match="deleted while its results were read"):
+        list(read)
+
+
+def test_a_caller_follows_so_many_jobs_and_all_who_follow_one_share_a_look(served: Server, root: Path) -> None:
+    """One more is a 429 until one ends; of a job that many follow the database is read as of one."""
+    with served.client() as client, contextlib.ExitStack() as open_:
+        job = client.post("/v1/jobs", json={"paths": [str(root / f"{k % 12:02}.flac") for k in range(600)]}).json()
+        for _ in range(MOST_FOLLOWED):
+            assert open_.enter_context(client.stream("GET", job["events"])).status_code == 200
+        over = client.get(job["events"])
+        is_problem(over, 429, "too_many_followed")
+        assert int(over.headers["retry-after"]) > 0
+        open_.close()
+        client.post(f"/v1/jobs/{job['id']}/cancel")
+        assert follow(client, job)[-1][0] == "ended"
+
+    class Read:
+        n = 0
+
+        def job(self, job_id: str) -> str:
+            self.n += 1
+            return job_id
+
+    jobs = Jobs.__new__(Jobs)
+    jobs.store, jobs._looks = Read(), {}  # type: ignore[assignment]
+
+    async def many() -> list[object]:
+        return await asyncio.gather(*(jobs.look(name) for name in ["a", "b"] * 50))
+
+    assert asyncio.run(many()) == ["a", "b"] * 50
+    assert jobs.store.n == 2  # type: ignore[attr-defined]
+
+
+def test_a_type_with_no_weight_is_not_asked_for(served: Server, root: Path) -> None:
+    """``q=0`` refuses a type, as HTTP has it."""
+    with served.client() as client:
+        job = client.post("/v1/jobs", json={"paths": [str(root / "00.flac")]}).json()
+        ended(client, job)
+        for accept, kind in (
+            ("application/vnd.apache.parquet;q=0, */*", "application/jsonl"),
+            ("application/vnd.apache.parquet; q=0.000", "application/jsonl"),
+            ("text/html, application/vnd.apache.parquet;q=0.5", "application/vnd.apache.parquet"),
+        ):
+            assert client.get(job["results"], headers={"Accept": accept}).headers["content-type"] == kind
 
 
 def test_a_cancelled_job_scores_no_more(served: Server, root: Path) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from service.access import Access
 from service.errors import StartError
+from service.problems import Problem
 from service.settings import Settings, check_exposure
-from tests.service.server import ROOT, START_S, Server
+from tests.service.server import ROOT, START_S, Server, wait_until
 from tests.service.test_problems import is_problem
 
 
@@ -49,6 +54,9 @@ def test_keys_are_asked_for_hashed_and_rotated_without_a_restart(serve: Callable
             assert client.request(method, path).status_code == 401, path
         assert [client.get(p).status_code for p in ("/", "/healthz", "/readyz", "/openapi.json")] == [200] * 4
         assert status(Authorization="Bearer wrong") == 401
+        wait_until(lambda: '"status": 401, "ms"' in server.log)
+        refused = [line for line in map(json.loads, server.log.splitlines()) if line.get("status") == 401]
+        assert {line["caller"] for line in refused} == {"127.0.0.1"}
         assert status(Authorization=f"Bearer {old}") == 200
         new = make_key(file, "new")
         assert status(**{"X-API-Key": new}) == 200
@@ -131,6 +139,37 @@ def test_what_cannot_start_says_why_in_a_line(
     assert server.spawn().wait(START_S) == 2
     assert said in server.log
     assert "Traceback" not in server.log
+
+
+def test_a_database_that_is_none_is_named(serve: Callable[..., Server]) -> None:
+    """Of the two files in the state folder the damaged one; a good one is nobody else's to read."""
+    for name in ("jobs", "queue"):
+        server = serve(start=False)
+        server.state.mkdir()
+        (server.state / f"{name}.sqlite").write_bytes(b"no database at all" * 300)
+        assert server.spawn().wait(START_S) in (2, 3)
+        assert f"{name}.sqlite: found no usable job database" in server.log
+    server = serve()
+    assert {(server.state / f"{name}.sqlite").stat().st_mode & 0o777 for name in ("jobs", "queue")} == {0o600}
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was counted in a time to come is forgotten; a limit holds again at once."""
+    now = 1_700_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    access = Access(Settings(rate_limit="3/minute"))
+
+    def let_in() -> int:
+        n = 0
+        with contextlib.suppress(Problem):
+            while n < 9:
+                access.count("caller")
+                n += 1
+        return n
+
+    assert [let_in(), let_in()] == [3, 0]
+    now -= 86_400
+    assert [let_in(), let_in()] == [3, 0]
 
 
 def test_two_services_do_not_share_a_state_folder(server: Server, tmp_path: Path, tiny_model: Path) -> None:

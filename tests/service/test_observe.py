@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import httpx
 import jsonschema
@@ -13,6 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import provenance
+from service.uploads import Spool
 from tests.service.server import Server, wait_until
 
 
@@ -52,6 +54,33 @@ def test_logs_are_json_with_the_request_id(server: Server) -> None:
     ids = {line["request_id"]: line for line in lines if line["message"] == "request"}
     assert ids["from-the-caller.1"]["status"] == 200
     assert made.headers["x-request-id"] in ids
+
+
+def test_a_service_without_a_place_for_uploads_is_not_ready(serve: Callable[..., Server], wav: bytes) -> None:
+    """A spool that is gone is made again; where nothing can be written the probe says so, and then no longer."""
+    server = serve()
+    spool = server.state / "spool"
+    with server.client() as client:
+        spool.rmdir()
+        assert client.get("/readyz").status_code == 200
+        assert client.post("/v1/verdicts", files={"file": wav}).status_code == 200
+        spool.rmdir()
+        spool.write_bytes(b"in its place")
+        lost = client.get("/readyz")
+        assert (lost.status_code, lost.json()["code"]) == (503, "out_of_resources")
+        spool.unlink()
+        assert client.get("/readyz").status_code == 200
+        assert list(spool.iterdir()) == []
+
+
+def test_a_spool_on_a_file_system_of_its_own_starts(tmp_path: Path) -> None:
+    """A folder such as lost+found is left where it is; files of a former service go."""
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "left").write_bytes(b"x")
+    spool = Spool(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["lost+found"]
+    spool.probe()
+    assert [path.name for path in tmp_path.iterdir()] == ["lost+found"]
 
 
 @pytest.mark.parametrize("path", ["/", "/page/page.js", "/healthz", "/readyz"])

@@ -252,6 +252,8 @@ def test_limits_are_settings(serve: Callable[..., Server]) -> None:
         ):
             assert "1 MB for a file and 2 MB for a job" in is_problem(answer, 413, "content_too_large")["detail"]
         is_problem(client.post("/v1/jobs", files={"file": big}), 413, "content_too_large")
+        near = is_problem(client.post("/v1/jobs", files={"file": bytes(1_000_100)}), 413, "content_too_large")
+        assert "found 1.01 MB; needed: at most 1 MB a file" in near["detail"]
         stereo = client.post("/v1/verdicts", files={"file": sounds.stem("mp3", 2.0)})
         assert "2 channels" in is_problem(stereo, 422, "too_many_channels")["detail"]
 

@@ -120,11 +120,19 @@ def test_an_answer_that_nobody_takes_is_given_up(serve: Callable[..., Server]) -
 def test_what_is_no_request_is_answered_as_a_problem(serve: Callable[..., Server]) -> None:
     """Even where there is no request that a route could see."""
     server = serve()
-    for sent in (b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n"):
+    for sent in (
+        b"GARBAGE\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: example.org\r\n\r\n",
+    ):
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
             connection.sendall(sent)
             status, problem = answer(connection)
         assert (status, problem["code"], problem["status"]) == (400, "bad_request", 400)
+    with server.client() as client:
+        assert 'stem_requests_total{method="other",route="other",status="400"} 3.0' in client.get("/metrics").text
+    lines = [json.loads(line) for line in server.log.splitlines()]
+    assert [line["caller"] for line in lines if line.get("status") == 400] == ["127.0.0.1"] * 3
 
 
 def test_a_head_without_end_is_refused(serve: Callable[..., Server]) -> None:

@@ -87,6 +87,27 @@ def test_the_end_of_a_job_is_told_signed_and_again_until_heard(
         }
 
 
+def test_a_job_cancelled_before_it_began_is_told_and_cleared_at_once(
+    serve: Callable[..., Server], receiver: Receiver, wav: bytes
+) -> None:
+    """It waits for none of those that run: its uploads are gone and its webhook is told while they go on."""
+    host = f"127.0.0.1:{receiver.port}"
+    server = serve(webhook_hosts=host, webhook_secret=SECRET)
+    with server.client() as client:
+        running = [client.post("/v1/jobs", files=[("file", wav)] * 240).json()["id"] for _ in range(AT_ONCE)]
+        wait_until(lambda: all(client.get(f"/v1/jobs/{id_}").json()["state"] == "running" for id_ in running))
+        job = client.post("/v1/jobs", files={"file": wav}, data={"webhook": f"http://{host}/"}).json()
+        assert (server.state / "jobs" / job["id"]).is_dir()
+        assert client.post(f"/v1/jobs/{job['id']}/cancel").json()["state"] == "cancelled"
+        assert not (server.state / "jobs" / job["id"]).exists()
+        wait_until(lambda: client.get(f"/v1/jobs/{job['id']}").json()["webhook"] == "delivered")
+        assert [client.get(f"/v1/jobs/{id_}").json()["state"] for id_ in running] == ["running"] * AT_ONCE
+        for id_ in running:
+            client.post(f"/v1/jobs/{id_}/cancel")
+    assert json.loads(receiver.got[0][2])["data"]["state"] == "cancelled"
+    assert len(receiver.got) == 1
+
+
 def test_a_receiver_that_never_answers_is_given_up(
     serve: Callable[..., Server], receiver: Receiver, wav: bytes
 ) -> None:
