@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -46,11 +46,20 @@ class Ranges:
 @cache
 def ranges() -> dict[str, Ranges]:
     """Return the ranges of every cue, as ``python -m training.research.ranges`` wrote them from a corpus."""
-    text = resources.files("provenance.evidence").joinpath("ranges.json").read_text(encoding="utf-8")
     return {
         name: Ranges(*((low, high) for low, high in (found[key] for key in KEYS)))
-        for name, found in json.loads(text)["cues"].items()
+        for name, found in _file()["cues"].items()
     }
+
+
+def measured_on() -> dict[str, int]:
+    """Return how many true stems (``studio``) and extractions (``separated``) the ranges were measured on."""
+    return {str(origin): int(n) for origin, n in _file()["clips"].items()}
+
+
+def _file() -> dict[str, Any]:
+    text = resources.files("provenance.evidence").joinpath("ranges.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
 
 
 def conclude(name: str, unit: str, clip: Clip, note: Callable[[float], str]) -> Cue:

@@ -193,7 +193,8 @@ def _cues(verdict: Verdict) -> str:
     leans = [leaning(cue.suggests) for cue in verdict.evidence or ()]
     return (
         f"<h2>Evidence</h2>\n<p>{leans.count('separated')} cues lean to separated, {leans.count('studio')} to studio, "
-        f"{leans.count('')} to neither. Of any stem about one cue in ten lies outside the range of its own kind.</p>\n"
+        f"{leans.count('')} to neither. Of any stem one cue in ten, or more, lies outside the range of its own kind."
+        "</p>\n"
         "<table class=cues><tr><th scope=col>cue</th><th scope=col>value</th><th scope=col>among labelled stems</th>"
         f"<th scope=col>what it suggests</th></tr>{rows}</table>"
         "<p>Bars: 5th to 95th percentile over true stems (green) and over separated ones (red) of the corpus; "

@@ -80,7 +80,7 @@ function evidence(v) {
   $("no-evidence").hidden = Boolean(v.evidence);
   $("evidence-table").hidden = !v.evidence;
   const measured = (v.evidence ?? []).filter((c) => c.value !== null).length;
-  $("chance").textContent = measured < 10 ? "" : `Of ${measured} signs, about ${Math.round(measured / 10)} lie outside in any stem.`;
+  $("chance").textContent = measured < 10 ? "" : `Of ${measured} signs, about ${Math.round(measured / 10)} or more lie outside in any stem.`;
   $("cues").replaceChildren(...(v.evidence ?? []).map((c) => {
     const place = mark.place(c, v.evidence);
     const name = place ? el("button", { type: "button", "aria-pressed": "false", "data-cue": c.cue, title: "Mark it in the spectrogram", onclick: (e) => { const on = mark.toggle(c.cue); e.currentTarget.setAttribute("aria-pressed", String(on)); } }, plain(c.cue)) : plain(c.cue);

@@ -16,6 +16,7 @@ pytest.importorskip("pandas")
 import typer
 
 import provenance
+from provenance.evidence.conclude import ranges
 from tests import tiny
 from tests.training.gits import encoded, listing, mirror
 from training.research import external, together
@@ -118,7 +119,15 @@ def test_several_lists_are_judged_as_one(listed: Path, tmp_path: Path) -> None:
     assert "| others | 2 | 2 | 0 | 0 |" in text
     bins = [line.split(" | ") for line in text.splitlines() if line.startswith("| 0.")]
     assert sum(int(cells[1]) for cells in bins) == 4
-    assert all(cells[0][2:5] <= cells[2] <= cells[0][9:] for cells in bins)
+    held = [line for line in text.splitlines() if line.startswith("| `")]
+    assert len(held) == len(ranges())
+    (crest,) = [line.split(" | ") for line in held if line.startswith("| `crest`")]
+    low, high = ranges()["crest"].studio
+    evidence = provenance.load(model).score(encoded(3.0, 0)).evidence or ()
+    (value,) = [cue.value for cue in evidence if cue.cue == "crest"]
+    assert value is not None
+    assert crest[1] == f"{low <= value <= high:.0%}"
+    assert all(float(cells[0][2:5]) - 0.005 <= float(cells[2]) <= float(cells[0][9:]) + 0.005 for cells in bins)
     (tmp_path / "empty").mkdir()
     done = CliRunner().invoke(app, [str(tmp_path / "empty"), *lists, "--model", str(model)])
     assert done.exit_code == 2

@@ -121,8 +121,9 @@ def judge(entries: list[Entry], folder: Path, scorer: provenance.Scorer) -> pd.D
         scorer: the model.
 
     Returns:
-        A row for each file: the entry's columns, ``called`` (the origin, or the status where it was not judged) and
-        ``p_separated``; files that cannot be had are named on stderr and left out.
+        A row for each file: the entry's columns, ``called`` (the origin, or the status where it was not judged),
+        ``p_separated`` and the values of its ``cues`` by name; files that cannot be had are named on stderr and left
+        out.
     """
     rows = []
     for entry in tqdm(entries, desc="files", disable=not sys.stderr.isatty()):
@@ -133,7 +134,8 @@ def judge(entries: list[Entry], folder: Path, scorer: provenance.Scorer) -> pd.D
             print(f"left out: {error}", file=sys.stderr)
             continue
         called = verdict.origin if verdict.status == "ok" else verdict.status
-        rows.append(vars(entry) | {"called": called, "p_separated": verdict.p_separated})
+        cues = {cue.cue: cue.value for cue in verdict.evidence or () if cue.value is not None}
+        rows.append(vars(entry) | {"called": called, "p_separated": verdict.p_separated, "cues": cues})
     return pd.DataFrame(rows)
 
 
