@@ -36,6 +36,8 @@ SILENT_RMS = 1e-5
 """-100 dBFS: below it there is only rounding."""
 SILENT_PEAK = 4 / 2**15
 """What never gets beyond four steps of 16 bits is the dither of an empty track."""
+ENDS_BELOW_PEAK_DB = -72.0
+"""Ends that stay so far below the loudest sample are padding: digital silence, its dither, the last of a fade."""
 CALIBRATED_SHARE = 0.5
 """Share of extractions among the files that a model's probabilities hold for."""
 LIKELY = 0.5

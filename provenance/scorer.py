@@ -14,7 +14,7 @@ import numpy.typing as npt
 from provenance import audio, bundle, evidence, frontend, windows
 from provenance.audio import Source
 from provenance.containers import Counts
-from provenance.decide import MIN_RATE_HZ, SILENT_PEAK, SILENT_RMS, Spans, decide, refuse
+from provenance.decide import ENDS_BELOW_PEAK_DB, MIN_RATE_HZ, SILENT_PEAK, SILENT_RMS, Spans, decide, refuse
 from provenance.errors import ModelError, UnreadableAudio
 from provenance.model import Model, WindowScores, join
 from provenance.verdict import Verdict
@@ -22,6 +22,7 @@ from provenance.verdict import Verdict
 Coverage = Literal["full", "sparse"]
 Tap: TypeAlias = Callable[[audio.Samples, Counts], None]
 SPARSE_STRIDE = 4
+BELOW_PEAK = 10 ** (ENDS_BELOW_PEAK_DB / 20)
 _BATCH = 4
 """Windows the model sees at once: one takes 7 MB with its map, and a long file is to cost the memory of a minute."""
 
@@ -95,7 +96,7 @@ class Scorer:
 
             judged = info.sample_rate_hz >= MIN_RATE_HZ
             stride = SPARSE_STRIDE if coverage == "sparse" else 1
-            for window in windows.split(counted(), stride, _sounds, SILENT_PEAK):
+            for window in windows.split(counted(), stride, _sounds, BELOW_PEAK):
                 starts.append(window.start_s)
                 ends.append(window.end_s)
                 level = audio.level(window.samples)
@@ -111,7 +112,7 @@ class Scorer:
             return refuse("band_limited", info, spans, self.bundle)
         if not starts:
             return refuse("too_short" if peak > SILENT_PEAK else "silent", info, spans, self.bundle)
-        if not batch.n:
+        if not batch.n or peak <= SILENT_PEAK:
             return refuse("silent", info, spans, self.bundle)
         verdict = decide(batch.scores(), spans, info, self.bundle, gallery.cycles)
         return dataclasses.replace(verdict, evidence=gallery.cues())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -12,8 +13,11 @@ from provenance.audio import SAMPLE_RATE_HZ, Samples
 WINDOW_S = 4.0
 MIN_WINDOW_S = 1.0
 """A file shorter than this is too short to judge."""
-HELD_S = 60.0
-"""Quiet that is held until it is known whether anything comes after it; digital silence itself takes no memory."""
+HELD_S = 30.0
+"""What is held of an opening to know its loudest sample, and of quiet until it is known whether anything follows.
+
+Digital silence takes no memory.
+"""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ def split(
     blocks: Iterable[Samples],
     stride: int = 1,
     sounds: Callable[[Samples], bool] = lambda samples: True,
-    silence: float | None = None,
+    below: float | None = None,
 ) -> Iterator[Window]:
     """Cut a stream into windows of 4 s; the last is moved back so that it ends with the stream.
 
@@ -46,8 +50,8 @@ def split(
         blocks: float32 blocks of shape (n, channels) at 44.1 kHz.
         stride: keep one window of so many (1 is full coverage); a short stream is always covered.
         sounds: whether a window holds sound; after one that does not the next is kept, however many were to be passed.
-        silence: both ends of the stream that never get beyond it are left out first, full scale 1.0; half a window of
-            padding says nothing of what was padded. None leaves nothing out.
+        below: both ends of the stream that never get beyond this share of its loudest sample are left out first: half a
+            window of padding says nothing of what was padded. None leaves nothing out.
 
     Yields:
         Windows in order. A stream under 4 s gives one shorter window, one under 1 s gives none. An end of under a
@@ -62,7 +66,7 @@ def split(
     n_held = start = index = due = 0
     heard = False
     last: Samples | None = None
-    for at, block in _placed(blocks) if silence is None else _sounding(blocks, silence):
+    for at, block in _placed(blocks) if below is None else _sounding(blocks, below):
         if not held and last is None:
             start = at
         held.append(block)
@@ -95,13 +99,20 @@ def _placed(blocks: Iterable[Samples]) -> Iterator[tuple[int, Samples]]:
         at += len(block)
 
 
-def _sounding(blocks: Iterable[Samples], silence: float) -> Iterator[tuple[int, Samples]]:
-    """Yield what lies between the first and the last sample beyond ``silence``, and where each block of it begins."""
+def _sounding(blocks: Iterable[Samples], below: float) -> Iterator[tuple[int, Samples]]:
+    """Yield what lies between the first and the last sample that sounds, and where each block of it begins.
+
+    A sample sounds that is more than ``below`` of the loudest: of the opening for those in it, then of all so far.
+    """
+    stream = _placed(blocks)
+    opening, peak = _opening(stream)
     quiet: list[tuple[int, Samples]] = []
     n_quiet = 0
     begun = False
-    for at, block in _placed(blocks):
-        loud = np.flatnonzero(np.abs(block).max(axis=1) > silence)
+    for at, block in chain(opening, stream):
+        level = np.abs(block).max(axis=1)
+        peak = max(peak, float(level.max(initial=0.0)))
+        loud = np.flatnonzero(level > below * peak)
         first, end = (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, 0)
         if end:
             yield from quiet
@@ -118,3 +129,17 @@ def _sounding(blocks: Iterable[Samples], silence: float) -> Iterator[tuple[int, 
         if n_quiet > HELD_S * SAMPLE_RATE_HZ:
             yield from quiet
             quiet, n_quiet = [], 0
+
+
+def _opening(stream: Iterator[tuple[int, Samples]]) -> tuple[list[tuple[int, Samples]], float]:
+    """Return the blocks of the first HELD_S from where anything is, and the loudest sample of them."""
+    held: list[tuple[int, Samples]] = []
+    n_held, peak = 0, 0.0
+    for at, block in stream:
+        level = float(np.abs(block).max(initial=0.0))
+        if level > 0 or held:
+            held.append((at, block))
+            n_held, peak = n_held + len(block), max(peak, level)
+        if n_held >= HELD_S * SAMPLE_RATE_HZ:
+            break
+    return held, peak

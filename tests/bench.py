@@ -43,6 +43,9 @@ VARIANTS: dict[str, Callable[[sounds.Wave], sounds.Wave]] = {
     "to 48 kHz and back": lambda w: np.asarray(
         soxr.resample(soxr.resample(w, 44_100, 48_000), 48_000, 44_100), np.float32
     ),
+    "rounded to 16 bits": lambda w: np.asarray(np.round(w * np.float32(2**15)) / np.float32(2**15), np.float32),
+    "silence at both ends": lambda w: np.pad(w, ((57_000, 91_000), (0, 0))),
+    "begun 0.7 s later": lambda w: w[30_870:].copy() if len(w) >= 2 * 44_100 else w,
 }
 
 

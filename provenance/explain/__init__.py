@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from provenance import audio, frontend, windows
 from provenance.audio import SAMPLE_RATE_HZ, Samples
-from provenance.decide import SILENT_PEAK, SILENT_RMS
+from provenance.decide import SILENT_RMS
 from provenance.explain.tiles import Marks, mark
-from provenance.scorer import Scorer
+from provenance.scorer import BELOW_PEAK, Scorer
 from provenance.verdict import Verdict
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | tuple[npt.ArrayLike, int]"
@@ -111,7 +111,7 @@ def _choose(verdict: Verdict, n: int) -> list[float]:
 
 def _windows(source: Source) -> Iterator[windows.Window]:
     with audio.open_audio(source) as (_, blocks):
-        yield from windows.split(blocks, silence=SILENT_PEAK)
+        yield from windows.split(blocks, below=BELOW_PEAK)
 
 
 def _pooled(samples: Samples) -> npt.NDArray[np.float32]:

@@ -215,7 +215,7 @@ def test_sparse_coverage_finds_the_sound_between_pauses(scorer: provenance.Score
 def test_silence_at_both_ends_moves_only_times(scorer: provenance.Scorer) -> None:
     """Padding, dithered or not, is no part of a stem: the verdict on a padded file is that on what was padded."""
     wave = sounds.music(9.0)
-    dither = np.random.default_rng(0).integers(-2, 3, (70_000, 2)).astype(np.float32) / 2**15
+    dither = np.random.default_rng(0).integers(-2, 3, (70_000, 2)).astype(np.float32) / 2**15 * np.abs(wave).max()
     padded = np.concatenate([np.zeros((70_000, 2), np.float32), wave, dither])
     plain, found = (scorer.score((w, 44_100)) for w in (wave, padded))
     assert [s.start_s for s in found.segments] == pytest.approx(
