@@ -6,6 +6,7 @@ from typing import Any
 
 from provenance.model import GATED_FROM
 from training.card.origin import show_table
+from training.examples import CHAINED
 from training.rework import EDITS
 
 _EDITED = {
@@ -52,7 +53,8 @@ def show_edited(edited: dict[str, Any]) -> list[str]:
         return []
     shares = ", ".join(f"{_EDITED[name]} ({100 * share:.0f} %)" for name, share in EDITS.items())
     return ["### After edits", "", f"Windows of 4 s, each after one of these, drawn: {shares}; alike for true stems "
-            "and extractions, most after the common chain too.", "", *show_table(edited), ""]  # fmt: skip
+            f"and extractions, {CHAINED['edited']:.0%} of them after the common chain too.", "", *show_table(edited),
+            ""]  # fmt: skip
 
 
 def show_denoised(denoised: dict[str, Any], regated: dict[str, Any] | None = None) -> list[str]:
@@ -123,8 +125,9 @@ def show_sums(sums: dict[str, Any]) -> list[str]:
     """
     if not sums:
         return ["Not measured for this model."]
-    return ["Sums of true stems of one song or of several, windows of 4 s through the common chain. A mix is no stem, "
-            "but nothing was extracted from it either.", "", *show_table(sums)]  # fmt: skip
+    return ["Sums of true stems of one song or of several, windows of 4 s, "
+            f"{CHAINED['bundle']:.0%} of them through the common chain. A mix is no stem, but "
+            "nothing was extracted from it either.", "", *show_table(sums)]  # fmt: skip
 
 
 def show_wholes(wholes: dict[str, Any]) -> list[str]:
@@ -137,7 +140,8 @@ def show_wholes(wholes: dict[str, Any]) -> list[str]:
         return []
     sdr = "; ".join(f"{name} {found['median_sdr_db']:.1f} dB" for name, found in wholes.items())
     return ["### Whole mixes parted by separators of others", "",
-            "Estimates out of mixes of unseen songs and the true stems, windows of 4 s, most after the common chain: "
+            "Estimates out of mixes of unseen songs and the true stems, windows of 4 s, "
+            f"{CHAINED['whole']:.0%} of them after the common chain: "
             "judged by models that learnt from other estimates of the family, and by the one that learnt from none. "
             "Masked over: the estimates' magnitudes or complex factors laid over the mix, as Wiener filters do. "
             f"Median SDR: {sdr}.", "", *show_table(wholes), ""]  # fmt: skip

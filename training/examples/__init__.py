@@ -18,6 +18,7 @@ from training.examples.mixing import SEPARABLE, read_rooms
 from training.examples.plain import AS_THEY_ARE, DEGRADED, augmented, clean, degraded, grounded, processed
 from training.examples.recipe import Recipe
 from training.examples.rows import (
+    CHAINED,
     MAP_SHAPE,
     META,
     N_LEAST,
@@ -46,6 +47,7 @@ from training.examples.wholes import MOST_SDR_DB, OUT_OF_MIXES, WHOLE_S, drawn_m
 
 __all__ = [
     "AS_THEY_ARE",
+    "CHAINED",
     "DEGRADED",
     "MAP_SHAPE",
     "META",

@@ -22,6 +22,8 @@ N_MAP_FRAMES = frontend.n_map_frames(N_WINDOW)
 MAP_SHAPE = (2, N_MAP_FRAMES, frontend.N_MAP_BINS)
 ONSETS_SHAPE = (envelope.N_MAP_BANDS, envelope.n_map_frames(N_MAP_FRAMES))
 SILENT_RMS = 1e-5
+CHAINED = {"bundle": 0.6, "whole": 0.6, "edited": 0.4}
+"""Of sums, of what comes out of whole mixes, and of what a heavy hand went over, the share through the common chain."""
 STUDIO: dict[str, object] = {"origin": "studio", "family": "", "sdr_db": None}
 """What is known of a true stem among examples that were made here."""
 META = (

@@ -12,7 +12,7 @@ import numpy as np
 from training import augment, rework
 from training.examples.mixing import SEPARABLE, crop, read_rooms, target_of
 from training.examples.recipe import Recipe
-from training.examples.rows import STUDIO, Context, Wave, add, extracted
+from training.examples.rows import CHAINED, STUDIO, Context, Wave, add, extracted
 from training.families import Family, family_of
 from training.separators import classical, demucs, networks, script, surrogate
 
@@ -267,7 +267,7 @@ def _after(c: Context, kind: str, number: int, draw: Callable[[np.random.Generat
         made.append((target, {}))
     hand = draw(rng)
     mono = c.samples.shape[1] == 1 and rng.random() < 0.5
-    chain = augment.draw(rng) if rng.random() < 0.4 else None
+    chain = augment.draw(rng) if rng.random() < CHAINED["edited"] else None
     for wave, about in made:
         worked = rework.apply(wave, hand, read_rooms(c.rooms))
         add(c, worked, kind, number, pair if len(made) == 2 else "", mono, chain, {**unknown, **about})

@@ -8,7 +8,7 @@ import numpy as np
 
 from training import augment, effects
 from training.examples.mixing import SEPARABLE, crop, levelled, mate, passage_of, read_rooms, stereo
-from training.examples.rows import N_WINDOW, STUDIO, Context, Wave, add, extracted, is_silent
+from training.examples.rows import CHAINED, N_WINDOW, STUDIO, Context, Wave, add, extracted, is_silent
 from training.examples.separated import LEAST_NETWORK_GAIN_DB, has_separated, scripts_of
 from training.separators import script, surrogate
 
@@ -57,7 +57,7 @@ def bundles(c: Context) -> None:
         if is_silent(band):
             continue
         mono = c.samples.shape[1] == 1 and rng.random() < 0.5
-        chain = augment.draw(rng) if rng.random() < 0.6 else None
+        chain = augment.draw(rng) if rng.random() < CHAINED["bundle"] else None
         if voice is not None:
             estimate, about = _without_voice(c, band, voice)
             add(c, estimate, "bundle", number, pair, mono, chain, {**known, **about})

@@ -14,7 +14,7 @@ from provenance import audio
 from training import augment, effects
 from training.examples.mixing import MATE_S, SEPARABLE, levelled, mate, passage_of, read_rooms, stereo, with_effects
 from training.examples.recipe import Recipe
-from training.examples.rows import N_WINDOW, STUDIO, Context, Wave, add, extracted, is_silent, layers_of
+from training.examples.rows import CHAINED, N_WINDOW, STUDIO, Context, Wave, add, extracted, is_silent, layers_of
 from training.examples.separated import LEAST_NETWORK_GAIN_DB, demucs_repo, family_of_demucs, has_separated
 from training.families import Family
 from training.separators import demucs, networks, remask, script, surrogate
@@ -108,7 +108,7 @@ def _out_of_mix(
     for stem, (truth, known) in stems.items():
         pair, start = f"{clip.name}{mark}{stem}", int(rng.integers(0, len(mix) - N_WINDOW + 1))
         mono = c.samples.shape[1] == 1 and rng.random() < 0.3
-        chain = augment.draw(rng) if rng.random() < 0.6 else None
+        chain = augment.draw(rng) if rng.random() < CHAINED["whole"] else None
         cut = slice(start, start + N_WINDOW)
         true, mixture, n_before = truth[cut], mix[cut], len(c.rows.meta)
         if limit:
