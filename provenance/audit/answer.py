@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from provenance import listing
-from provenance.audit.risk import UNBOUNDED
+from provenance.audit.prevalence import TOLD_WITHIN
 
 
 def answer(summary: dict[str, Any]) -> str:
@@ -44,12 +44,12 @@ def answer(summary: dict[str, Any]) -> str:
 
 
 def is_open(share: dict[str, Any]) -> bool:
-    """Return whether what was called contradicts no share at all, so that an estimate would say nothing.
+    """Return whether what was called contradicts next to no share, so that an estimate would say nothing.
 
     Args:
         share: of ``prevalence``, with a value.
     """
-    return bool(share["fits"] and share["low"] < 1 - UNBOUNDED and share["high"] >= UNBOUNDED)
+    return bool(share["fits"] and share["high"] - share["low"] >= TOLD_WITHIN)
 
 
 def _floor(summary: dict[str, Any]) -> str:

@@ -251,6 +251,8 @@ def _errors() -> Iterator[None]:
 
 
 def _print(found: dict[str, Any], out: Path) -> None:
+    from provenance.audit import answer
+
     console = console_of(width=None if sys.stdout.isatty() else 120, highlight=False)
     console.print(found["answer"], markup=False)
     table = Table()
@@ -261,7 +263,7 @@ def _print(found: dict[str, Any], out: Path) -> None:
             continue
         table.add_row(
             _SHARE_WORDS.get(name, name),
-            f"{share['value']:.1%}",
+            "not told" if answer.is_open(share) else f"{share['value']:.1%}",
             _interval(share),
             f"{share['called']:,} of {share['n']:,}",
         )

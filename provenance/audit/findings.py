@@ -155,9 +155,9 @@ def _prior_shift(prevalence: Estimate | None) -> float:
     """Return what to add to log odds that hold where CALIBRATED_SHARE of the stems is extracted, for the share here.
 
     Never more than nothing: the share was estimated from the very calls that it would make surer, and no file is to be
-    held against its vendor more firmly because of others.
+    held against its vendor more firmly because of others. Nor does a share count that the set tells next to nothing of.
     """
-    if prevalence is None or not prevalence.fits:
+    if prevalence is None or not prevalence.fits or not prevalence.tells:
         return 0.0
     here = float(np.clip(prevalence.value, 0.01, 0.99))
     return min(0.0, float(np.log(here / (1 - here)) - np.log(CALIBRATED_SHARE / (1 - CALIBRATED_SHARE))))

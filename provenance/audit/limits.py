@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from provenance import listing
+from provenance.audit.answer import is_open
 from provenance.audit.rates import Evaluation
 
 _WEAK = 0.2
@@ -103,11 +104,15 @@ def _of_studio(summary: dict[str, Any], evaluation: Evaluation) -> list[str]:
     middle, most = evaluation.missed(share["value"]), evaluation.missed(share["high"])
     if middle is None or most is None:
         return []
+    if is_open(share):
+        here = "any part may be extractions: the set says next to nothing of the share of separated stems"
+    else:
+        at_most = f"{most:.1%} if the upper end of its interval does"
+        here = f"about {middle:.1%} are extractions if the estimate holds, and {at_most}"
     return [
         f"Called studio is no proof of a recording: of the extractions above "
         f"{evaluation.figures['separated_called_studio']:.1%} were called so. Of the {listing.count_files(n)} called "
-        f"studio here about {middle:.1%} are extractions if the estimate holds, and {most:.1%} if the upper end of "
-        "its interval does. The clean subset of an export is taken from them."
+        f"studio here {here}. The clean subset of an export is taken from them."
     ]
 
 

@@ -24,6 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 LEVEL = 0.95
+TOLD_WITHIN = 0.8
+"""An interval as wide as this or wider says next to nothing: its estimate is neither printed nor used."""
 _GRID = 2001
 _NO_CHANCE = 1e-3
 """Variance of a count beside its mean below which its tails are taken for normal ones: nothing is left to chance."""
@@ -87,6 +89,11 @@ class Estimate:
     low: float
     high: float
     fits: bool = True
+
+    @property
+    def tells(self) -> bool:
+        """Whether the interval leaves out enough for the estimate to be one."""
+        return self.high - self.low < TOLD_WITHIN
 
 
 def rate_from(value: float, n: int, interval: Sequence[float] | None, design: float = 1.0) -> Rate:

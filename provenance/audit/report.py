@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from provenance.audit import gallery, store
+from provenance.audit import answer, gallery, store
 
 REPORT = "report.html"
 _USE_WORDS = {
@@ -50,7 +50,7 @@ def write(out: Path, summary: dict[str, Any], n_gallery: int = 18) -> Path:
         "seconds": seconds,
         "dict_with": _with,
     }
-    environment.globals["use_words"] = _USE_WORDS
+    environment.globals |= {"use_words": _USE_WORDS, "is_open": answer.is_open}
     with store.connect(out) as db:
         store.add_findings(db, out)
         shown = gallery.collect(db, n_gallery)

@@ -1065,8 +1065,10 @@ def test_no_file_is_surer_for_the_company_it_keeps(share: float | None, sure: fl
         'undecided' as processing, null::double as p_wet, null::double as p_hybrid, null::double as p_dry,
         0 as clipped, 'ok' as status, 'ok' as verdict_status, null as error_found""")
     db.execute("create view stems as select * from judged")
-    findings.begin(db, None if share is None else Estimate(share, 0.0, 1.0))
+    findings.begin(db, None if share is None else Estimate(share, max(0.0, share - 0.1), share + 0.1))
     assert db.execute("select sure from found").fetchall() == [(pytest.approx(sure, abs=1e-4),)]
+    findings.begin(db, Estimate(0.1, 0.0, 0.9))
+    assert db.execute("select sure from found").fetchall() == [(pytest.approx(0.95),)], "of a share that is not told"
 
 
 def test_what_contradicts_no_share_is_no_estimate(tmp_path: Path) -> None:
@@ -1082,7 +1084,10 @@ def test_what_contradicts_no_share_is_no_estimate(tmp_path: Path) -> None:
     assert "80 %" not in said
     assert ", 1 was called separated: too few to say what share was extracted from mixes, not recorded (95 %: " in said
     assert "; of the 2 sold as studio recordings, 2 called so (0.0 % to 100 %)" in said
-    found["prevalence"]["separated"] |= {"low": 0.02}
+    page = report.write(tmp_path, found).read_text()
+    assert page.count(">not told <tspan") == 1
+    assert page.count('r="5.5"') == page.count("<tspan") - 1
+    found["prevalence"]["separated"] |= {"low": 0.22}
     assert "an estimated 80 %" in answer.answer(found)
 
 
