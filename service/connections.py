@@ -87,6 +87,8 @@ def impatient(stall_s: float, note: Callable[[int, str], None]) -> type[HttpTool
         def send_400_response(self, msg: str) -> None:
             detail = "found a request that is no HTTP/1.1; needed: one that can be read"
             problem = Problem(400, "bad_request", detail)
+            if self._n_hosts > 1:
+                problem = Problem(400, "bad_request", "found more than one Host header; needed: one")
             if max(self._n_head, self._n_bare) > HEAD_BYTES:
                 detail = f"found an address and headers that are too large; needed: at most {HEAD_BYTES} bytes"
                 problem = Problem(431, "head_too_large", detail)

@@ -136,6 +136,7 @@ async def make_job(request: Request, response: Response, caller: Caller) -> Body
     job_id = uuid.uuid4().hex
     kind = media_type(request)
     if kind == FORM:
+        request.app.state.spool.make()
         needed = f"at most {settings.max_job_uploads} files and the fields {', '.join(map(repr, _FIELDS))}"
         async with form_of(request, settings.max_job_uploads, needed) as form:
             in_json = "is taken as JSON, without uploads"
@@ -223,7 +224,7 @@ async def get_results(
     """Return a row for each finished file, as JSON Lines or Parquet."""
     jobs: Jobs = request.app.state.jobs
     rows = jobs.store.results(job.id)
-    if form == "jsonl" or (form is None and not _accepts(request, results.PARQUET_TYPE)):
+    if form == "jsonl" or (form is None and not _prefers(request, results.PARQUET_TYPE, results.JSONL_TYPE)):
         return StreamingResponse(results.jsonl(rows), media_type=results.JSONL_TYPE, headers=_VARIES)
     try:
         file = await asyncio.to_thread(results.write_parquet, rows, request.app.state.spool.folder)
@@ -338,13 +339,14 @@ async def _keep_uploads(form: FormData, folder: Path, settings: Settings, submit
         raise
 
 
-def _accepts(request: Request, kind: str) -> bool:
-    """Whether a type is asked for by its name, with a weight that is not 0."""
+def _prefers(request: Request, kind: str, other: str) -> bool:
+    """Whether a type is asked for by its name, with a weight that is not 0 and no less than that of another."""
+    weights = {}
     for asked in request.headers.get("accept", "").split(","):
         name, *parameters = (part.strip().lower() for part in asked.split(";"))
-        if name == kind:
-            return not any(re.fullmatch(r"q=0(\.0{0,3})?", parameter) for parameter in parameters)
-    return False
+        given = [p.removeprefix("q=") for p in parameters if re.fullmatch(r"q=(0(\.\d{0,3})?|1(\.0{0,3})?)", p)]
+        weights[name] = float(given[0]) if given else 1.0
+    return weights.get(kind, 0.0) > 0 and weights[kind] >= weights.get(other, 0.0)
 
 
 def _clean(name: str) -> str:

@@ -247,7 +247,7 @@ class Jobs(DBOSConfiguredInstance):
         while True:
             try:
                 self.store.finish(job_id, n, state, body)
-            except sqlalchemy.exc.SQLAlchemyError as error:  # the file is not to blame, and is not scored again for it
+            except (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError) as error:  # no fault of the file's
                 _log.warning("job database, tried again: %s", _first_line(error))
                 if self._stopping.wait(_PATIENCE_S):
                     return False
@@ -280,6 +280,7 @@ class Jobs(DBOSConfiguredInstance):
         try:
             for file in () if url else files.values():
                 file.touch(mode=0o600)
+                file.chmod(0o600)
             engine = engine_for(url or f"sqlite:///{files['jobs']}")
             self.store = Store(engine, instance)
             where = "STEM_DATABASE_URL" if url else str(files["queue"])

@@ -54,10 +54,18 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.make()
         for left in folder.iterdir():
             if not left.is_dir():  # as lost+found of a file system of its own
                 left.unlink()
+
+    def make(self) -> None:
+        """Make the folder where it is not there.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def probe(self) -> None:
         """Write and delete a small file; a folder that is gone is made again.
@@ -65,7 +73,7 @@ class Spool:
         Raises:
             OSError: nothing can be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.make()
         path = self.folder / uuid.uuid4().hex
         try:
             path.write_bytes(bytes(_PROBE_BYTES))
@@ -83,6 +91,7 @@ class Spool:
             Problem: 415 for another content type, 422 for a form without a file or with another field, 400 for a form
                 with several files.
         """
+        self.make()
         path = self.folder / uuid.uuid4().hex
         try:
             await _receive(request, path)

@@ -58,7 +58,8 @@ def _floor(summary: dict[str, Any]) -> str:
     if found is None or not share["corrected"] or not share["fits"]:
         return ""
     steps = 1000 if found["at_least"] < 0.1 else 100
-    return f"; whatever separated them, at least {_percent(math.floor(round(steps * found['at_least'], 6)) / steps)}"
+    at_least = math.floor(round(steps * found["at_least"], 6)) / steps
+    return f"; whatever separated them, at least {_percent(at_least)}" if at_least else ""
 
 
 def _rest(files: dict[str, Any]) -> str:

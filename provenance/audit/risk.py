@@ -93,6 +93,8 @@ def _bound(at_most: float, sample: Sample, detector: Detector, n_set: int) -> st
 
 def _floor(at_least: float, by_chance: float, sample: Sample, n_set: int) -> str:
     rounded_down = math.floor(round(1000 * at_least, 6)) / 10
+    if sample.share == 0:
+        return "None was called separated."
     if rounded_down <= 0 and by_chance < LEAST_CHANCE:
         return "False alarms alone would seldom give as many calls, and how many are separated at least is not shown."
     if rounded_down <= 0:

@@ -216,6 +216,7 @@ def test_what_the_report_says_of_false_alarms_agrees_with_their_chance() -> None
     for k in range(12):
         found = risk.acceptance(Sample(k / 400, 400, 400, 400.0, 399.0, 1.0), detector, 400)
         explained = "false alarms explain as many calls" in found["floor"]
+        assert (found["floor"] == "None was called separated.") == (k == 0)
         assert not (explained and found["sellers_risk"] < 0.05), k
         seen.add(explained)
     assert seen == {True, False}

@@ -256,6 +256,7 @@ def test_a_type_with_no_weight_is_not_asked_for(served: Server, root: Path) -> N
             ("application/vnd.apache.parquet;q=0, */*", "application/jsonl"),
             ("application/vnd.apache.parquet; q=0.000", "application/jsonl"),
             ("text/html, application/vnd.apache.parquet;q=0.5", "application/vnd.apache.parquet"),
+            ("application/vnd.apache.parquet;q=0.1, application/jsonl", "application/jsonl"),
         ):
             assert client.get(job["results"], headers={"Accept": accept}).headers["content-type"] == kind
 

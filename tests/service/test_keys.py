@@ -149,7 +149,10 @@ def test_a_database_that_is_none_is_named(serve: Callable[..., Server]) -> None:
         (server.state / f"{name}.sqlite").write_bytes(b"no database at all" * 300)
         assert server.spawn().wait(START_S) in (2, 3)
         assert f"{name}.sqlite: found no usable job database" in server.log
-    server = serve()
+    server = serve(start=False)
+    server.state.mkdir()
+    (server.state / "jobs.sqlite").touch(mode=0o644)
+    server.start()
     assert {(server.state / f"{name}.sqlite").stat().st_mode & 0o777 for name in ("jobs", "queue")} == {0o600}
 
 

@@ -63,7 +63,9 @@ def test_a_service_without_a_place_for_uploads_is_not_ready(serve: Callable[...,
     with server.client() as client:
         spool.rmdir()
         assert client.get("/readyz").status_code == 200
-        assert client.post("/v1/verdicts", files={"file": wav}).status_code == 200
+        for path, status in (("/v1/verdicts", 200), ("/v1/jobs", 202)):
+            spool.rmdir()
+            assert client.post(path, files={"file": wav}).status_code == status
         spool.rmdir()
         spool.write_bytes(b"in its place")
         lost = client.get("/readyz")

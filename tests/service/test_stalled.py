@@ -129,6 +129,7 @@ def test_what_is_no_request_is_answered_as_a_problem(serve: Callable[..., Server
             connection.sendall(sent)
             status, problem = answer(connection)
         assert (status, problem["code"], problem["status"]) == (400, "bad_request", 400)
+    assert problem["detail"] == "found more than one Host header; needed: one"
     with server.client() as client:
         assert 'stem_requests_total{method="other",route="other",status="400"} 3.0' in client.get("/metrics").text
     lines = [json.loads(line) for line in server.log.splitlines()]
