@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from training import card
+from training.card import readme
 
 
 @pytest.fixture
@@ -54,6 +55,19 @@ def test_a_card_names_who_made_extractions_and_nobody_else(shipped: tuple[dict[s
     assert "the known architectures that were trained here" in card.render(described, found)
     found["rows"] = {"clean/studio": 4, "clean/separated": 4}
     assert "extractions made for training" not in card.render(described, found)
+
+
+def test_repositories_with_many_accused_stand_beside_what_chance_gives() -> None:
+    """Of a hundred repositories of one stem, a rate of 2 % accuses all stems of two."""
+    alike = {f"r{k}": {"n_studio": 1, "studio_called_separated": float(k < 3)} for k in range(100)}
+    figures = {"unseen": {"studio_called_separated": 0.02}, "by_repository": alike}
+    said = readme._by_repository(figures)
+    assert "Of 100 repositories 3 have over a tenth of the true stems called separated, at most 1 of 1" in said
+    assert "chance would give 2.0," in said
+    alike["large"] = {"n_studio": 20, "studio_called_separated": 0.1}
+    assert "Of 101 repositories 3 have" in readme._by_repository(figures), "a tenth is not over a tenth"
+    assert readme._more_than(1, 3, 0.5) == pytest.approx(0.5)
+    assert readme._by_repository({**figures, "by_repository": {}}) == ""
 
 
 def test_a_kind_that_is_never_named_is_right_of_nothing(shipped: tuple[dict[str, Any], dict[str, Any]]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from provenance.model import GATED_FROM
 from training.card.origin import show_table
 from training.card.words import number, percent, span
 
+_TENTH = 0.1
 BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
 
 
@@ -56,9 +58,34 @@ def block(evaluation: dict[str, Any]) -> str:
         + ". With the separator's family known and only the song unseen: AUC "
         f"{number(figures['pairs_unseen_song_auc'])} on the matched pairs, "
         f"{number(figures['seen_family_unseen_song_auc'])} on everything. From coding and length alone: "
-        f"AUC {number(figures['metadata_only_auc'])}.",
+        f"AUC {number(figures['metadata_only_auc'])}." + _by_repository(figures),
     ]
     return "\n".join(lines)
+
+
+def _by_repository(figures: dict[str, Any]) -> str:
+    """Say how many repositories have over a tenth of their true stems accused, beside what chance alone would give."""
+    rate = figures["unseen"]["studio_called_separated"]
+    shares = [
+        (found["n_studio"], found["studio_called_separated"] or 0.0)
+        for found in figures.get("by_repository", {}).values()
+        if found["n_studio"]
+    ]
+    over = sorted(((share, n) for n, share in shares if share > _TENTH), reverse=True)
+    if not over or not rate:
+        return ""
+    share, n = over[0]
+    expected = sum(_more_than(int(_TENTH * n + 1e-9), n, rate) for n, _ in shares)
+    return (
+        f" Of {len(shares)} repositories {len(over)} {'have' if len(over) > 1 else 'has'} over a tenth of the true "
+        f"stems called separated, at most {round(share * n)} of {n}; if all were accused alike, chance would give "
+        f"{expected:.1f}, for most have few stems."
+    )
+
+
+def _more_than(k: int, n: int, rate: float) -> float:
+    """Return the probability of more than k of n."""
+    return 1 - sum(math.comb(n, i) * rate**i * (1 - rate) ** (n - i) for i in range(k + 1))
 
 
 def _line_of_gates(figures: dict[str, Any]) -> str:
