@@ -189,8 +189,9 @@ class Verdict:
             a separated stem.
         layers: one performance or several.
         segments: the timeline, each window by itself, without the cue ``cycles``, which takes a whole file; windows of
-            4 s side by side, the last moved back to end with the file, so that it may overlap the one before. With
-            sparse coverage they are those that were looked at.
+            4 s side by side, the last moved back to end with the sound, so that it may overlap the one before. What
+            lies at either end of the file 72 dB and more below its loudest sample is in none. With sparse coverage they
+            are those that were looked at.
         evidence: measured signs.
         suitable_for: which uses it suits.
         reasons: codes that say why the verdict is not surer, or was refused.
