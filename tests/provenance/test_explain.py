@@ -149,6 +149,24 @@ def test_a_silent_file_has_a_page_that_says_so(scorer: provenance.Scorer) -> Non
     assert "silent" in page.render(found, "nothing.wav")
 
 
+@pytest.mark.parametrize("before_s", [0.0, 0.7, 2.3])
+def test_the_picture_has_no_seams_and_shows_where_a_file_is_silent(scorer: provenance.Scorer, before_s: float) -> None:
+    """Every column between the first and the last sample that sounds is drawn, wherever windows meet; none beside."""
+    silent = np.zeros((round(before_s * SAMPLE_RATE_HZ), 2), np.float32)
+    found = explain(scorer, (np.concatenate([silent, noise(10 * SAMPLE_RATE_HZ), silent]), SAMPLE_RATE_HZ), 0)
+    drawn = found.picture_db.max(axis=1) > -100
+    share = before_s / (10 + 2 * before_s)
+    ends = np.flatnonzero(drawn)[[0, -1]] / len(drawn)
+    assert ends == pytest.approx([share, 1 - share], abs=0.01)
+    assert drawn[ends_of(drawn)].all()
+
+
+def ends_of(drawn: np.ndarray) -> slice:
+    """From the first column that is drawn to the last."""
+    first, last = np.flatnonzero(drawn)[[0, -1]]
+    return slice(first, last + 1)
+
+
 def test_a_splice_is_found_to_a_second(scorer: provenance.Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the model changes sides in the middle of a window, the splice is placed within a second."""
     cut_s = 9.5
