@@ -31,6 +31,8 @@ from training.separators.surrogate import sdr_db
 
 Wave = npt.NDArray[np.float32]
 _SILENT_RMS = 1e-4
+_LEAST_DIFFERENCE = 1e-2
+"""Level of what a residual differs by from the direct output, over its own, from which it is a clip of its own."""
 
 
 @dataclass(frozen=True)
@@ -281,6 +283,8 @@ def _excerpt(
                 found["residual"] = piece.mix - np.sum(others, axis=0, dtype=np.float32)
             elif settings.residuals and kind == "vocals" and ACCOMPANIMENT in estimates and alone:
                 found["residual"] = piece.mix - estimates[ACCOMPANIMENT]
+            if len(found) == 2 and _is_same(*found.values()):  # estimates that add up to the mix leave themselves
+                del found["residual"]
             for how, wave in found.items():
                 if how == "direct" and _is_silent(wave):
                     quiet.append(f"{separator.name}: gave silence for {kind}, which sounds; left out")
@@ -300,6 +304,10 @@ def _excerpt(
 
 def _is_silent(wave: Wave) -> bool:
     return float(np.sqrt(np.mean(wave**2))) < _SILENT_RMS
+
+
+def _is_same(one: Wave, other: Wave) -> bool:
+    return float(np.mean((one - other) ** 2)) < _LEAST_DIFFERENCE**2 * float(np.mean(one**2))
 
 
 def _clips_of(out: Path) -> Path:
