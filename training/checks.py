@@ -12,6 +12,7 @@ import typer
 
 from training.catalogue import Clip
 from training.catalogue.clips import read_rows
+from training.examples import Recipe
 from training.families import is_listed
 from training.splits import unit_of
 
@@ -120,16 +121,52 @@ def of_earlier(clips: Sequence[Clip], unit_fold: Mapping[str, int], cache: Path)
     )
 
 
-def before_rows(clips: Sequence[Clip], unit_fold: Mapping[str, int], cache: Path) -> None:
-    """Refuse a song in two folds, and say on stderr which rows were made by other folds.
+def of_separators(recipe: Recipe) -> None:
+    """Raise where a folder lacks separators that a recipe names: rows would be made until the first that needs one.
+
+    Args:
+        recipe: with the folders that were given.
+
+    Raises:
+        ValueError: names the folder, its option, what is not there and what makes it.
+    """
+    of_mixes = [name for name in (*recipe.whole_names, recipe.remask_name) if name]
+    by_demucs = [name for name in of_mixes if name in recipe.demucs_models]
+    if recipe.n_demucs or recipe.n_easy:
+        by_demucs += recipe.demucs_models
+    scripts = [*recipe.script_names, *(n for n in of_mixes if n not in recipe.demucs_models), *recipe.drawn_names]
+    weights = ("{}.th", "{}-*.th", "{}.yaml")
+    for option, folder, names, patterns, needed in (
+        ("--demucs-repo", recipe.demucs_repo, by_demucs, weights, "weights SIGNATURE-*.th of each"),
+        (
+            "--networks",
+            recipe.networks,
+            recipe.network_names,
+            ("{}/network.json",),
+            "each, as training.separators.train writes it",
+        ),
+        ("--scripts", recipe.scripts, scripts, ("{}.py",), "a file NAME.py of each"),
+    ):
+        found = {name for name in names for pattern in patterns if any(Path(folder).glob(pattern.format(name)))}
+        if folder and (gone := [name for name in dict.fromkeys(names) if name not in found]):
+            raise ValueError(
+                f"{option} {folder}: found no {', '.join(gone)}; needed: {needed}, or a configuration whose [recipe] "
+                "names those that are there"
+            )
+
+
+def before_rows(clips: Sequence[Clip], unit_fold: Mapping[str, int], cache: Path, recipe: Recipe) -> None:
+    """Refuse a song in two folds and separators that are not there; say on stderr which rows other folds made.
 
     Args:
         clips, unit_fold, cache: as for :func:`of_earlier`.
+        recipe: as for :func:`of_separators`.
 
     Raises:
-        ValueError: as for :func:`of_songs`.
+        ValueError: as for :func:`of_songs` and :func:`of_separators`.
     """
     of_songs(clips, unit_fold)
+    of_separators(recipe)
     if moved := of_earlier(clips, unit_fold, cache):
         typer.echo(moved, err=True)
 

@@ -112,7 +112,7 @@ def main(
     if other is not None:
         trained, fusion, record = dataclasses.replace(trained, net=other.net), other.fused(fusion), other.record
     publish.write(out, table, held, fusion, trained, found.figures, settings, clips, record, weight)
-    typer.echo(card.summary(found.figures), err=True)
+    typer.echo(f"written to {out}; {card.summary(found.figures)}", err=True)
 
 
 def load_checked(manifests: list[Path], flags: list[Path], settings: config.Config) -> list[catalogue.Clip]:

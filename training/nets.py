@@ -248,7 +248,7 @@ def fit(
         device: for torch; empty for a GPU where there is one.
     """
     deal = splits.deal(manifests, settings.n_folds, settings.seed)
-    checks.before_rows(clips, deal[0], work / "rows")
+    checks.before_rows(clips, deal[0], work / "rows", settings.recipe)
     recipe = dataclasses.replace(settings.recipe, keep_maps=True, degraded_share=0.0)
     rooms = catalogue.rooms(manifests)
     jobs, done = [], []

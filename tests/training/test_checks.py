@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from tests.training.test_splits import clip
-from training import catalogue, checks, fit, splits
+from training import catalogue, checks, examples, fit, splits
 from training.evaluate import __main__ as evaluate
 
 
@@ -118,3 +120,52 @@ def test_one_family_is_refused_before_any_row_is_made(command: object, tmp_path:
     missing = CliRunner().invoke(app, [str(tmp_path / "none.csv"), *given[1:]])
     assert missing.exit_code == 2
     assert "no such manifest" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("recipe", "file", "told"),
+    [
+        (
+            examples.Recipe(networks="{}", network_names=("umx-a", "umx-b")),
+            "umx-a/network.json",
+            "--networks {}: found no umx-b; ",
+        ),
+        (
+            examples.Recipe(demucs_repo="{}", demucs_models=("ab12", "cd34")),
+            "ab12-9f.th",
+            "--demucs-repo {}: found no cd34; ",
+        ),
+        (
+            examples.Recipe(scripts="{}", script_names=("mine",), remask_name="large", drawn_names=("two",)),
+            "mine.py",
+            "--scripts {}: found no large, two; ",
+        ),
+    ],
+    ids=("networks", "demucs", "scripts"),
+)
+def test_separators_that_are_not_there_are_told_before_any_row(
+    recipe: examples.Recipe, file: str, told: str, tmp_path: Path
+) -> None:
+    """A folder without what the recipe names ends a fit at its beginning; one that holds all of it does not."""
+    clips = catalogue_of("umxhq", "spleeter")
+    option = told.split()[0].removeprefix("--").replace("-", "_")
+    checks.before_rows(clips, splits.folds(clips)[0], tmp_path / "rows", dataclasses.replace(recipe, **{option: ""}))
+    given = dataclasses.replace(recipe, **{option: str(tmp_path)})
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+    with pytest.raises(ValueError, match=re.escape(told.format(tmp_path))):
+        checks.before_rows(clips, splits.folds(clips)[0], tmp_path / "none", given)
+    assert not (tmp_path / "none").exists()
+    for name in ("umx-b/network.json", "cd34.yaml", "large.py", "two.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    checks.before_rows(clips, splits.folds(clips)[0], tmp_path / "rows", given)
+
+
+def test_weights_that_no_row_needs_may_be_missing(tmp_path: Path) -> None:
+    """Demucs models count only where examples are made with them: by themselves, or out of whole mixes."""
+    recipe = examples.Recipe(demucs_repo=str(tmp_path), demucs_models=("ab12",), n_demucs=0)
+    checks.of_separators(recipe)
+    for made in ({"n_demucs": 1}, {"n_easy": 1}, {"whole_names": ("ab12",)}, {"remask_name": "ab12"}):
+        with pytest.raises(ValueError, match="found no ab12"):
+            checks.of_separators(dataclasses.replace(recipe, **made))  # type: ignore[arg-type]
