@@ -76,3 +76,52 @@ def test_a_kind_that_is_never_named_is_right_of_nothing(shipped: tuple[dict[str,
     found = copy.deepcopy(evaluation)
     found["figures"]["kind"] |= {"stated": 0.0, "right_of_stated": None}
     assert "named at all in 0.0 %; the rest is `unknown`." in card.render(described, found)
+
+
+def test_a_card_warns_of_what_is_worse_than_the_rest(shipped: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    """A family of which all are caught, and a stem than which none ranks better, is no warning of a small set."""
+    described, evaluation = shipped
+    figures = copy.deepcopy(evaluation["figures"])
+    some = figures["by_family"]["demucs"]
+    figures["by_family"] = {
+        "demucs": some | {"separated_called_separated": 1.0},
+        "open-unmix": some | {"separated_called_separated": 0.0},
+    }
+    stem = figures["by_stem"]["vocals"]
+    figures["by_stem"] = {name: stem | {"auc": auc} for name, auc in (("bass", 1.0), ("drums", 0.75), ("vocals", 1.0))}
+    text = card.render(described, evaluation | {"figures": figures})
+    assert "Worst caught: open-unmix (0.0 %)." in text
+    assert "ranks worst: drums (AUC 0.750)." in text
+
+
+def test_a_card_of_one_repository_of_produced_stems(shipped: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    """One is no plural, and without dry takes no drums were programmed from hits."""
+    described, evaluation = shipped
+    assert "Drum stems are also programmed from single hits." in card.render(described, evaluation)
+    rows = {kind: n for kind, n in evaluation["rows"].items() if kind != "processed/studio"}
+    text = card.render(described, evaluation | {"rows": rows, "sources": evaluation["sources"][:1]})
+    assert "programmed from single hits" not in text
+    assert " clips from 1 repository:" in text
+
+
+def test_a_head_that_could_not_be_judged_is_told(shipped: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    """A kind of separator without figures is said to have none; a model that tells no kind says nothing of it."""
+    described, evaluation = shipped
+    unjudged = evaluation | {"figures": evaluation["figures"] | {"kind": {}}}
+    assert "Kind of separator: told, and not judged" in card.render(described, unjudged)
+    without = described | {"heads": [head for head in described["heads"] if head != "family"]}
+    assert "Kind of separator" not in card.render(without, unjudged)
+
+
+def test_an_sdr_without_an_interval_of_others_has_none(shipped: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    """Files of one fold alone are held against no median and no interval of other folds."""
+    described, evaluation = shipped
+    figures = copy.deepcopy(evaluation["figures"])
+    figures["sdr"] |= {"mae_of_other_folds_median_db": None, "coverage_on_other_folds": None}
+    for band in figures["sdr"]["by_estimate"]:
+        band |= {"half_width_db": None, "covered": None}
+    text = card.render(described, evaluation | {"figures": figures})
+    unseen = text.split("Families not trained on. ")[1].split("Families trained on, songs not.")[0]
+    assert "median of the other folds" not in unseen
+    assert "Too few lie in other folds to fix an interval there." in unseen
+    assert "None" not in text

@@ -31,7 +31,7 @@ def render(described: dict[str, Any], evaluation: dict[str, Any]) -> str:
     other_heads = [
         *show_effects(figures["effects"], each),
         *show_strengths(figures.get("strengths", {}), each),
-        *show_kind(figures["kind"]),
+        *show_kind(figures["kind"], "family" in described["heads"]),
         *show_layers(figures["layers"]),
     ]
     restricted = "non-commercial" in described["licence"]

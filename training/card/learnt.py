@@ -93,18 +93,18 @@ def show_learnt(evaluation: dict[str, Any]) -> list[str]:
         evaluation: content of ``evaluation.json``.
     """
     listed = evaluation["sources"]
+    n = len({s["repository"] for s in listed})
     return [
         "Studio stems as they are, through the common chain of gain, filters, codecs and noise, and through effects; "
         f"real extractions found with their true stems or alone{_made(evaluation['rows'])}. True stems are learnt from "
-        "in sums too: instrumentals, beside what is left of them when the voice is taken out, and whole mixes. Drum "
-        "stems are also programmed from single hits.",
+        "in sums too: instrumentals, beside what is left of them when the voice is taken out, and whole mixes."
+        + (" Drum stems are also programmed from single hits." if "processed/studio" in evaluation["rows"] else ""),
         "",
         *_rows(evaluation["rows"]),
         *_refitted(evaluation.get("refitted")),
         *_networks(evaluation.get("networks", {}), evaluation["training"]),
         *_separators(evaluation.get("separators", [])),
-        f"{sum(s['n_studio'] + s['n_separated'] for s in listed)} clips from "
-        f"{len({s['repository'] for s in listed})} repositories:",
+        f"{sum(s['n_studio'] + s['n_separated'] for s in listed)} clips from {n} repositor{'y' if n == 1 else 'ies'}:",
         "",
         "| repository | commit | licence | studio | separated |",
         "|---|---|---|---:|---:|",

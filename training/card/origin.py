@@ -109,10 +109,11 @@ def show_warnings(figures: dict[str, Any]) -> list[str]:
     Args:
         figures: of :func:`training.report.report`.
     """
-    weak = sorted(
-        (v["separated_called_separated"], k) for k, v in figures["by_family"].items() if v["n_separated"] >= 5
-    )[:5]
-    stems = sorted((v["auc"], k) for k, v in figures["by_stem"].items() if v["auc"] is not None)[:2]
+    caught = figures["unseen"]["separated_called_separated"]
+    families = [(v["separated_called_separated"], k) for k, v in figures["by_family"].items() if v["n_separated"] >= 5]
+    weak = sorted((share, family) for share, family in families if share <= caught)[:5]
+    ranked = [(v["auc"], k) for k, v in figures["by_stem"].items() if v["auc"] is not None]
+    stems = sorted(each for each in ranked if each[0] < max(ranked)[0])[:2]
     sets = sorted(
         ((v["studio_called_separated"], k) for k, v in figures["by_set"].items() if v["n_studio"] >= 10), reverse=True
     )[:2]

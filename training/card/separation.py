@@ -41,13 +41,19 @@ def _errors(sdr: dict[str, Any]) -> str:
     if "mae_db" not in sdr:
         return f"Only {sdr['n']} extractions have a measured SDR: too few for a figure."
     spread = f" ± {sdr['mae_spread_db']:.2f}" if "deals" in sdr else ""
+    others, covered = sdr["mae_of_other_folds_median_db"], sdr["coverage_on_other_folds"]
     return (
         (f"In the mean of {sdr['deals']} deals of songs and families into folds, on" if spread else "On")
         + f" {sdr['n']} extractions of known SDR: mean absolute error {sdr['mae_db']:.2f}{spread} dB, beside "
-        f"{sdr['mae_of_other_folds_median_db']:.2f} dB for always saying the median of the other folds, "
-        f"{sdr['mae_of_the_median_db']:.2f} dB for that of these very files; bias {sdr['bias_db']:+.2f} dB; "
-        f"correlation {sdr['correlation']:.2f}. Within the 90 % interval, fixed on unseen families of other folds, lie "
-        f"{percent(sdr['coverage_on_other_folds'])}." + (_REDEALT if spread else "")
+        + ("" if others is None else f"{others:.2f} dB for always saying the median of the other folds, ")
+        + f"{sdr['mae_of_the_median_db']:.2f} dB for that of these very files; bias {sdr['bias_db']:+.2f} dB; "
+        f"correlation {sdr['correlation']:.2f}. "
+        + (
+            "Too few lie in other folds to fix an interval there."
+            if covered is None
+            else f"Within the 90 % interval, fixed on unseen families of other folds, lie {percent(covered)}."
+        )
+        + (_REDEALT if spread else "")
     )
 
 
@@ -67,19 +73,21 @@ def sdr_bands(unseen: dict[str, Any], known: dict[str, Any]) -> list[str]:
         cells = [f"{row['from_db']:g} to {row['to_db']:g}"]
         for part in (row, of_known.get(row["from_db"], {})):
             cells += [f"{part['n']:.0f}" if part else "0"]
-            cells += [f"{part[name]:{form}}" if part else "" for name, form in _OF_A_BAND]
+            cells += ["" if part.get(name) is None else f"{part[name]:{form}}" for name, form in _OF_A_BAND]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
-def show_kind(kind: dict[str, Any]) -> list[str]:
+def show_kind(kind: dict[str, Any], has_head: bool) -> list[str]:
     """Return how well the kind of separator is told; nothing of a model without that head.
 
     Args:
         kind: figures of :func:`training.report.separation.kind`.
+        has_head: whether the model tells it.
     """
     if not kind:
-        return []
+        missing = "Kind of separator: told, and not judged: the models of the folds had learnt from one kind each."
+        return [missing, ""] if has_head else []
     right = "" if kind["right_of_stated"] is None else f", of which {percent(kind['right_of_stated'])} right"
     return [
         f"Kind of separator on {kind['n']} windows of families that were not trained on: "

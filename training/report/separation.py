@@ -31,43 +31,52 @@ def sdr(scored: pd.DataFrame, fixed_on: pd.DataFrame | None = None) -> dict[str,
     Returns:
         ``n`` files; beside ten and more their errors in dB, the ``interval`` of all they are fixed on, and
         ``by_estimate``: of files whose estimate lies between ESTIMATE_EDGES_DB their number, error, how many lie within
-        intervals that the other folds fixed, and how wide half of these is.
+        intervals that the other folds fixed, and how wide half of these is. Files beside which the other folds hold
+        fewer than ten have no such interval; where none has one it is None, as is the error of a median of others
+        where there are no others.
     """
     found, truth, fold = _estimates(scored)
     if len(found) < 10:
         return {"n": len(found)}
     teacher = (found, truth, fold) if fixed_on is None else _estimates(fixed_on)
     residual = found - truth
-    half = np.zeros(len(found))
-    constant = np.full(len(found), np.median(truth))
+    half, constant = np.full((2, len(found)), np.nan)
     for k in np.unique(fold):
-        if (fold != k).sum() >= 10:
+        if (fold != k).any():
             constant[fold == k] = np.median(truth[fold != k])
         others = teacher[2] != k
         if others.sum() >= 10:
             fixed = fitting.fit_interval(teacher[0][others], teacher[1][others])
             half[fold == k] = [fixed.half_width(value) for value in found[fold == k]]
-    covered = np.abs(residual) <= half
+    covered = np.where(np.isnan(half), np.nan, np.abs(residual) <= half)
     return {
         "n": len(found),
         "mae_db": round(float(np.abs(residual).mean()), 3),
-        "mae_of_other_folds_median_db": round(float(np.abs(truth - constant).mean()), 3),
+        "mae_of_other_folds_median_db": _mean(np.abs(truth - constant)),
         "mae_of_the_median_db": round(float(np.abs(truth - np.median(truth)).mean()), 3),
         "bias_db": round(float(residual.mean()), 3),
         "correlation": round(float(np.corrcoef(truth, found)[0, 1]), 3),
         "interval": {name: round(v, 4) for name, v in asdict(fitting.fit_interval(*teacher[:2])).items()},
-        "half_width_db": round(float(half.mean()), 3),
-        "coverage_on_other_folds": round(float(covered.mean()), 4),
+        "half_width_db": _mean(half),
+        "coverage_on_other_folds": _mean(covered, 4),
         "by_estimate": [
             {
                 "from_db": low, "to_db": high, "n": int(here.sum()),
                 "mae_db": round(float(np.abs(residual[here]).mean()), 3),
-                "half_width_db": round(float(half[here].mean()), 3), "covered": round(float(covered[here].mean()), 4),
+                "half_width_db": _mean(half[here]), "covered": _mean(covered[here], 4),
             }
             for low, high in pairwise(ESTIMATE_EDGES_DB)
             if (here := (found >= low) & (found < high)).any()
         ],
     }  # fmt: skip
+
+
+def _mean(values: npt.ArrayLike, digits: int = 3, weights: npt.ArrayLike | None = None) -> float | None:
+    """Mean of those that are numbers, if any."""
+    found = np.asarray(values, float)
+    known = ~np.isnan(found)
+    weighed = None if weights is None else np.asarray(weights, float)[known]
+    return round(float(np.average(found[known], weights=weighed)), digits) if known.any() else None
 
 
 def mean_sdr(parts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -81,11 +90,11 @@ def mean_sdr(parts: list[dict[str, Any]]) -> dict[str, Any]:
         ``mae_spread_db``, the standard deviation of their errors.
     """
     frame = pd.DataFrame(parts)
-    numbers = frame.drop(columns=["n", "interval", "by_estimate"]).mean().round(3).to_dict()
+    numbers = {name: _mean(of_deals) for name, of_deals in frame.drop(columns=["n", "interval", "by_estimate"]).items()}
     rows = pd.DataFrame([row for part in parts for row in part["by_estimate"]])
     bands = []
     for (low, high), band in rows.groupby(["from_db", "to_db"]):
-        means = {name: round(float(np.average(band[name], weights=band["n"])), 3) for name in _OF_A_BAND}
+        means = {name: _mean(band[name], weights=band["n"]) for name in _OF_A_BAND}
         bands.append({"from_db": low, "to_db": high, "n": round(float(band["n"].sum()) / len(parts), 1)} | means)
     return {
         "n": round(float(frame["n"].mean())),
