@@ -203,7 +203,7 @@ def gather(
         ValueError: clips of one song lie in two folds, or none gave a row.
     """
     unit_fold, family_fold = splits.deal(manifests, settings.n_folds, settings.seed)
-    checks.before_rows(clips, unit_fold, work / "rows")
+    checks.before_rows(clips, unit_fold, work / "rows", settings.recipe)
     table = dataset.build(clips, unit_fold, settings.recipe, work / "rows", catalogue.rooms(manifests), workers)
     table = evaluate.describe(table, clips, manifests, family_fold)
     return dataclasses.replace(table, meta=evaluate.strike(table.meta, unjudged)), family_fold

@@ -262,6 +262,7 @@ def test_what_could_not_be_read_is_named(trained: tuple[Path, dict[str, int], st
     assert "left out: " in messages
     assert "broken.flac" in messages
     assert any("broken.flac" in line for line in evaluation["failures"])
+    assert f"written to {out}; unseen: AUC" in messages
 
 
 @pytest.mark.slow
@@ -905,6 +906,20 @@ def test_the_full_configuration_adds_to_the_shipped_one(root: Path) -> None:
     assert dataclasses.replace(full, recipe=plain.recipe, network=plain.network, onsets=plain.onsets) == plain
     with pytest.raises(ValueError, match="found no network_names for nets"):
         config.load(evaluate.CONFIG_FILE, None, "nets")
+
+
+def test_the_trial_has_every_head_and_less_of_all(root: Path) -> None:
+    """A trial goes through the steps of the shipped model, with no more rows, rounds or steps anywhere."""
+    trial, plain = config.load(root / "training" / "trial.toml"), config.load(evaluate.CONFIG_FILE)
+    assert sum(trial.onsets.cycles) * trial.onsets.n_steps <= 20 < sum(plain.onsets.cycles) * plain.onsets.n_steps
+    for table in ("recipe", *config.HEADS, "reworked", "gated", "strengths"):
+        small, shipped = (dataclasses.asdict(getattr(each, table)) for each in (trial, plain))
+        amounts = [name for name in small if name.startswith("n_") or name.endswith("_share") or name == "rounds"]
+        assert all(small[name] <= shipped[name] for name in amounts), table
+        assert sum(small[name] for name in amounts) < sum(shipped[name] for name in amounts) or table == "strengths"
+        assert max(small[name] for name in amounts) >= 1, table
+    assert trial.origin_perceptron is not None
+    assert trial.n_folds == plain.n_folds
 
 
 def test_a_configuration_builds_on_the_one_beside_it(tmp_path: Path) -> None:
