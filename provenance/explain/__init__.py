@@ -94,7 +94,7 @@ def explain(scorer: Scorer, source: Source, n_windows: int = MOST_WINDOWS) -> Ex
         np.maximum.at(canvas, np.minimum(at.astype(int), n_columns - 1), power)
         if any(abs(window.start_s - start) < 1e-3 for start in chosen):
             held.append((window, mark(window.samples, scorer.logits, direction), power))
-    bare = ~canvas.any(axis=1)
+    bare = np.asarray(canvas.max(axis=1) == 0)
     seams = 1 + np.flatnonzero(bare[1:-1] & ~bare[:-2] & ~bare[2:])  # where windows meet between two frames
     canvas[seams] = canvas[seams - 1]
     loudest = max(float(canvas.max()), 1e-20)
