@@ -125,3 +125,7 @@ def test_an_sdr_without_an_interval_of_others_has_none(shipped: tuple[dict[str, 
     assert "median of the other folds" not in unseen
     assert "Too few lie in other folds to fix an interval there." in unseen
     assert "None" not in text
+    figures["sdr"] |= {"coverage_on_other_folds": 0.75, "n_bounded": 8}
+    few = card.render(described, evaluation | {"figures": figures})
+    assert "lie 75.0 % of the 8 for which others fixed one." in few
+    assert "for which others fixed one" not in card.render(described, evaluation)

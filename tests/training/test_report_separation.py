@@ -40,6 +40,7 @@ def test_files_without_an_interval_of_others_lie_in_none_and_outside_none() -> N
     assert told["half_width_db"] > 1.5
     assert told["coverage_on_other_folds"] * 8 == pytest.approx(round(told["coverage_on_other_folds"] * 8))
     assert told["coverage_on_other_folds"] >= 0.75
+    assert told["n_bounded"] == 8
     one = report.sdr(few.assign(fold=0))
     assert one["mae_of_other_folds_median_db"] is one["coverage_on_other_folds"] is one["half_width_db"] is None
     assert {band["covered"] for band in one["by_estimate"]} == {None}

@@ -42,6 +42,8 @@ def _errors(sdr: dict[str, Any]) -> str:
         return f"Only {sdr['n']} extractions have a measured SDR: too few for a figure."
     spread = f" ± {sdr['mae_spread_db']:.2f}" if "deals" in sdr else ""
     others, covered = sdr["mae_of_other_folds_median_db"], sdr["coverage_on_other_folds"]
+    bounded = sdr.get("n_bounded", sdr["n"])
+    of_those = f" of the {bounded:.0f} for which others fixed one" if round(bounded) < sdr["n"] else ""
     return (
         (f"In the mean of {sdr['deals']} deals of songs and families into folds, on" if spread else "On")
         + f" {sdr['n']} extractions of known SDR: mean absolute error {sdr['mae_db']:.2f}{spread} dB, beside "
@@ -51,7 +53,7 @@ def _errors(sdr: dict[str, Any]) -> str:
         + (
             "Too few lie in other folds to fix an interval there."
             if covered is None
-            else f"Within the 90 % interval, fixed on unseen families of other folds, lie {percent(covered)}."
+            else f"Within the 90 % interval, fixed on unseen families of other folds, lie {percent(covered)}{of_those}."
         )
         + (_REDEALT if spread else "")
     )

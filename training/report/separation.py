@@ -32,8 +32,8 @@ def sdr(scored: pd.DataFrame, fixed_on: pd.DataFrame | None = None) -> dict[str,
         ``n`` files; beside ten and more their errors in dB, the ``interval`` of all they are fixed on, and
         ``by_estimate``: of files whose estimate lies between ESTIMATE_EDGES_DB their number, error, how many lie within
         intervals that the other folds fixed, and how wide half of these is. Files beside which the other folds hold
-        fewer than ten have no such interval; where none has one it is None, as is the error of a median of others
-        where there are no others.
+        fewer than ten have no such interval: ``n_bounded`` have one; where none has it is None, as is the error of a
+        median of others where there are no others.
     """
     found, truth, fold = _estimates(scored)
     if len(found) < 10:
@@ -58,6 +58,7 @@ def sdr(scored: pd.DataFrame, fixed_on: pd.DataFrame | None = None) -> dict[str,
         "correlation": round(float(np.corrcoef(truth, found)[0, 1]), 3),
         "interval": {name: round(v, 4) for name, v in asdict(fitting.fit_interval(*teacher[:2])).items()},
         "half_width_db": _mean(half),
+        "n_bounded": int((~np.isnan(half)).sum()),
         "coverage_on_other_folds": _mean(covered, 4),
         "by_estimate": [
             {
