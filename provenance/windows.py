@@ -19,6 +19,8 @@ HELD_S = 30.0
 Digital silence takes no memory.
 """
 
+_TOLD_BY = 1024
+
 
 @dataclass(frozen=True)
 class Window:
@@ -110,14 +112,14 @@ def _sounding(blocks: Iterable[Samples], below: float) -> Iterator[tuple[int, Sa
     n_quiet = 0
     begun = False
     for at, block in chain(opening, stream):
-        level = np.abs(block).max(axis=1)
-        peak = max(peak, float(level.max(initial=0.0)))
-        loud = np.flatnonzero(level > below * peak)
-        first, end = (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, 0)
+        peak = max(peak, _level(block))
+        first, end = 0, _end(block, below * peak)
         if end:
+            if not begun:
+                first = int(np.flatnonzero((np.abs(block) > below * peak).any(axis=1))[0])
             yield from quiet
             quiet, n_quiet = [], 0
-            yield at + first * (not begun), block[first * (not begun) : end]
+            yield at + first, block[first:end]
             begun = True
         if begun and end < len(block):
             rest = block[end:]
@@ -136,10 +138,23 @@ def _opening(stream: Iterator[tuple[int, Samples]]) -> tuple[list[tuple[int, Sam
     held: list[tuple[int, Samples]] = []
     n_held, peak = 0, 0.0
     for at, block in stream:
-        level = float(np.abs(block).max(initial=0.0))
+        level = _level(block)
         if level > 0 or held:
             held.append((at, block))
             n_held, peak = n_held + len(block), max(peak, level)
         if n_held >= HELD_S * SAMPLE_RATE_HZ:
             break
     return held, peak
+
+
+def _level(block: Samples) -> float:
+    return max(float(block.max()), -float(block.min())) if block.size else 0.0
+
+
+def _end(block: Samples, floor: float) -> int:
+    """Return where the last sample beyond a level ends, or 0; mostly the last few samples tell."""
+    for start in sorted({max(0, len(block) - _TOLD_BY), 0}, reverse=True):
+        loud = np.flatnonzero((np.abs(block[start:]) > floor).any(axis=1))
+        if len(loud):
+            return start + int(loud[-1]) + 1
+    return 0
