@@ -115,6 +115,17 @@ def of_windows(p: Iterable[float | None]) -> float | None:
     return float(1 / (1 + np.exp(-np.log(known / (1 - known)).mean())))
 
 
+def raised_from(p: float | None, timeline: Iterable[float | None]) -> float | None:
+    """Return what the windows of a verdict come to by themselves where the cue ``cycles`` raised it; else None.
+
+    Args:
+        p: probability of the verdict.
+        timeline: as for :func:`of_windows`.
+    """
+    alone = of_windows(timeline)
+    return None if alone is None or p is None or p < alone + RAISED_BY else alone
+
+
 def refuse(status: Refusal, info: AudioInfo, spans: Spans, bundle: Bundle) -> Verdict:
     """Return the verdict on audio that was read and cannot be judged.
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from provenance import listing
-from provenance.audit.prevalence import TOLD_WITHIN
+from provenance.audit.prevalence import tells
 
 
 def answer(summary: dict[str, Any]) -> str:
@@ -49,7 +49,7 @@ def is_open(share: dict[str, Any]) -> bool:
     Args:
         share: of ``prevalence``, with a value.
     """
-    return bool(share["fits"] and share["high"] - share["low"] >= TOLD_WITHIN)
+    return bool(share["fits"] and not tells(share["low"], share["high"]))
 
 
 def _floor(summary: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from provenance.audio import SAMPLE_RATE_HZ, Samples
 from provenance.audit import store
 from provenance.audit.findings import KINDS
 from provenance.audit.likeness import read_row
-from provenance.decide import RAISED_BY, of_windows
+from provenance.decide import raised_from
 from provenance.evidence.conclude import leaning
 from provenance.frontend import stft
 from provenance.pairs.align import fold
@@ -90,10 +90,7 @@ def _telling(cues: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _alone(stem: dict[str, Any]) -> float | None:
-    """Probability of the windows alone, where the cue of cycles raised it; else None."""
-    found = of_windows(segment["p_separated"] for segment in stem["segments"] or [])
-    p = stem["p_separated"]
-    return None if found is None or p is None or p < found + RAISED_BY else found
+    return raised_from(stem["p_separated"], (segment["p_separated"] for segment in stem["segments"] or []))
 
 
 def spectrogram(samples: Samples) -> npt.NDArray[np.uint8]:

@@ -93,7 +93,16 @@ class Estimate:
     @property
     def tells(self) -> bool:
         """Whether the interval leaves out enough for the estimate to be one."""
-        return self.high - self.low < TOLD_WITHIN
+        return tells(self.low, self.high)
+
+
+def tells(low: float, high: float) -> bool:
+    """Return whether an interval leaves out enough for its estimate to be one.
+
+    Args:
+        low, high: its ends.
+    """
+    return high - low < TOLD_WITHIN
 
 
 def rate_from(value: float, n: int, interval: Sequence[float] | None, design: float = 1.0) -> Rate:

@@ -10,7 +10,7 @@ import numpy as np
 
 from provenance import flat
 from provenance.audio import SAMPLE_RATE_HZ
-from provenance.decide import RAISED_BY, of_windows
+from provenance.decide import raised_from
 from provenance.evidence.conclude import leaning
 from provenance.explain import Explained, Explanation
 from provenance.explain.picture import Image, outline, paint, to_png
@@ -112,8 +112,8 @@ def _verdict(verdict: Verdict, name: str) -> str:
 
 def _raised(verdict: Verdict) -> list[tuple[str, str]]:
     """Tell what the timeline comes to where a cue of the whole file had a part in the probability."""
-    alone = of_windows(s.p_separated for s in verdict.segments)
-    if alone is None or verdict.p_separated is None or verdict.p_separated < alone + RAISED_BY:
+    alone = raised_from(verdict.p_separated, (s.p_separated for s in verdict.segments))
+    if alone is None:
         return []
     return [("of the windows alone", f"{_number(alone)}<small>, raised by the cue cycles: see Evidence</small>")]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
+
+from scipy.stats import binom
 
 from provenance.model import GATED_FROM
 from training.card.origin import show_table
@@ -85,7 +86,7 @@ def _by_repository(figures: dict[str, Any]) -> str:
 
 def _more_than(k: int, n: int, rate: float) -> float:
     """Return the probability of more than k of n."""
-    return 1 - sum(math.comb(n, i) * rate**i * (1 - rate) ** (n - i) for i in range(k + 1))
+    return float(binom.sf(k, n, rate))
 
 
 def _line_of_gates(figures: dict[str, Any]) -> str:

@@ -154,7 +154,7 @@ def clean_rows(meta: pd.DataFrame) -> Mask:
     Args:
         meta: described rows.
     """
-    return (meta["kind"] == "clean").to_numpy() & ~meta["oracle"].to_numpy(bool) & ~meta["struck"].to_numpy(bool)
+    return (meta["kind"] == "clean").to_numpy() & ~meta["oracle"].to_numpy(bool) & may_be_judged(meta)
 
 
 def judged_rows(meta: pd.DataFrame, n_folds: int) -> Mask:
