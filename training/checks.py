@@ -14,6 +14,8 @@ from training.catalogue import Clip
 from training.catalogue.clips import read_rows
 from training.examples import Recipe
 from training.families import is_listed
+from training.separators import script
+from training.separators.errors import SeparatorError
 from training.splits import unit_of
 
 MOST_NAMED = 8
@@ -128,7 +130,8 @@ def of_separators(recipe: Recipe) -> None:
         recipe: with the folders that were given.
 
     Raises:
-        ValueError: names the folder, its option, what is not there and what makes it.
+        ValueError: names the folder, its option, what is not there and what makes it; a script that cannot be run; or
+            the variable that should name the checkout which a script needs.
     """
     of_mixes = [name for name in (*recipe.whole_names, recipe.remask_name) if name]
     by_demucs = [name for name in of_mixes if name in recipe.demucs_models]
@@ -153,6 +156,13 @@ def of_separators(recipe: Recipe) -> None:
                 f"{option} {folder}: found no {', '.join(gone)}; needed: {needed}, or a configuration whose [recipe] "
                 "names those that are there"
             )
+    for name in dict.fromkeys(scripts if recipe.scripts else ()):
+        try:
+            loaded = script.load(Path(recipe.scripts) / f"{name}.py")
+            if loaded.folder:
+                script.folder_of(loaded.folder, loaded.source)
+        except SeparatorError as error:
+            raise ValueError(str(error)) from error
 
 
 def before_rows(clips: Sequence[Clip], unit_fold: Mapping[str, int], cache: Path, recipe: Recipe) -> None:

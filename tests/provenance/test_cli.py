@@ -401,6 +401,18 @@ cli.main()
     assert len(done.stdout.splitlines()) == 1
 
 
+def test_the_package_runs_as_a_module(model: dict[str, Path], folder: Path) -> None:
+    """``python -m provenance`` is the command line, with its exit codes."""
+    command = [sys.executable, "-m", "provenance", "score", str(folder / "a.wav"), "--format", "jsonl"]
+    for called, code in (("separated", 1), ("studio", 0)):
+        done = subprocess.run(
+            [*command, "--model", str(model[called]), "--fail-on", "separated"],
+            capture_output=True, text=True, env=ENV, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == code
+        assert json.loads(done.stdout)["origin"] == called
+
+
 def test_sparse_windows_look_at_less(model: dict[str, Path], tmp_path: Path) -> None:
     """--windows sparse scores one window of four."""
     file = sounds.write(tmp_path / "long.wav", sounds.noise(34.0))

@@ -15,6 +15,9 @@ from typer.testing import CliRunner
 from tests.training.test_splits import clip
 from training import catalogue, checks, examples, fit, splits
 from training.evaluate import __main__ as evaluate
+from training.separators import scripts
+
+SCRIPT = 'STEMS = ("vocals",)\n\n\ndef separate(mix):\n    return {"vocals": mix}\n'
 
 
 def test_excerpts_of_a_song_with_a_short_name_are_not_judged_by_what_learnt_from_it() -> None:
@@ -152,14 +155,29 @@ def test_separators_that_are_not_there_are_told_before_any_row(
     checks.before_rows(clips, splits.folds(clips)[0], tmp_path / "rows", dataclasses.replace(recipe, **{option: ""}))
     given = dataclasses.replace(recipe, **{option: str(tmp_path)})
     (tmp_path / file).parent.mkdir(exist_ok=True)
-    (tmp_path / file).touch()
+    (tmp_path / file).write_text(SCRIPT)
     with pytest.raises(ValueError, match=re.escape(told.format(tmp_path))):
         checks.before_rows(clips, splits.folds(clips)[0], tmp_path / "none", given)
     assert not (tmp_path / "none").exists()
     for name in ("umx-b/network.json", "cd34.yaml", "large.py", "two.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
+        (tmp_path / name).write_text(SCRIPT)
     checks.before_rows(clips, splits.folds(clips)[0], tmp_path / "rows", given)
+
+
+def test_a_script_that_lacks_its_checkout_or_fails_is_told_before_any_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable that should name its checkout is said, and what to set it to; so is what a broken file says."""
+    monkeypatch.delenv("TDC_UNET_FOLDER", raising=False)
+    recipe = examples.Recipe(scripts=str(Path(scripts.__file__).parent), drawn_names=("tdc_unet",))
+    with pytest.raises(ValueError, match="TDC_UNET_FOLDER names no folder; set it to a checkout of"):
+        checks.of_separators(recipe)
+    monkeypatch.setenv("TDC_UNET_FOLDER", str(tmp_path))
+    checks.of_separators(recipe)
+    (tmp_path / "broken.py").write_text("import nothing_of_that_name")
+    with pytest.raises(ValueError, match=r"broken\.py: could not be loaded \(ModuleNotFoundError"):
+        checks.of_separators(examples.Recipe(scripts=str(tmp_path), script_names=("broken",)))
 
 
 def test_weights_that_no_row_needs_may_be_missing(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ class Script:
         rate_hz: nothing above half of it comes out.
         mono: it hears one channel.
         two_of: the kind of stem of which it parts two, or empty.
+        folder: variable of the environment that names the checkout it needs, or empty.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Script:
     rate_hz: int = RATE_HZ
     mono: bool = False
     two_of: str = ""
+    folder: str = ""
 
     @property
     def family(self) -> Family:
@@ -100,6 +102,7 @@ def load(file: Path) -> Script:
         rate_hz=int(getattr(module, "RATE_HZ", RATE_HZ)),
         mono=bool(getattr(module, "MONO", False)),
         two_of=str(getattr(module, "TWO_OF", "")),
+        folder=str(getattr(module, "FOLDER", "")),
     )
 
 

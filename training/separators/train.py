@@ -185,7 +185,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--flags", nargs="*", type=Path, default=[], help="CSV files of clips to leave out")
     parser.add_argument("--out", type=Path, required=True, help="folder of networks")
     parser.add_argument("--nets", nargs="*", default=list(networks.VARIANTS), help="which; all of them by default")
-    parser.add_argument("--minutes", type=float, default=5.0, help="of computing for each")
+    parser.add_argument(
+        "--minutes", type=float, default=5.0, help="of computing for each; on a CPU, of this process' own time"
+    )
     parser.add_argument("--steps", type=int, default=100_000, help="at most, for each")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--segment-s", type=float, default=1.5)

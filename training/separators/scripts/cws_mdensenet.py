@@ -23,6 +23,7 @@ SOURCE = {
     "commit": "d82acea81f6d5c50abe3a3dcefea702890638b82",
     "licence": "none stated",
 }
+FOLDER = "CWS_MDENSENET_FOLDER"
 STEMS = ("vocals", "accompaniment")
 BANDS, TAPS, WINDOW, HOP = 8, 64, 256, 44
 NETWORKS = {"accompaniment": 0, "vocals": 1}
@@ -54,7 +55,7 @@ def _load() -> tuple[Any, list[Any], Any]:
     """Filter bank, networks (rest, voice) and window."""
     import torch
 
-    folder = folder_of("CWS_MDENSENET_FOLDER", SOURCE)
+    folder = folder_of(FOLDER, SOURCE)
     bank = module_of(folder / "util" / "subband" / "ana_syn_util.py").PQMF(BANDS, TAPS, str(folder))
     file = next(folder.glob("checkpoints/*/model155700.pth"))
     state = torch.load(file, map_location="cpu", weights_only=True)

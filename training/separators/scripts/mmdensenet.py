@@ -24,6 +24,7 @@ SOURCE = {
     "commit": "00d97974d2422e49fc1c978e41b901c4f0a61ea1",
     "licence": "none stated",
 }
+FOLDER = "MMDENSENET_FOLDER"
 STEMS = ("drums", "bass", "other", "vocals")
 RATE_HZ = 16_000
 MIX_RATE_HZ, WINDOW, HOP, FRAMES = 44_100, 1022, 512, 128
@@ -65,7 +66,7 @@ def _load() -> Any:
     """The network with its weights."""
     import torch
 
-    folder = folder_of("MMDENSENET_FOLDER", SOURCE)
+    folder = folder_of(FOLDER, SOURCE)
     net = module_of(folder / "models" / "mmdensenet.py").MMDenseNet()
     state = torch.load(folder / "checkpoints" / "mmdensenet" / "best.pkl", map_location="cpu", weights_only=True)
     net.load_state_dict(state["net"])

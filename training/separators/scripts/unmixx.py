@@ -26,6 +26,7 @@ SOURCE = {
     "commit": "8e750521b5942f4717656cac86a23cf0bd90dea5",
     "licence": "none stated",
 }
+FOLDER = "UNMIXX_FOLDER"
 STEMS = TWO
 TWO_OF = "vocals"
 RATE_HZ, MONO = 24_000, True
@@ -62,9 +63,9 @@ def _load() -> Any:
             stride=240,
             num_sources=2,
         )
-    state = torch.load(
-        folder_of("UNMIXX_FOLDER", SOURCE) / "ckpt" / "best.ckpt", map_location="cpu", weights_only=True
-    )["state_dict"]
+    state = torch.load(folder_of(FOLDER, SOURCE) / "ckpt" / "best.ckpt", map_location="cpu", weights_only=True)[
+        "state_dict"
+    ]
     net.load_state_dict({key.removeprefix("audio_model."): value for key, value in state.items()})
     return net.eval()
 
@@ -100,7 +101,7 @@ def _module() -> Any:
             sys.modules[name].__path__ = []  # type: ignore[attr-defined]
         sys.modules["asteroid.utils.torch_utils"].pad_x_to_y = pad_x_to_y  # type: ignore[attr-defined]
         sys.modules["look2hear.models.base_model"].BaseModel = BaseModel  # type: ignore[attr-defined]
-        models = folder_of("UNMIXX_FOLDER", SOURCE) / "look2hear" / "models"
+        models = folder_of(FOLDER, SOURCE) / "look2hear" / "models"
         for layer in ("activations", "normalizations"):
             module = module_of(models / "layers" / f"{layer}.py", f"look2hear.models.layers.{layer}")
             setattr(sys.modules["look2hear.models.layers"], layer, module)
